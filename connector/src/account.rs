@@ -34,7 +34,7 @@ impl ValidSecret {
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     pub(crate) tenant: String,
-    /// Newest last.
+    /// Secrets, newest last.
     secrets: Vec<ValidSecret>,
     delivery_key: Option<Secret>,
     /// True if the delivery key was issued, false if it was configured.

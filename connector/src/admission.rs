@@ -38,7 +38,7 @@ impl Admission {
     pub(crate) fn add(&mut self, token: EnrollToken, most: usize) -> bool {
         self.tokens.retain(|known| known.token.token != token.token);
         if self.tokens.len() >= most {
-            // A used one is kept for its error alone.
+            // A used token is kept only for its error.
             let Some(used) = self.tokens.iter().position(|known| known.is_used) else { return false };
             self.tokens.remove(used);
         }

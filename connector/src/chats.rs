@@ -32,7 +32,7 @@ impl Platform {
     }
 }
 
-/// Returns the room for a user who names none: a guild's channel, a forum's topic, a channel's thread.
+/// Returns the default room of a platform's users: a guild's channel, a forum's topic, or a channel's thread.
 pub fn lobby(platform: &str) -> Option<Room> {
     match platform {
         "discord" => Some(discord::guild_channel()),
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn d_1_every_descriptor_has_what_is_required() {
+    fn d_1_every_descriptor_has_the_required_fields() {
         for platform in Platform::fakes().into_iter().chain([Platform::named("matrix")]) {
             let field = |name: &str| platform.descriptor.get(name).unwrap_or_else(|| panic!("{name}"));
             assert_eq!(field("contract_version"), 1);

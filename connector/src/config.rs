@@ -183,7 +183,7 @@ impl ConnectorConfig {
         self
     }
 
-    /// Lets a gateway of `tenant` enrol with `token`, once.
+    /// Lets a gateway of `tenant` enrol once with `token`.
     #[must_use]
     pub fn enroll_token(mut self, token: impl Into<Secret>, tenant: &str) -> Self {
         let (token, tenant) = (token.into(), tenant.to_owned());

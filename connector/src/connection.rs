@@ -61,13 +61,13 @@ impl Connection {
         }
     }
 
-    /// Returns true if a frame of this length can be queued. A single one always fits an empty queue, or a large entry
-    /// could never be sent.
+    /// Returns true if a frame of this length can be queued. A single frame always fits into an empty queue: otherwise
+    /// a large entry could never be sent.
     pub(crate) fn has_room(&self, length: usize, max_bytes: usize) -> bool {
         self.queue.is_empty() || self.queued_bytes.saturating_add(length) <= max_bytes
     }
 
-    /// Queues a frame. Returns false if `max_bytes` are waiting already, because the gateway does not read.
+    /// Queues a frame. Returns false if `max_bytes` are already queued, because the gateway does not read.
     pub(crate) fn queue_frame(&mut self, line: Vec<u8>, max_bytes: usize) -> bool {
         if !self.has_room(line.len(), max_bytes) {
             return false;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 /// | `do` | fields (`?` may be left out) | effect |
 /// |---|---|---|
 /// | `inbound` | `event`, `buffered`? | Delivers an event: live to a connected gateway that is not idle, else through its buffer. `true` uses the buffer, `false` fails unless it can be live. |
-/// | `passthrough` | `forward`, `buffered`? | Delivers a forwarded platform request likewise. |
+/// | `passthrough` | `forward`, `buffered`? | Delivers a forwarded platform request in the same way. |
 /// | `interrupt` | `session_key`, `chat_id`? | Sends an `interrupt_inbound`. |
 /// | `drop` | | Cuts the TCP connection, without a close frame. |
 /// | `close` | `code`? (1000), `reason`? ("") | Closes the connection. |
@@ -339,12 +339,12 @@ pub(crate) fn read_object(line: &str) -> Result<Map<String, Value>, ControlError
         let (column, text) = (error.column(), error.to_string());
         let reason = text.split(" at line ").next().unwrap_or_default();
         ControlError::Unreadable(format!(
-            "no JSON object, like {{\"do\":\"drop\"}}: {reason} at column {column}"
+            "not a JSON object, like {{\"do\":\"drop\"}}: {reason} at column {column}"
         ))
     })
 }
 
-/// A script's author does not know the word "variant" that serde uses for `do`.
+/// Authors of scripts do not know serde's word "variant" for a value of `do`.
 fn name_the_tag(error: &str) -> String {
     error.replacen("unknown variant", "unknown `do`", 1)
 }

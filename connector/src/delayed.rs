@@ -4,7 +4,7 @@ use crate::values::ConnId;
 use relayline_core::time::Time;
 use std::collections::BTreeMap;
 
-/// The delayed lines, by when they are due. Those due at the same time keep their order.
+/// Delayed lines by due time. Lines that are due at the same time keep their order.
 #[derive(Debug, Default)]
 pub(crate) struct Delayed {
     lines: BTreeMap<(Time, u64), (ConnId, Vec<u8>)>,

@@ -28,7 +28,7 @@ pub struct HttpHead<'a> {
 
 impl fmt::Debug for HttpHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without its headers: one of them is a credential (C-4).
+        // The headers are left out: one of them is a credential (C-4).
         f.debug_struct("HttpHead")
             .field("method", &self.method)
             .field("path", &self.path)
@@ -170,7 +170,7 @@ impl Fields {
     pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
         match frame::value(body) {
             Some(Value::Object(fields)) => Ok(Fields(fields)),
-            Some(_) | None => Err(Refusal::new(400, "the body is no JSON object")),
+            Some(_) | None => Err(Refusal::new(400, "the body is not a JSON object")),
         }
     }
 

@@ -23,7 +23,7 @@ impl Credential {
     }
 }
 
-/// Derives each value as an HMAC of its number under the seed: it cannot be guessed without that.
+/// Derives each value as an HMAC of its number under the seed. Without the seed it cannot be guessed.
 #[derive(Clone, Debug)]
 pub(crate) struct Issuer {
     key: Secret,

@@ -72,9 +72,9 @@
 //! # The feature `server`
 //!
 //! With the feature `server`, which is off by default, the crate also has an `EmbeddedConnector`: the machine on a port
-//! of this computer, with TLS, the HTTP endpoints and a state file, beside any async runtime and beside none. It is for
-//! tests, demos and agents under development. It brings tokio and hyper; without it the crate depends on
-//! `relayline-core`, `relayline-control` and small crates alone, none of which does I/O.
+//! of this computer, with TLS, the HTTP endpoints and a state file, with or without an async runtime of your own. It is
+//! for tests, demos and agents under development. It brings tokio and hyper; without it the crate depends only on
+//! `relayline-core`, `relayline-control` and small crates that do no I/O.
 
 mod account;
 mod ack_timers;

@@ -209,7 +209,8 @@ impl ConnectorMachine {
                 }
             }
         }
-        // After all lines: a gateway with several identities sends its hellos at once, and gets all descriptors first.
+        // After all lines: a gateway with several identities sends its hellos at once, and must get all descriptors
+        // first.
         self.drain(now, conn);
     }
 
@@ -220,7 +221,7 @@ impl ConnectorMachine {
         self.ready.remove(&conn);
         self.detach(&connection.gateway, conn);
         if connection.phase == Phase::Ending {
-            // The end was observed when the connector ended it.
+            // The end was observed when the connector caused it.
             return;
         }
         let by = if code.is_some() { ClosedBy::Gateway } else { ClosedBy::PeerLost };

@@ -32,7 +32,7 @@ pub(crate) enum Lookup<'a> {
     File(&'a File),
     /// It has been removed.
     Gone,
-    /// It never was, or is another gateway's.
+    /// It never existed, or belongs to another gateway.
     Unknown,
 }
 

@@ -76,7 +76,7 @@ pub enum Observation {
         /// request was refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         request: Option<Value>,
-        /// Body of the response, with secrets replaced likewise.
+        /// Body of the response, also with secrets replaced.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Value>,
     },

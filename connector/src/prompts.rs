@@ -146,7 +146,8 @@ impl Prompts {
         Prompts { open: VecDeque::new(), bytes: 0, sources: Recent::new(MAX_CHATS) }
     }
 
-    /// Adds a prompt that was shown. It replaces one with the same id. Returns the number of older ones that had to go.
+    /// Adds a prompt that was shown. It replaces one with the same id. Returns the number of older ones that were
+    /// evicted.
     pub(crate) fn show(&mut self, prompt: Prompt) -> u64 {
         self.retain(|open| open.gateway != prompt.gateway || open.prompt_id != prompt.prompt_id);
         self.bytes += prompt.bytes();

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug)]
 pub(crate) struct Responder {
     ids: Ids,
-    /// Message id → chat id of what a gateway sent, so that only that can be edited. A follow-up's chat is empty.
+    /// Message id → chat id of messages that gateways sent. Only these can be edited. A follow-up's chat is empty.
     sent: Recent<String, String>,
     /// (chat, draft id) → message id: every state of one draft is one message.
     drafts: Recent<(String, i64), String>,
@@ -137,7 +137,7 @@ fn is_required_text(field: &Field) -> bool {
     field.in_frame == InFrame::Always && matches!(field.kind, Kind::Id | Kind::Text | Kind::OneOf(_))
 }
 
-/// Returns whether the descriptor that the gateway was given offers the op (O-9).
+/// Returns whether the descriptor that was sent to the gateway offers the op (O-9).
 fn offers(descriptor: &Map<String, Value>, op: &Definition) -> bool {
     let flag = |field: &str| descriptor.get(field).and_then(Value::as_bool) == Some(true);
     let names = |name: &str| {
@@ -224,7 +224,7 @@ mod tests {
         );
         check(json!({"op": "thread_rename", "chat_id": "1", "message_id": "1005", "thread_name": "u"}), ok());
         let draft = |draft_id: i64, last: bool| json!({"op": "draft", "chat_id": "1", "draft_id": draft_id, "content": "…", "final": last});
-        // All states of one draft are one message.
+        // All states of one draft share one message.
         check(draft(9, false), json!({"success": true, "message_id": "1006"}));
         check(draft(9, true), json!({"success": true, "message_id": "1006"}));
         check(draft(9, false), json!({"success": true, "message_id": "1007"}));

@@ -18,7 +18,7 @@ fn connector_in() -> Value {
         "type": ["string", "null"]});
     let parts = schema["$defs"].clone();
     for branch in schema["oneOf"].as_array_mut().unwrap() {
-        // A reference is closed, so `do` and `gateway` could not stand beside it.
+        // A reference is closed, so `do` and `gateway` could not be added beside it.
         if let Some(name) = branch.as_object_mut().unwrap().remove("$ref") {
             let part = &parts[name.as_str().unwrap().trim_start_matches("#/$defs/")];
             let fields = part["properties"].as_object().unwrap().clone();
@@ -44,7 +44,7 @@ fn connector_out() -> Value {
 }
 
 #[test]
-fn the_schemas_of_the_connector_are_those_of_the_code() {
+fn the_connectors_schemas_match_the_code() {
     relayline_schema::check("connector-in.schema.json", &connector_in());
     relayline_schema::check("connector-out.schema.json", &connector_out());
 }
@@ -72,7 +72,7 @@ fn every_instruction_and_field_is_described() {
 
 /// Compares the schema with the code, field by field, in both directions.
 #[test]
-fn instructions_are_read_as_they_are_described() {
+fn instructions_are_read_as_described() {
     let schema = connector_in();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let odd = [json!(null), json!("y"), json!(7), json!(-7), json!(1.5), json!(true), json!({}), json!([])];
@@ -104,7 +104,7 @@ fn instructions_are_read_as_they_are_described() {
 }
 
 #[test]
-fn what_it_sees_is_described() {
+fn every_observation_is_described() {
     let validator = jsonschema::validator_for(&connector_out()).unwrap();
     let gateway = || "gw-1".to_owned();
     for observation in [

@@ -78,7 +78,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_kind_of_line_is_read_and_a_bad_one_says_what_is_wrong() {
+    fn every_kind_of_line_is_read_and_errors_name_the_problem() {
         let check = |line: &str, expected: Result<Step, &str>| {
             assert_eq!(
                 Step::parse(line).map_err(|error| error.to_string()),
@@ -101,7 +101,7 @@ mod tests {
         check(r#"{"wait_ms":1,"x":2}"#, Err("unknown field `x`, expected `wait_ms`"));
         check(r#"{"expect":"dial"}"#, Err("invalid type: string \"dial\", expected a map"));
         check(r#"{"wait":1}"#, Err("`do` is missing: it says what to do, {\"do\":\"drop\"} for one"));
-        check("wait", Err("no JSON object, like {\"do\":\"drop\"}: expected value at column 1"));
+        check("wait", Err("not a JSON object, like {\"do\":\"drop\"}: expected value at column 1"));
     }
 
     #[test]

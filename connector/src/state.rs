@@ -18,7 +18,7 @@ const FORMAT_FIELD: &str = "relayline_connector_state";
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum StateFault {
     /// The text is not JSON, or a JSON object without the mark.
-    #[error("is no connector's state, or damaged ({0})")]
+    #[error("is not a connector's state, or is damaged ({0})")]
     Foreign(String),
     /// The object has the mark, and another part is invalid.
     #[error("is damaged ({0})")]
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_is_no_state_says_so_and_quotes_nothing() {
+    fn an_unusable_state_is_an_error_without_a_quote() {
         let good = DurableState { format: FORMAT, ..DurableState::default() }.to_text();
         assert!(DurableState::read(&good).is_ok() && DurableState::read(b" \n").is_ok());
         let cut = &good[..good.len() - 4];
@@ -164,12 +164,12 @@ mod tests {
             assert!(fault.starts_with(expected), "{fault}");
             assert!(!fault.contains("hunter2"), "C-4: {fault}");
         };
-        check(cut, "is no connector's state, or damaged (line 1, column ");
-        check(b"hunter2=1", "is no connector's state, or damaged (it is not a JSON object)");
-        check(b"[1]", "is no connector's state, or damaged (it is not a JSON object)");
-        check(b"{hunter2}", "is no connector's state, or damaged (line 1, column 2)");
-        check(b"{\"hunter2\":1}", "is no connector's state, or damaged (it has no field");
-        check(b"{\"\xff\xfe\":1}", "is no connector's state, or damaged (line 1, column ");
+        check(cut, "is not a connector's state, or is damaged (line 1, column ");
+        check(b"hunter2=1", "is not a connector's state, or is damaged (it is not a JSON object)");
+        check(b"[1]", "is not a connector's state, or is damaged (it is not a JSON object)");
+        check(b"{hunter2}", "is not a connector's state, or is damaged (line 1, column 2)");
+        check(b"{\"hunter2\":1}", "is not a connector's state, or is damaged (it has no field");
+        check(b"{\"\xff\xfe\":1}", "is not a connector's state, or is damaged (line 1, column ");
         check(
             b"{\"relayline_connector_state\":2}",
             "has the format 2, and this program reads format 1 alone",
@@ -179,7 +179,7 @@ mod tests {
             "is damaged (`relayline_connector_state` is not",
         );
         check(b"{\"relayline_connector_state\":1}", "is damaged (line 1, column ");
-        // An unknown field would be lost with the next write.
+        // An unknown field would be lost at the next write.
         let more = br#"{"relayline_connector_state":1,"gateways":[],"enroll_tokens":[],"hunter2":1}"#;
         check(more, "is damaged (line 1, column ");
         let wrong = br#"{"relayline_connector_state":1,"gateways":["hunter2"],"enroll_tokens":[]}"#;

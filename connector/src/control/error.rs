@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Error returned when an instruction cannot be carried out. It has had no effect then.
+/// Error returned when an instruction cannot be carried out. It has no effect then.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ControlError {
     /// The line is not an instruction.
@@ -42,7 +42,7 @@ pub enum ControlError {
         /// Number of bytes in it.
         bytes: usize,
     },
-    /// The code may not stand in a close frame.
+    /// The code is not allowed in a close frame.
     #[error("{0} cannot be sent as a close code: take 1000-1003, 1007-1014 or 3000-4999")]
     CloseCode(u16),
     /// The reason is too long for a close frame.
@@ -110,7 +110,7 @@ pub enum ControlError {
     TooMany(usize),
 }
 
-/// Returns a gateway's id as it stands in an error.
+/// Returns a gateway's id as errors show it.
 pub(crate) fn show_id(id: &str) -> String {
     match id.is_empty() {
         true => "the gateway".to_owned(),

@@ -76,7 +76,7 @@ impl ConnectorMachine {
             }),
             Act::Mute { on } => {
                 self.change_each(&ids, |_, gateway| gateway.muted = on)?;
-                // Deliver the entries buffered during the silence on connections with a complete handshake.
+                // Delivers the entries buffered during the silence, on connections with a complete handshake.
                 let open: Vec<ConnId> = self.connections.keys().copied().collect();
                 open.into_iter().for_each(|conn| self.drain(now, conn));
                 Ok(())
@@ -213,7 +213,7 @@ fn changes_durable_state(act: &Act) -> bool {
     matches!(act, Act::Revoke { .. } | Act::EnrollToken { .. } | Act::Rotate { .. })
 }
 
-/// Checks that a code and a reason may stand in a close frame (RFC 6455, 7.4).
+/// Checks that a code and a reason are allowed in a close frame (RFC 6455, 7.4).
 fn check_close(code: u16, reason: &str) -> Result<(), ControlError> {
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(ControlError::CloseCode(code));

@@ -38,7 +38,7 @@ impl ConnectorMachine {
                 self.send(conn, kind.to_line(&content, None));
                 return Ok(());
             }
-            // An entry of the same chat that waits goes first.
+            // A waiting entry of the same chat is delivered first.
             (Some(conn), None) if !gateway.buffer.holds_lane_of(kind, &content) => {
                 self.send(conn, kind.to_line(&content, None));
                 return Ok(());

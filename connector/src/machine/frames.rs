@@ -40,7 +40,7 @@ impl ConnectorMachine {
                 };
                 let line = Outgoing::Descriptor { descriptor: &descriptor }.to_line();
                 connection.default_platform.get_or_insert_with(|| platform.clone());
-                // The bound protects against gateways that send many names; real ones front a few platforms.
+                // Real gateways front a few platforms. The bound limits a gateway that sends many names.
                 if connection.descriptors.len() < MAX_NAMES {
                     connection.bot_ids.insert(platform.clone(), bot_id);
                     connection.descriptors.insert(platform, descriptor);
@@ -110,7 +110,7 @@ impl ConnectorMachine {
     }
 }
 
-/// Returns the type of a frame that a strict connector does not take.
+/// Returns the type of a frame that a strict connector rejects.
 fn strictly_refused(known: &GatewayFrame, phase: Phase) -> Option<&'static str> {
     match known {
         GatewayFrame::Hello { .. } if phase != Phase::Open => Some("second hello"),
@@ -120,7 +120,7 @@ fn strictly_refused(known: &GatewayFrame, phase: Phase) -> Option<&'static str> 
     }
 }
 
-/// Returns the line of a result, as the connector to play sends it.
+/// Returns the line of a result, as the imitated connector sends it.
 fn result_line(like: Option<Like>, request_id: &str, mut result: Value) -> Vec<u8> {
     match like {
         Some(Like::Errors) => {

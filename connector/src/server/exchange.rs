@@ -40,7 +40,7 @@ pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Resp
         Err(_) => HttpBody::TooSlow,
     };
     if let HttpBody::TooLarge = read {
-        // A body that is late or broken makes no difference here.
+        // It does not matter whether the body is late or broken.
         let _ = timeout(DRAIN_TIMEOUT, drain(&mut body)).await;
     }
     let answer = hub.with(|machine, now| machine.handle_http(now, &head, read));

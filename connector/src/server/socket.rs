@@ -46,7 +46,7 @@ fn config(limits: Limits) -> WebSocketConfig {
         .max_frame_size(Some(message))
 }
 
-/// Reads until the end. Pings are answered by the library, as the stream is polled on.
+/// Reads until the end. The library answers pings while the stream is polled.
 async fn read(hub: &Hub, conn: ConnId, mut receiver: WebSocketReceiver<Wire>) {
     while let Some(message) = receiver.next().await {
         match message {

@@ -1,4 +1,4 @@
-//! A connector's machine in virtual time, and what a gateway would see of it.
+//! A connector's machine in virtual time, and the outputs that a gateway would receive.
 
 use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const A: ConnId = ConnId(1);
 pub(crate) const B: ConnId = ConnId(2);
 
-/// A connector, its clock, and what a gateway would see of it.
+/// A connector, its clock, and the outputs that a gateway would receive.
 pub(crate) struct Bench {
     pub(crate) machine: ConnectorMachine,
     pub(crate) now: Now,
@@ -26,7 +26,7 @@ impl Bench {
         Bench { machine: ConnectorMachine::new(config, [0; 32]), now, ids: Ids::new([0; 32]) }
     }
 
-    /// Everybody is let in, and `A` has done its handshake on Discord.
+    /// Creates a connector that admits every gateway. `A` has completed its handshake on Discord.
     pub(crate) fn live() -> Self {
         let mut bench = Bench::new(ConnectorConfig::default());
         bench.connect(A);
@@ -42,7 +42,7 @@ impl Bench {
         Bench::new(config.gateway("gw", "s3cret"))
     }
 
-    /// A dial with the right token, and what is written at once.
+    /// Dials with a valid token. Returns the answer and the frames that are written at once.
     pub(crate) fn dials(&mut self, conn: ConnId) -> (Upgrade, Vec<(ConnId, Value)>) {
         (self.dial(conn), self.written())
     }
@@ -58,7 +58,7 @@ impl Bench {
         self.says(conn, json!({"type": "hello", "platform": "discord", "botId": ""}));
         let seen = self.written();
         assert_eq!(seen[0].1["type"], "descriptor", "{seen:?}");
-        // What the buffer gave is for the test to look at.
+        // The test itself looks at the frames from the buffer.
         self.machine.handle_tick(self.now);
     }
 
@@ -93,7 +93,7 @@ impl Bench {
         self.does(Act::Inbound { event, buffered: None });
     }
 
-    /// What is to be written, frames as JSON.
+    /// Returns the output to write, with frames as JSON.
     pub(crate) fn written(&mut self) -> Vec<(ConnId, Value)> {
         let mut out = Vec::new();
         let mut written = Vec::new();
@@ -107,7 +107,7 @@ impl Bench {
         written
     }
 
-    /// The texts that are delivered, and the buffer ids.
+    /// Returns the delivered texts, with their buffer ids.
     pub(crate) fn delivered(&mut self) -> Vec<(Value, Value)> {
         let text = |frame: &Value| (frame["event"]["text"].clone(), frame["bufferId"].clone());
         self.written().iter().map(|(_, frame)| text(frame)).collect()

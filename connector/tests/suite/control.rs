@@ -1,4 +1,4 @@
-//! The lines that a connector can be told, as a script's author writes them.
+//! Instructions of a connector, as a script's author writes them.
 
 use relayline_connector::{Act, Control, Webhook};
 use serde_json::{Map, Value, json};
@@ -97,13 +97,16 @@ fn every_line_of_the_table_is_read() {
 }
 
 #[test]
-fn a_bad_line_says_what_is_wrong() {
+fn an_error_names_the_problem_of_a_line() {
     let check = |line: &str, expected: &str| {
         let error = Control::parse(line).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{line}: {error}");
     };
-    check("drop", "no JSON object, like {\"do\":\"drop\"}: expected value at column 1");
-    check("[]", "no JSON object, like {\"do\":\"drop\"}: invalid type: sequence, expected a map at column ");
+    check("drop", "not a JSON object, like {\"do\":\"drop\"}: expected value at column 1");
+    check(
+        "[]",
+        "not a JSON object, like {\"do\":\"drop\"}: invalid type: sequence, expected a map at column ",
+    );
     check(r#"{"event":{}}"#, "`do` is missing: it says what to do");
     check(r#"{"do":"dorp"}"#, "unknown `do` `dorp`, expected one of `inbound`, `passthrough`, `interrupt`");
     check(r#"{"do":7}"#, "invalid type: integer `7`, expected variant identifier");

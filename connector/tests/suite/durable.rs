@@ -1,4 +1,4 @@
-//! What of a connector's machine outlives its process.
+//! The parts of a connector's machine that outlive its process.
 
 use crate::bench::{A, B, Bench};
 use relayline_connector::{Act, ConnectorConfig, ConnectorMachine, Upgrade};
@@ -7,10 +7,10 @@ use relayline_core::time::{Now, Time};
 use relayline_core::token;
 use serde_json::{Value, json};
 
-/// The process ends, and the next one starts so much later.
+/// Ends the process, and starts the next one this many seconds later.
 fn restart(bench: &Bench, config: ConnectorConfig, seconds: u64) -> Bench {
     let state = bench.machine.durable_state(bench.now);
-    // Each process counts its own time.
+    // Each process has a clock of its own.
     let now = Now { mono: Time::from_millis(7), unix_s: bench.now.unix_s + seconds };
     let machine = ConnectorMachine::restore(config, [1; 32], now, &state).unwrap();
     Bench { machine, now, ids: bench.ids.clone() }
@@ -32,7 +32,7 @@ fn known() -> ConnectorConfig {
     ConnectorConfig::default().gateway("gw", "s3cret")
 }
 
-/// Whether the gateway is let in with this secret.
+/// Returns true if the gateway is admitted with this secret.
 fn is_good(bench: &mut Bench, secret: &str) -> bool {
     let token = token::mint("gw", &Secret::from(secret), bench.now.unix_s, 300);
     let header = format!("Bearer {}", token.expose());
@@ -66,7 +66,7 @@ fn a_01_entries_keep_their_ids_and_their_order() {
         bench.ack(A, &frame["bufferId"]);
     }
     assert_eq!(ids, buffered);
-    // With a clock that goes back no id is given twice.
+    // If the clock goes back, no id is assigned twice.
     let mut bench = restart(&bench, known(), 0);
     bench.now.unix_s -= 3600;
     bench.inject("four");
@@ -74,7 +74,7 @@ fn a_01_entries_keep_their_ids_and_their_order() {
 }
 
 #[test]
-fn every_change_of_what_is_kept_is_noticed() {
+fn every_change_of_the_durable_state_is_noticed() {
     let mut bench = durable(known());
     bench.machine.take_durable_change();
     let mut kept = bench.machine.durable_state(bench.now);
@@ -113,7 +113,7 @@ fn every_change_of_what_is_kept_is_noticed() {
 }
 
 #[test]
-fn c_02_an_overlap_goes_on_and_flags_are_good_in_addition() {
+fn c_02_an_overlap_continues_and_flags_stay_valid() {
     let bare = || ConnectorConfig::default().identity("access", "t");
     let mut bench = durable(known());
     for (secret, overlap_ms) in [("first", 0), ("second", 60_000)] {
@@ -126,7 +126,7 @@ fn c_02_an_overlap_goes_on_and_flags_are_good_in_addition() {
         later.passes(61_000);
         assert!(!is_good(&mut later, "first") && is_good(&mut later, "second"));
     }
-    // What a flag gives is good as long as it does.
+    // A configured secret is valid as long as it is configured.
     let mut later = restart(&bench, known(), 600);
     assert!(is_good(&mut later, "s3cret") && is_good(&mut later, "second"));
     // The configured secret is not in the state at all.

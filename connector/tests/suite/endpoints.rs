@@ -1,4 +1,4 @@
-//! The embedded connector's HTTP endpoints, and its signed deliveries, over real sockets.
+//! The embedded connector's HTTP endpoints and its webhook requests, over real sockets.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // Sockets have their time.
 
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(20);
 const KEY: &str = "hunter2-key";
 
@@ -39,7 +39,7 @@ fn split(answer: &[u8]) -> Answer {
     (String::from_utf8_lossy(&answer[..at]).into_owned(), answer[at + 4..].to_vec())
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 async fn send(connector: &EmbeddedConnector, head: &str, bearer: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(connector.local_addr()).await.unwrap();
     let length = body.len();
@@ -59,7 +59,7 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 #[tokio::test]
-async fn c_1_what_is_issued_over_http_lets_in() {
+async fn c_1_credentials_issued_over_http_are_valid() {
     let connector = start();
     let body = json!({"enrollmentToken": "once", "gatewayId": "gw-2"}).to_string();
     let issued = send(&connector, "POST /relay/enroll", "access", body.as_bytes()).await;
@@ -73,13 +73,13 @@ async fn c_1_what_is_issued_over_http_lets_in() {
     });
     let answer = send(&connector, "POST /relay/policy", &bearer, policy.to_string().as_bytes()).await;
     assert_eq!(json_of(&answer), json!({"ok": true}));
-    // Two connectors issue nothing that the other does.
+    // Another connector does not accept these credentials.
     let other = send(&start(), "POST /relay/enroll", "access", body.as_bytes()).await;
     assert_ne!(json_of(&other)["secret"], json_of(&issued)["secret"]);
 }
 
 #[tokio::test]
-async fn x_1_a_file_has_25_mib_at_most_and_whoever_sends_more_hears_so() {
+async fn x_1_a_file_over_25_mib_is_refused() {
     let connector = start();
     let gw = upgrade_token("gw", "s3cret");
     let most = vec![7; 25 << 20];
@@ -91,7 +91,7 @@ async fn x_1_a_file_has_25_mib_at_most_and_whoever_sends_more_hears_so() {
     let more = vec![7; most.len() + 1];
     let refused = send(&connector, "POST /relay/media", &gw, &more).await;
     assert!(refused.0.starts_with("HTTP/1.1 413 "), "{}", refused.0);
-    // Without a length, piece by piece.
+    // Without a length, in chunks.
     let mut stream = TcpStream::connect(connector.local_addr()).await.unwrap();
     let head = format!(
         "POST /relay/media HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {gw}\r\n\
@@ -104,26 +104,26 @@ async fn x_1_a_file_has_25_mib_at_most_and_whoever_sends_more_hears_so() {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 413 "), "{}", String::from_utf8_lossy(&answer));
-    // A stranger is told that, however much there is to say.
+    // An unknown sender is refused, however large the body.
     let stranger = send(&connector, "POST /relay/media", "nobody", &more).await;
     assert!(stranger.0.starts_with("HTTP/1.1 401 "), "{}", stranger.0);
 }
 
 #[tokio::test]
-async fn x_1_a_body_that_ends_before_its_time_is_nobodys() {
+async fn x_1_an_incomplete_body_has_no_effect() {
     let connector = start();
     let mut stream = TcpStream::connect(connector.local_addr()).await.unwrap();
     let head = "POST /relay/enroll HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer access\r\nContent-Length: 99\r\n\r\n{";
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
-    // The token was not used up by it, and nothing was seen of it.
+    // It did not use up the token, and nothing of it was observed.
     let body = json!({"enrollmentToken": "once", "gatewayId": "gw-2"}).to_string();
     assert!(send(&connector, "POST /relay/enroll", "access", body.as_bytes()).await.0.contains("200"));
     let saw = connector.next_observation(SOON);
     assert!(matches!(saw, Some(Observation::Http { status: Some(200), .. })), "{saw:?}");
 }
 
-/// Takes one request, and answers it with this.
+/// Accepts one request and sends this answer.
 async fn serve_once(listener: TcpListener, answer: &'static str) -> Answer {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
@@ -145,7 +145,7 @@ async fn serve_once(listener: TcpListener, answer: &'static str) -> Answer {
 }
 
 #[tokio::test]
-async fn c_3_a_delivery_is_posted_and_its_answer_seen() {
+async fn c_3_a_webhook_is_posted_and_its_answer_observed() {
     let connector = start();
     for (answer, status, error) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"ok\":true}", json!(200), Value::Null),
@@ -179,7 +179,7 @@ async fn c_3_a_delivery_is_posted_and_its_answer_seen() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_reaches_nobody_says_why() {
+async fn a_failed_post_names_its_cause() {
     let connector = start();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let interrupt = json!({"session_key": "k"}).as_object().cloned();

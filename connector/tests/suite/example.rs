@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 #[path = "../../examples/one_gateway.rs"]
 mod one_gateway;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(20);
 
 fn config(url: &str) -> GatewayConfig {

@@ -1,4 +1,4 @@
-//! Connectors to play, late acks and presses, in virtual time.
+//! Imitated connectors, late acknowledgements and presses, in virtual time.
 
 use crate::bench::{A, B, Bench, close};
 use data_encoding::BASE64;
@@ -17,7 +17,7 @@ fn id(n: usize) -> Value {
     json!(format!("1718900000000-{n}"))
 }
 
-// ---- acks that do not come --------------------------------------------------------------------------------
+// ---- missing acks -----------------------------------------------------------------------------------------
 
 #[test]
 fn a_08_an_entry_without_its_ack_is_reported_once() {
@@ -35,13 +35,13 @@ fn a_08_an_entry_without_its_ack_is_reported_once() {
     assert_eq!(bench.saws(), [late(1, 0, "inbound")]);
     bench.passes(60_000);
     assert_eq!((bench.saws(), bench.machine.deadline()), (Vec::new(), None), "once");
-    // On the next connection it is the same entry.
+    // On the next connection the same entry is sent again.
     bench.machine.handle_closed(bench.now, A, None, "");
     bench.connect(B);
     bench.saws();
     bench.passes(60_000);
     assert_eq!(bench.saws(), [] as [Value; 0]);
-    // Its ack counts, late as it is, and the next entry has its own time.
+    // A late ack still counts, and the next entry has a time-out of its own.
     bench.ack(B, &id(0));
     bench.saws();
     bench.passes(10_000);
@@ -67,24 +67,24 @@ fn a_08_an_entry_that_is_acknowledged_or_cut_off_is_not_late() {
     bench.saws();
     assert_eq!(bench.machine.deadline(), None);
     bench.passes(9_000);
-    // The time counts from when it was sent on this connection.
+    // The time is measured from the sending on this connection.
     bench.connect(B);
     bench.saws();
     bench.passes(9_999);
     assert_eq!(bench.saws(), [] as [Value; 0]);
     bench.passes(1);
     assert_eq!(bench.saws()[0]["dial"], 2);
-    // Without a time nothing is reported.
+    // Without a configured time nothing is reported.
     let mut bench = Bench::new(ConnectorConfig { unacked_after: None, ..ConnectorConfig::default() });
     bench.inject("one");
     bench.connect(A);
     assert_eq!(bench.machine.deadline(), None);
 }
 
-// ---- connectors to play -----------------------------------------------------------------------------------
+// ---- imitated connectors ----------------------------------------------------------------------------------
 
 #[test]
-fn strict_closes_with_1003_on_what_it_does_not_take() {
+fn strict_closes_with_1003_on_frames_it_rejects() {
     let hello = json!({"type": "hello", "platform": "telegram", "botId": ""});
     let interrupt = json!({"type": "interrupt", "session_key": "k", "reason": null});
     for (frame, reason) in [
@@ -101,7 +101,7 @@ fn strict_closes_with_1003_on_what_it_does_not_take() {
             (&saws[0]["frame"], &saws[1]["code"], &saws[1]["by"]),
             (&frame, &json!(1003), &json!("connector"))
         );
-        // It is as good as any other on the next connection.
+        // The next connection works as usual.
         bench.connect(B);
         bench.request(B, "r", json!({"op": "typing", "chat_id": "1"}));
         assert_eq!(bench.written()[0].1["result"]["success"], true);
@@ -111,7 +111,7 @@ fn strict_closes_with_1003_on_what_it_does_not_take() {
 #[test]
 fn silent_stays_live_and_confirms_nothing() {
     let mut bench = like(Like::Silent);
-    // Not even when it is told to.
+    // This holds even if an instruction asks for confirmations.
     bench.does(Act::IdleAck { on: true });
     bench.says(A, json!({"type": "going_idle"}));
     bench.inject("still served");
@@ -136,7 +136,7 @@ fn flood_sends_a_hundred_and_takes_acks_in_any_order() {
     }
     bench.ack(A, &id(42));
     assert_eq!((bench.delivered().len(), bench.machine.stats().stray_acks), (0, 1));
-    // What was not acknowledged comes again, in order.
+    // Unacknowledged entries are sent again, in order.
     bench.machine.handle_closed(bench.now, A, None, "");
     bench.dial(B);
     bench.says(B, json!({"type": "hello", "platform": "discord", "botId": ""}));
@@ -147,7 +147,7 @@ fn flood_sends_a_hundred_and_takes_acks_in_any_order() {
     assert_eq!((bench.machine.buffered("").count(), bench.machine.deadline()), (0, None));
 }
 
-/// X-1: a gateway that reads slowly is not cut off for what the flood brings.
+/// X-1: a gateway that reads slowly is not cut off because of the flood.
 #[test]
 fn flood_waits_for_room() {
     let limits = Limits { write_bytes: 4096, ..Limits::default() };
@@ -171,7 +171,7 @@ fn flood_waits_for_room() {
 
 #[test]
 fn displacing_closes_the_older_connection_with_4000() {
-    // Whatever it would do otherwise.
+    // The setting for duplicates makes no difference.
     for duplicates in [Duplicates::Replace, Duplicates::Refuse] {
         let mut bench = Bench::new(ConnectorConfig {
             like: Some(Like::Displacing),
@@ -189,7 +189,7 @@ fn displacing_closes_the_older_connection_with_4000() {
 }
 
 #[test]
-fn errors_and_lenient_answer_otherwise_unless_told_how() {
+fn errors_and_lenient_change_only_unscripted_results() {
     let send = || json!({"op": "send", "chat_id": "1", "content": "x"});
     let bad = || json!({"op": "dance", "chat_id": "1"});
     let answered = |bench: &mut Bench, action: Value| {
@@ -223,7 +223,7 @@ fn press(option: &str) -> Press {
     Press { option_id: option.to_owned(), ..Press::default() }
 }
 
-/// The machine's own words for why it does not press.
+/// Returns the machine's reason for refusing a press.
 fn refusal(bench: &mut Bench, press: Press) -> String {
     bench.machine.control(bench.now, Act::Press(press)).unwrap_err().to_string()
 }
@@ -233,7 +233,7 @@ fn hello(bench: &mut Bench, platform: &str) {
     bench.written();
 }
 
-/// The one event or interaction that came of a press.
+/// Returns the one event or interaction that a press caused.
 fn pressed(bench: &mut Bench, press: Press) -> Value {
     bench.does(Act::Press(press));
     let mut seen = bench.written();
@@ -297,7 +297,7 @@ fn e_08_i_04_a_press_elsewhere_is_a_command_with_an_answer() {
     let rooms: [(Room, Value, Option<&str>); 4] = [
         (telegram::topic(), json!({}), Some("42")),
         (telegram::dm(), json!({}), None),
-        // M-8: where the prompt was sent decides.
+        // M-8: the place of the prompt decides.
         (slack::dm(), json!({"thread_ts": "17.1"}), Some("17.1")),
         (slack::thread(), json!({"thread_id": "18.1"}), Some("18.1")),
     ];
@@ -339,7 +339,7 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
     let mut check = |press: Press, expected: [&str; 2]| {
         assert_eq!(answer(&pressed(&mut bench, press.clone())), expected, "{press:?}");
     };
-    // An id goes before a label, and a label before a number.
+    // An id takes precedence over a label, and a label over a number.
     check(Press { chat_id: Some("1".into()), ..press("1") }, ["b", "1"]);
     check(Press { prompt_id: Some("c".into()), ..press("yes, DO it") }, ["c", "yes"]);
     check(press("2"), ["d", "no"]);
@@ -360,7 +360,7 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
         let error = refusal(&mut bench, press);
         assert!(error.starts_with(expected), "{error}");
     }
-    // What could not be delivered was not pressed.
+    // A press that could not be delivered had no effect.
     bench.does(Act::Drop);
     bench.written();
     let live = Press { buffered: Some(false), ..press("yes") };
@@ -371,7 +371,7 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
 }
 
 #[test]
-fn i_04_a_press_is_by_whom_it_says() {
+fn i_04_a_press_names_its_user() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
     let event = telegram::dm().message(&mut bench.ids, bench.now, "hi");
@@ -385,7 +385,7 @@ fn i_04_a_press_is_by_whom_it_says() {
     ask(&mut bench, "telegram", prompt("a", chat_id, json!({})));
     let someone = Press { user_id: Some("7".into()), ..press("yes") };
     assert_eq!(who(pressed(&mut bench, someone)), [json!("7"), Value::Null]);
-    // Where nobody has written yet the prompt's metadata says who is there (M-2).
+    // In a chat without an event, the prompt's metadata names the user (M-2).
     ask(&mut bench, "telegram", prompt("a", "99", json!({"user_id": "u9", "scope_id": "s9"})));
     let frame = pressed(&mut bench, press("yes"));
     let source = json!({"platform": "telegram", "chat_id": "99", "chat_type": "group", "user_id": "u9",
@@ -394,10 +394,10 @@ fn i_04_a_press_is_by_whom_it_says() {
 }
 
 #[test]
-fn i_02_only_what_was_shown_can_be_pressed() {
+fn i_02_only_shown_prompts_can_be_pressed() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
-    // Refused by the platform, shown and deleted again, and without an id.
+    // A prompt that the platform refused, one that was deleted again, and one without an id.
     bench.does(Act::Answer { op: "prompt".into(), result: json!({"success": false, "error": "no"}) });
     bench.request(A, "r", prompt("a", "1", json!({})));
     bench.written();
@@ -410,7 +410,7 @@ fn i_02_only_what_was_shown_can_be_pressed() {
     );
     bench.written();
     assert!(refusal(&mut bench, press("yes")).starts_with("no prompt is open: "));
-    // X-1: the oldest of very many makes room, and an id of a megabyte is not kept.
+    // X-1: beyond the limit the oldest prompt is evicted, and an id of a megabyte is not kept.
     for n in 0..1030 {
         ask(&mut bench, "telegram", prompt(&n.to_string(), "1", json!({})));
     }
@@ -436,7 +436,7 @@ fn i_02_prompts_outlive_a_crash_of_the_connector() {
 
 // ---- users ------------------------------------------------------------------------------------------------
 
-/// What was said: platform, chat and text.
+/// Returns what was said: platform, chat and text.
 fn heard(bench: &mut Bench) -> [Value; 3] {
     let frame = bench.written().pop().unwrap().1;
     let source = &frame["event"]["source"];
@@ -444,9 +444,9 @@ fn heard(bench: &mut Bench) -> [Value; 3] {
 }
 
 #[test]
-fn a_user_is_heard_where_the_gateway_is() {
+fn a_users_message_reaches_the_connected_gateway() {
     let mut bench = Bench::new(ConnectorConfig::default());
-    // Nobody is connected: it waits.
+    // While nobody is connected, it waits.
     bench.machine.say(bench.now, "hello?").unwrap();
     bench.dial(A);
     hello_and_ack(&mut bench, "discord");
@@ -462,7 +462,7 @@ fn a_user_is_heard_where_the_gateway_is() {
         bench.machine.say(bench.now, "hi {there").unwrap();
         assert_eq!(heard(&mut bench), [json!(platform), json!(chat_id), json!("hi {there")]);
     }
-    // Of several gateways it is the one that is connected.
+    // Among several gateways it is for the connected one.
     let mut bench = Bench::new(ConnectorConfig::default().gateway("gw", "s3cret").gateway("other", "s"));
     let error = bench.machine.say(bench.now, "hi").unwrap_err().to_string();
     assert!(error.starts_with("which gateway?"), "{error}");
@@ -481,9 +481,9 @@ fn hello_and_ack(bench: &mut Bench, platform: &str) {
     bench.ack(A, &seen[1].1);
 }
 
-/// The time of a report can be another.
+/// The time until a report is configurable.
 #[test]
-fn a_08_the_time_of_a_report_is_a_setting() {
+fn a_08_the_time_until_a_report_is_a_setting() {
     let unacked_after = Some(Duration::from_millis(5));
     let mut bench = Bench::new(ConnectorConfig { unacked_after, ..ConnectorConfig::default() });
     bench.inject("one");

@@ -1,4 +1,4 @@
-//! What the connector's machine answers over HTTP, in virtual time.
+//! The HTTP responses of the connector's machine, in virtual time.
 
 use relayline_connector::{
     Act, ConnId, ConnectorConfig, ConnectorMachine, Control, ControlError, HttpBody, HttpHead, HttpResponse,
@@ -21,7 +21,7 @@ struct Bench {
     now: Now,
 }
 
-/// One request.
+/// A request.
 struct Ask<'a> {
     method: &'a str,
     path: &'a str,
@@ -69,7 +69,7 @@ impl Bench {
         Bench { machine: ConnectorMachine::new(config, [seed; 32]), now }
     }
 
-    /// A gateway that is known, two identities, and a token of the first one's tenant.
+    /// Creates a connector with one gateway, two identities, and a token of the first one's tenant.
     fn ready() -> Self {
         Bench::new(config())
     }
@@ -78,7 +78,7 @@ impl Bench {
         token::mint(id, &Secret::from(secret), self.now.unix_s, 300).expose().to_owned()
     }
 
-    /// The upgrade token of the gateway that is known from the start.
+    /// Returns an upgrade token of the configured gateway.
     fn gw(&self) -> String {
         self.bearer("gw", SECRET)
     }
@@ -95,7 +95,7 @@ impl Bench {
         self.machine.handle_http(self.now, &head, ask.body)
     }
 
-    /// Status and body.
+    /// Sends a request. Returns status and body.
     fn hears(&mut self, ask: Ask<'_>) -> (u16, Value) {
         let answer = self.asks(ask);
         (answer.status, serde_json::from_slice(&answer.body).unwrap())
@@ -115,7 +115,7 @@ impl Bench {
     fn dials(&mut self, id: &str, secret: &str) -> bool {
         let header = format!("Bearer {}", self.bearer(id, secret));
         let upgrade = self.machine.handle_upgrade(self.now, ConnId(1), "/relay", Some(&header));
-        // One that is refused is closed at once.
+        // A refused connection is closed at once.
         matches!(upgrade, Upgrade::Accept { .. }) && !self.machine.is_over(ConnId(1))
     }
 
@@ -139,7 +139,7 @@ fn error(text: &str) -> Value {
 }
 
 #[test]
-fn an_enrolment_brings_credentials_that_let_in() {
+fn an_enrolment_gives_valid_credentials() {
     let mut bench = Bench::ready();
     let (status, issued) = bench.hears(enroll(ACCESS, &format!("{TOKEN}\n"), "gw-2"));
     assert_eq!((status, &issued["tenant"], &issued["gatewayId"]), (200, &json!("acme"), &json!("gw-2")));
@@ -147,7 +147,7 @@ fn an_enrolment_brings_credentials_that_let_in() {
     assert!(secret.len() == 64 && key.len() == 64 && secret != key, "{issued}");
     assert_eq!(issued.as_object().unwrap().len(), 4, "{issued}");
     assert!(bench.dials("gw-2", secret));
-    // C-4: what is seen and what is printed hold none of it.
+    // C-4: neither observations nor `Debug` contain any of it.
     let saws = bench.saws();
     assert_eq!(
         saws[0],
@@ -194,7 +194,7 @@ fn c_4_no_value_shows_its_secrets() {
 }
 
 #[test]
-fn an_enrolment_is_refused_with_its_reason_and_uses_nothing_up() {
+fn a_refused_enrolment_has_a_reason_and_uses_nothing_up() {
     let mut bench = Bench::ready();
     bench.does(Act::EnrollToken { token: "short".into(), tenant: "acme".into(), ttl_s: Some(10) }).unwrap();
     bench.does(Act::EnrollToken { token: "spent".into(), tenant: "acme".into(), ttl_s: None }).unwrap();
@@ -227,8 +227,8 @@ fn an_enrolment_is_refused_with_its_reason_and_uses_nothing_up() {
         (ACCESS, json!({"enrollmentToken": TOKEN, "gatewayId": "a\nb"}), 400, name),
         (ACCESS, json!({"enrollmentToken": TOKEN, "gatewayId": "a".repeat(257)}), 400, name),
         (ACCESS, json!({"enrollmentToken": 7, "gatewayId": "x"}), 400, "`enrollmentToken` must be a string"),
-        (ACCESS, json!([TOKEN, "x"]), 400, "the body is no JSON object"),
-        (ACCESS, json!(TOKEN), 400, "the body is no JSON object"),
+        (ACCESS, json!([TOKEN, "x"]), 400, "the body is not a JSON object"),
+        (ACCESS, json!(TOKEN), 400, "the body is not a JSON object"),
     ] {
         let answer = bench.hears(post("/relay/enroll", bearer, &body));
         assert_eq!(answer, (status, error(expected)), "{body}");
@@ -239,10 +239,10 @@ fn an_enrolment_is_refused_with_its_reason_and_uses_nothing_up() {
         );
         assert!(!saw.to_string().contains("hunter2"), "{saw}");
     }
-    // All of it was in vain, and changed nothing.
+    // None of these attempts changed anything.
     assert_eq!(bench.hears(enroll(ACCESS, TOKEN, "x")).0, 200);
     assert_eq!(bench.hears(enroll(OTHER_ACCESS, "spare", "y")).0, 200);
-    // Enrolled anew, the old secret is good no more; a revoked one is not let in that way.
+    // After a new enrolment the old secret is invalid. A revoked gateway is not admitted by an enrolment.
     bench.does(Act::EnrollToken { token: "again".into(), tenant: "acme".into(), ttl_s: None }).unwrap();
     let old = bench.hears(enroll(ACCESS, "again", "x")).1;
     bench.does(Act::EnrollToken { token: "again".into(), tenant: "acme".into(), ttl_s: None }).unwrap();
@@ -257,7 +257,7 @@ fn an_enrolment_is_refused_with_its_reason_and_uses_nothing_up() {
 }
 
 #[test]
-fn an_enrolment_is_the_same_for_the_same_seed_and_survives_a_crash() {
+fn an_enrolment_is_deterministic_and_survives_a_crash() {
     let issued = || {
         let mut bench = Bench::ready();
         let issued = bench.hears(enroll(ACCESS, TOKEN, "gw-2")).1;
@@ -268,7 +268,7 @@ fn an_enrolment_is_the_same_for_the_same_seed_and_survives_a_crash() {
     bench.machine = bench.machine.restart();
     assert!(bench.dials("gw-2", first["secret"].as_str().unwrap()));
     assert_eq!(bench.hears(enroll(ACCESS, TOKEN, "gw-3")), (403, error("enrollment token already used")));
-    // What is drawn after the crash was not drawn before it, and comes from the seed all the same.
+    // Values drawn after the crash differ from those before, and still come from the seed.
     let next = bench.hears(provision(ACCESS, "gw-3", "discord")).1;
     assert_ne!(next["secret"], first["secret"]);
     let mut other = Bench::seeded(config(), 8);
@@ -277,9 +277,9 @@ fn an_enrolment_is_the_same_for_the_same_seed_and_survives_a_crash() {
     assert_ne!(other.hears(provision(ACCESS, "gw-3", "discord")).1["secret"], next["secret"]);
 }
 
-/// H-4: of several issued secrets only the last is good.
+/// H-4: of several issued secrets only the last is valid.
 #[test]
-fn h_4_each_provisioning_issues_anew_and_voids_the_last() {
+fn h_4_each_provisioning_replaces_the_last_credentials() {
     let mut bench = Bench::ready();
     let mut secrets = Vec::new();
     for platform in ["discord", "slack", "discord"] {
@@ -290,7 +290,7 @@ fn h_4_each_provisioning_issues_anew_and_voids_the_last() {
     }
     let good: Vec<bool> = secrets.iter().map(|secret| bench.dials("gw-2", secret)).collect();
     assert_eq!(good, [false, false, true]);
-    // What `--gateway` or an enrolment gave is void, too.
+    // A secret of `--gateway` or of an enrolment becomes invalid, too.
     bench.hears(enroll(ACCESS, TOKEN, "gw-3"));
     let (_, issued) = bench.hears(provision(ACCESS, "gw-3", "slack"));
     assert!(bench.dials("gw-3", issued["secret"].as_str().unwrap()));
@@ -313,7 +313,7 @@ fn h_4_a_rotated_secret_is_handed_out_before_a_new_one() {
     let rotate = r#"{"do":"rotate","gateway":"gw-2","overlap_ms":5000,"secret":"ch0sen"}"#;
     bench.machine.control(bench.now, Control::parse(rotate).unwrap()).unwrap();
     assert_eq!(bench.hears(provision(ACCESS, "gw-2", "discord")).1["secret"], "ch0sen");
-    // One overlap later the old secret is good no more; the connector forgets it then.
+    // After the overlap the old secret is invalid, and the connector forgets it.
     let old = first["secret"].as_str().unwrap();
     bench.passes(4999);
     assert!(bench.dials("gw-2", old) && bench.dials("gw-2", "ch0sen"));
@@ -323,7 +323,7 @@ fn h_4_a_rotated_secret_is_handed_out_before_a_new_one() {
 }
 
 #[test]
-fn what_cannot_be_provisioned_says_why() {
+fn a_refused_provisioning_names_its_reason() {
     let mut bench = Bench::ready();
     let with = |name: &str, value: Value| {
         let mut body = json!({
@@ -344,7 +344,7 @@ fn what_cannot_be_provisioned_says_why() {
         (ACCESS, with("gatewayEndpoint", json!("ftp://x")), 400, endpoint),
         (ACCESS, with("gatewayEndpoint", json!("https://me:pw@x")), 400, endpoint),
         (ACCESS, with("gatewayEndpoint", json!("here")), 400, endpoint),
-        (ACCESS, json!("{"), 400, "the body is no JSON object"),
+        (ACCESS, json!("{"), 400, "the body is not a JSON object"),
     ] {
         assert_eq!(bench.hears(post("/relay/provision", bearer, &body)), (status, error(expected)), "{body}");
     }
@@ -392,7 +392,7 @@ fn a_policy_is_kept_by_gateway_and_platform() {
 }
 
 #[test]
-fn a_file_comes_back_to_its_gateway_until_its_time_is_over() {
+fn a_file_is_returned_to_its_gateway_until_it_expires() {
     let mut config = config().gateway("gw-2", "hunter2-too");
     config.media_ttl = Duration::from_secs(60);
     let mut bench = Bench::new(config);
@@ -434,7 +434,7 @@ fn a_file_comes_back_to_its_gateway_until_its_time_is_over() {
 }
 
 #[test]
-fn files_are_bounded_one_by_one_and_together() {
+fn files_are_bounded_individually_and_together() {
     let limits = Limits { media_file_bytes: 10, media_bytes: 20, media_files: 3, ..Limits::default() };
     let mut bench = Bench::new(ConnectorConfig { limits, ..config() });
     let gw = bench.gw();
@@ -445,7 +445,7 @@ fn files_are_bounded_one_by_one_and_together() {
     let found = |bench: &mut Bench, ids: &[String]| -> Vec<u16> {
         ids.iter().map(|id| bench.asks(get(&format!("/relay/media/{id}"), &bench.gw())).status).collect()
     };
-    // Each time the oldest makes room: for 8+8 there is enough, for 8+8+8 there is not, and 8+1+1+1 are too many.
+    // Each upload evicts the oldest if needed: 8+8 fits, 8+8+8 does not, and 8+1+1+1 are too many files.
     let mut ids = [8, 8, 8].map(|length| upload(&mut bench, length)).to_vec();
     assert_eq!(found(&mut bench, &ids), [410, 200, 200]);
     ids.extend([1, 1, 1].map(|length| upload(&mut bench, length)));
@@ -468,7 +468,7 @@ fn files_are_bounded_one_by_one_and_together() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_bad_upload_is_refused() {
     let mut bench = Bench::ready();
     let gw = bench.gw();
     let long = "n".repeat(256);
@@ -490,7 +490,7 @@ fn what_is_no_file_is_refused() {
         ..post("/relay/media", &gw, "x")
     };
     assert_eq!(bench.hears(name).0, 200);
-    // The head is judged before the body.
+    // The head is checked before the body.
     for (body, bearer, status, expected) in [
         (HttpBody::TooLarge, gw.as_str(), 413, "the body is too large"),
         (HttpBody::Whole(vec![0; (25 << 20) + 1].into()), &gw, 413, "the body is too large"),
@@ -502,7 +502,7 @@ fn what_is_no_file_is_refused() {
 }
 
 #[test]
-fn other_methods_and_paths_are_told_apart() {
+fn other_methods_and_paths_have_their_statuses() {
     let mut bench = Bench::ready();
     let gw = bench.gw();
     for (method, path, status, expected, allow) in [
@@ -531,8 +531,8 @@ fn other_methods_and_paths_are_told_apart() {
 }
 
 #[test]
-fn who_may_come_in_depends_on_what_the_connector_knows() {
-    // Nobody is known: everybody is the one gateway. Nobody can enrol, though: there is no identity.
+fn admission_depends_on_the_known_gateways() {
+    // No gateway is known: every dial is the one open gateway. Enrolment is impossible without an identity.
     let mut open = Bench::new(ConnectorConfig::default());
     let policy =
         json!({"platform": "x", "requireAddress": true, "freeResponseScopes": [], "allowOtherBots": true});
@@ -542,12 +542,12 @@ fn who_may_come_in_depends_on_what_the_connector_knows() {
         open.does(Act::Rotate { overlap_ms: 0, secret: None, delivery_key: None }),
         Err(ControlError::NoSecrets)
     );
-    // Nobody is known yet: nobody is let in.
+    // No gateway is known yet, so none is admitted.
     let mut empty = Bench::new(ConnectorConfig::default().identity(ACCESS, "acme"));
     assert!(!empty.dials("", "") && !empty.dials("gw", "x"));
     assert_eq!(empty.hears(post("/relay/policy", "", policy)).0, 401);
     assert_eq!(empty.does(Act::Drop), Err(ControlError::NoGateway));
-    // There is room for so many.
+    // The number of gateways is bounded.
     let limits = Limits { gateways: 2, ..Limits::default() };
     let mut full = Bench::new(ConnectorConfig { limits, ..config() });
     assert_eq!(full.hears(provision(ACCESS, "gw-2", "discord")).0, 200);

@@ -13,10 +13,10 @@ use relayline_core::token;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// How upgrades can be refused.
+/// Ways to refuse an upgrade.
 const REFUSALS: [UpgradeRefusal; 2] = [UpgradeRefusal::Close, UpgradeRefusal::Http];
 
-/// The refusal of an upgrade, and what is written for it.
+/// Returns the answer to a refused upgrade, and the frames that are written.
 fn refused(how: UpgradeRefusal, gateway: &str, conn: ConnId, error: &str) -> (Upgrade, Vec<(ConnId, Value)>) {
     match how {
         UpgradeRefusal::Close => {
@@ -33,13 +33,13 @@ fn accepted() -> (Upgrade, Vec<(ConnId, Value)>) {
 }
 
 #[test]
-fn d_08_each_hello_gets_its_own_descriptor_and_an_unknown_platform_a_generic_one() {
+fn d_08_each_hello_gets_the_descriptor_of_its_platform() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.dial(A);
     let hellos = ["discord", "telegram", "slack", "matrix"]
         .map(|name| format!("{}\n", json!({"type": "hello", "platform": name, "botId": ""})));
     bench.inject("while you were away");
-    // All in one message: the descriptors come first, then the buffer.
+    // All hellos in one message: the descriptors come first, then the buffer.
     bench.machine.handle_bytes(bench.now, A, hellos.concat().as_bytes());
     let seen = bench.written();
     let brief = |frame: &Value| {
@@ -59,7 +59,7 @@ fn d_08_each_hello_gets_its_own_descriptor_and_an_unknown_platform_a_generic_one
             (Value::Null, Value::Null, json!("inbound")),
         ]
     );
-    // D-4: a tagged request is judged by its own platform, an untagged one by that of the first hello.
+    // D-4: a tagged request is checked against its own platform, an untagged one against that of the first hello.
     let mut check = |platform: Option<&str>, length: usize, success: bool| {
         let action = json!({"op": "send", "chat_id": "1", "content": "a".repeat(length)});
         let mut frame = json!({"type": "outbound", "requestId": "r", "action": action});
@@ -87,7 +87,7 @@ fn a_08_the_buffer_drains_one_entry_at_a_time() {
     let id = |n: u64| json!(format!("1718900000000-{n}"));
     let first = bench.delivered();
     assert_eq!(first[1..], [(json!("one"), id(0))]);
-    // Neither time, nor another's ack, nor a second handshake brings the next.
+    // Neither time, nor an ack of another connection, nor a second handshake releases the next entry.
     bench.passes(60_000);
     bench.ack(A, &id(1));
     bench.says(A, json!({"type": "hello", "platform": "telegram", "botId": ""}));
@@ -104,7 +104,7 @@ fn a_08_the_buffer_drains_one_entry_at_a_time() {
 }
 
 #[test]
-fn a_02_an_entry_without_its_ack_comes_first_after_the_next_handshake() {
+fn a_02_an_unacknowledged_entry_is_sent_first_next_time() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.inject("one");
     bench.inject("two");
@@ -117,23 +117,23 @@ fn a_02_an_entry_without_its_ack_comes_first_after_the_next_handshake() {
     bench.dial(B);
     bench.says(B, hello.clone());
     assert_eq!(bench.delivered()[1], first);
-    // The same after a crash of the connector: the buffer is durable.
+    // This also holds after a crash of the connector: the buffer is durable.
     let mut bench = Bench { machine: bench.machine.restart(), ..bench };
     assert_eq!(bench.saws(), [] as [Value; 0]);
-    // A-5: an ack on a connection that the entry was not sent on counts for nothing.
+    // A-5: an ack on another connection than the entry's has no effect.
     bench.dial(A);
     bench.ack(A, &first.1);
     bench.says(A, hello);
     assert_eq!(bench.delivered()[1], first);
     bench.ack(A, &first.1);
     assert_eq!(bench.delivered()[0].0, "two");
-    // Ids of before the crash are not given again.
+    // Ids from before the crash are not reused.
     let ids: Vec<_> = bench.machine.buffered("").map(|entry| entry.buffer_id().to_owned()).collect();
     assert_eq!(ids, ["1718900000000-1", "1718900000000-2"]);
 }
 
 #[test]
-fn a_07_a_message_does_not_overtake_what_is_buffered_for_its_chat() {
+fn a_07_a_message_does_not_overtake_its_chats_entries() {
     let mut bench = Bench::live();
     let event = bench.event("through the buffer");
     bench.does(Act::Inbound { event, buffered: Some(true) });
@@ -156,7 +156,7 @@ fn a_07_a_message_does_not_overtake_what_is_buffered_for_its_chat() {
 }
 
 #[test]
-fn l_12_an_idle_connection_gets_nothing_until_the_next_handshake() {
+fn l_12_an_idle_connection_gets_nothing_until_a_handshake() {
     let mut bench = Bench::live();
     bench.says(A, json!({"type": "going_idle"}));
     assert_eq!(bench.written(), [(A, json!({"type": "going_idle_ack"}))]);
@@ -177,7 +177,7 @@ fn l_12_an_idle_connection_gets_nothing_until_the_next_handshake() {
 }
 
 #[test]
-fn l_12_an_idle_connection_may_ack_but_the_drain_rests() {
+fn l_12_an_idle_connection_may_ack_but_the_drain_pauses() {
     let mut bench = Bench::live();
     for text in ["one", "two"] {
         let event = bench.event(text);
@@ -200,7 +200,7 @@ fn l_12_a_withheld_idle_ack_leaves_the_connection_live() {
 }
 
 #[test]
-fn c_02_who_is_let_in() {
+fn c_02_which_dials_are_admitted() {
     for how in REFUSALS {
         let mut bench = Bench::refusing_by(how);
         let secret = Secret::from("s3cret");
@@ -234,9 +234,9 @@ fn c_02_who_is_let_in() {
     }
 }
 
-/// L-7: the connection is closed before anything is heard on it, and the one that is there is none of its business.
+/// L-7: the connection is closed before its frames are read, and the existing connection is not affected.
 #[test]
-fn l_07_a_refused_upgrade_is_closed_and_disturbs_nobody() {
+fn l_07_a_refused_upgrade_affects_no_other_connection() {
     let mut bench = Bench::with_gateway();
     bench.connect(A);
     bench.inject("one");
@@ -245,7 +245,7 @@ fn l_07_a_refused_upgrade_is_closed_and_disturbs_nobody() {
     let stale = token::mint("gw", &Secret::from("s3cret"), bench.now.unix_s - 301, 300);
     let header = format!("Bearer {}", stale.expose());
     bench.machine.handle_upgrade(bench.now, B, "/relay", Some(&header));
-    // Its hello crosses the close frame.
+    // Its hello arrives after the close frame was sent.
     bench.says(B, json!({"type": "hello", "platform": "discord", "botId": ""}));
     assert_eq!(bench.written(), [(B, close(4401, "expired"))]);
     let closed = json!({"saw": "closed", "gateway": "gw", "dial": 2, "code": 4401, "reason": "expired", "by": "connector"});
@@ -255,7 +255,7 @@ fn l_07_a_refused_upgrade_is_closed_and_disturbs_nobody() {
     bench.inject("two");
     let seen = bench.written();
     assert_eq!((seen.len(), seen[0].0), (1, A), "{seen:?}");
-    // X-1: it takes a place as any connection does.
+    // X-1: it takes a slot like any other connection.
     let limits = Limits { connections: 1, ..Limits::default() };
     let mut bench =
         Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() }.gateway("gw", "s3cret"));
@@ -282,7 +282,7 @@ fn l_09_a_revoked_gateway_is_closed_and_refused() {
 }
 
 #[test]
-fn l_08_expire_is_once() {
+fn l_08_expire_works_once() {
     for how in REFUSALS {
         let mut bench = Bench::refusing_by(how);
         bench.connect(A);
@@ -290,7 +290,7 @@ fn l_08_expire_is_once() {
         assert_eq!(bench.written(), [(A, close(4401, "expired"))]);
         assert_eq!(bench.dials(B), accepted());
         bench.machine.handle_closed(bench.now, B, None, "");
-        // Nobody is connected: then it is the next dial that is refused.
+        // Without a connection, the next dial is refused.
         bench.does(Act::Expire);
         assert_eq!(bench.dials(B), refused(how, "gw", B, "expired"));
         assert_eq!(bench.dials(B), accepted());
@@ -304,7 +304,7 @@ fn l_18_of_two_connections_of_one_gateway_one_stays() {
         bench.connect(A);
         bench.dial(B);
         assert_eq!(bench.written(), [(closed, close(1008, "duplicate session"))], "{duplicates:?}");
-        // What the closed one still says is not heard, and its end changes nothing.
+        // Later frames of the closed connection are ignored, and its end changes nothing.
         bench.request(closed, "r", json!({"op": "typing", "chat_id": "1"}));
         bench.machine.handle_closed(bench.now, closed, Some(1008), "duplicate session");
         bench.says(stays, json!({"type": "hello", "platform": "discord", "botId": ""}));
@@ -317,7 +317,7 @@ fn l_18_of_two_connections_of_one_gateway_one_stays() {
 }
 
 #[test]
-fn drop_and_close_come_after_what_was_sent_before() {
+fn drop_and_close_come_after_earlier_frames() {
     for (act, end) in [
         (Act::Drop, json!("drop")),
         (Act::Close { code: 4429, reason: "duplicate".into() }, close(4429, "duplicate")),
@@ -326,7 +326,7 @@ fn drop_and_close_come_after_what_was_sent_before() {
         bench.saws();
         bench.inject("last words");
         bench.does(act);
-        // From here on the gateway is away.
+        // From here on the gateway is disconnected.
         bench.inject("too late");
         let seen = bench.written();
         assert_eq!(seen.len(), 2, "{seen:?}");
@@ -343,7 +343,7 @@ fn drop_and_close_come_after_what_was_sent_before() {
 }
 
 #[test]
-fn who_ended_a_connection_is_said() {
+fn the_side_that_ended_a_connection_is_observed() {
     let check = |code: Option<u16>, by: &str| {
         let mut bench = Bench::live();
         bench.saws();
@@ -358,7 +358,7 @@ fn who_ended_a_connection_is_said() {
 }
 
 #[test]
-fn l_04_a_mute_connector_says_nothing() {
+fn l_04_a_mute_connector_sends_nothing() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.does(Act::Mute { on: true });
     assert!(matches!(bench.dial(A), Upgrade::Accept { .. }));
@@ -366,12 +366,12 @@ fn l_04_a_mute_connector_says_nothing() {
     bench.request(A, "r", json!({"op": "typing", "chat_id": "1"}));
     bench.inject("buffered");
     assert_eq!(bench.written(), []);
-    // It hears, though.
+    // Frames are still read.
     assert_eq!(bench.saws().len(), 3);
     bench.does(Act::Mute { on: false });
     bench.says(A, json!({"type": "hello", "platform": "discord", "botId": ""}));
     assert_eq!(bench.delivered()[1].0, "buffered");
-    // Silence in the middle of a session, and its end: what waits comes by itself.
+    // Silence begins in the middle of a session. When it ends, waiting deliveries are sent.
     let mut bench = Bench::live();
     bench.does(Act::Mute { on: true });
     bench.inject("in the silence");
@@ -381,7 +381,7 @@ fn l_04_a_mute_connector_says_nothing() {
 }
 
 #[test]
-fn o_04_a_result_can_be_delayed_and_others_pass_it() {
+fn o_04_a_delayed_result_is_overtaken_by_others() {
     let mut bench = Bench::live();
     bench.does(Act::Delay { op: "typing".into(), ms: 300 });
     bench.request(A, "late", json!({"op": "typing", "chat_id": "1"}));
@@ -397,14 +397,14 @@ fn o_04_a_result_can_be_delayed_and_others_pass_it() {
     assert_eq!(ids(&mut bench), [] as [Value; 0]);
     bench.passes(1);
     assert_eq!(ids(&mut bench), ["late"]);
-    // L-15: after a jump what is due comes once, and the deadline is gone.
+    // L-15: after a jump of the clock a due result is sent once, and the deadline is gone.
     bench.passes(86_400_000);
     assert_eq!(ids(&mut bench), ["later"]);
     assert_eq!(bench.machine.deadline(), None);
     bench.does(Act::Delay { op: "typing".into(), ms: 0 });
     bench.request(A, "at once", json!({"op": "typing", "chat_id": "1"}));
     assert_eq!(ids(&mut bench), ["at once"]);
-    // A delayed result dies with its connection.
+    // A delayed result is dropped with its connection.
     bench.does(Act::Delay { op: "typing".into(), ms: u64::MAX });
     bench.request(A, "never", json!({"op": "typing", "chat_id": "1"}));
     bench.machine.handle_closed(bench.now, A, None, "");
@@ -427,7 +427,7 @@ fn o_07_a_result_can_be_scripted() {
     bench.does(Act::Answer { op: "send".into(), result: Value::Null });
     bench.request(A, "r", send);
     assert_eq!(bench.written()[0].1["result"]["message_id"], "1253382186598400000");
-    // What a scripted result named can be edited.
+    // A message that a scripted result names can be edited.
     bench.request(A, "r", json!({"op": "edit", "chat_id": "1", "message_id": "m1", "content": "y"}));
     assert_eq!(bench.written()[0].1["result"], json!({"success": true}));
 }
@@ -453,7 +453,7 @@ fn d_10_a_descriptor_counts_from_the_next_hello() {
 }
 
 #[test]
-fn interrupts_forwards_and_raw_texts_go_out_as_they_are_told() {
+fn interrupts_forwards_and_raw_texts_are_sent_as_given() {
     let mut bench = Bench::live();
     bench.does(Act::Interrupt { session_key: "k".into(), chat_id: "1".into() });
     assert_eq!(
@@ -475,7 +475,7 @@ fn interrupts_forwards_and_raw_texts_go_out_as_they_are_told() {
 }
 
 #[test]
-fn a_gateway_is_meant_by_its_name() {
+fn an_instruction_names_its_gateway() {
     let config = ConnectorConfig::default().gateway("a", "1").gateway("b", "2");
     let mut bench = Bench::new(config);
     let event = bench.event("to whom?");
@@ -507,7 +507,7 @@ fn a_gateway_is_meant_by_its_name() {
 }
 
 #[test]
-fn w_03_to_w_05_what_is_no_frame_is_counted_and_the_next_one_is_heard() {
+fn w_03_to_w_05_an_invalid_frame_is_counted_and_skipped() {
     let limits = Limits { max_line_bytes: 100, ..Limits::default() };
     let mut bench = Bench::new(ConnectorConfig { limits, ..ConnectorConfig::default() });
     bench.dial(A);
@@ -545,7 +545,7 @@ fn x_01_everything_is_bounded() {
     bench.request(A, "1", json!({"op": "typing", "chat_id": "1"}));
     bench.request(A, "2", json!({"op": "typing", "chat_id": "1"}));
     assert_eq!(bench.written()[0].1["requestId"], "2");
-    // A gateway that never reads is cut off, and says so.
+    // A gateway that never reads is cut off, and this is observed.
     for _ in 0..100 {
         bench.request(A, "3", json!({"op": "get_chat_info", "chat_id": "1"}));
     }
@@ -556,7 +556,7 @@ fn x_01_everything_is_bounded() {
     assert!(stats.lost_observations > 0);
 }
 
-/// What a gateway, or anything else that has found the port, may do.
+/// Input of a gateway, or of any other client of the port.
 #[derive(Clone, Debug)]
 enum MachineInput {
     Upgrade(u32),
@@ -615,7 +615,7 @@ fn input() -> impl Strategy<Value = MachineInput> {
     ]
 }
 
-/// Plays the inputs; returns everything that came out.
+/// Plays the inputs. Returns all outputs.
 fn play(inputs: &[MachineInput]) -> Vec<String> {
     let limits = Limits {
         max_line_bytes: 200,
@@ -629,7 +629,7 @@ fn play(inputs: &[MachineInput]) -> Vec<String> {
     let mut now = Now { mono: Time::ZERO, unix_s: 1_718_900_000 };
     let mut seen = Vec::new();
     let mut out = Vec::new();
-    // Buffered deliveries and acks on each connection.
+    // Numbers of buffered deliveries and acks on each connection.
     let mut delivered = BTreeMap::<ConnId, [u32; 2]>::new();
     for input in inputs {
         match input {
@@ -678,7 +678,7 @@ fn play(inputs: &[MachineInput]) -> Vec<String> {
 }
 
 proptest! {
-    /// W-3, L-15: nothing that is said, told or passes makes it panic, and the same again gives the same again.
+    /// W-3, L-15: no input makes it panic, and the same inputs give the same outputs.
     #[test]
     fn w_03_arbitrary_inputs_never_panic_and_repeat_exactly(inputs in prop::collection::vec(input(), 0..60)) {
         prop_assert_eq!(play(&inputs), play(&inputs));

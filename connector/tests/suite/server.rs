@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 
 type Client = WebSocketStream<TokioAdapter<TcpStream>>;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(20);
 
 fn start() -> EmbeddedConnector {
@@ -67,7 +67,7 @@ async fn handshake(client: &mut Client) {
 }
 
 #[tokio::test]
-async fn c_02_the_upgrade_asks_for_a_right_token() {
+async fn c_02_the_upgrade_needs_a_valid_token() {
     let config = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..ConnectorConfig::default() };
     let connector = EmbeddedConnector::start(config.gateway("gw", "s3cret"), "127.0.0.1:0").unwrap();
     let refused = async |authorization: Option<String>| match dial(&connector, authorization.as_deref()).await
@@ -90,9 +90,9 @@ async fn c_02_the_upgrade_asks_for_a_right_token() {
     handshake(&mut client).await;
 }
 
-/// L-7: the close frame arrives, whatever the gateway says meanwhile.
+/// L-7: the close frame arrives, whatever the gateway sends meanwhile.
 #[tokio::test]
-async fn l_07_an_upgrade_without_a_right_token_is_closed_with_4401() {
+async fn l_07_an_upgrade_without_a_valid_token_is_closed_with_4401() {
     let connector = start();
     for (authorization, reason) in [
         (None, "unauthorized"),
@@ -116,7 +116,7 @@ async fn d_08_a_descriptor_per_hello_then_requests_and_deliveries() {
     let mut client = connect(&connector).await;
     let hellos =
         [json!({"type": "hello", "platform": "slack"}), json!({"type": "hello", "platform": "matrix"})];
-    // W-1: one message, binary at that.
+    // W-1: all in one binary message.
     let bytes = format!("{}\n{}\n", hellos[0], hellos[1]).into_bytes();
     SinkExt::send(&mut client, Message::binary(bytes)).await.unwrap();
     assert_eq!(hear(&mut client).await["descriptor"]["platform"], "slack");
@@ -170,19 +170,19 @@ async fn l_07_a_close_carries_its_code_and_reason() {
 }
 
 #[tokio::test]
-async fn l_04_a_mute_connector_accepts_and_says_nothing_but_pong() {
+async fn l_04_a_mute_connector_only_answers_pings() {
     let connector = start();
     connector.control(Act::Mute { on: true }).unwrap();
     let mut client = connect(&connector).await;
     say(&mut client, json!({"type": "hello", "platform": "discord", "botId": ""})).await;
     connector.wait_for(|saw| matches!(saw, Observation::Frame { .. }), SOON).unwrap();
-    // It has heard the hello. Whatever it had to say would come before the pong.
+    // It has read the hello. An answer would arrive before the pong.
     SinkExt::send(&mut client, Message::Ping("p".into())).await.unwrap();
     assert_eq!(client.next().await.unwrap().unwrap(), Message::Pong("p".into()));
 }
 
 #[tokio::test]
-async fn o_04_a_delayed_result_comes_by_itself() {
+async fn o_04_a_delayed_result_is_sent_when_due() {
     let connector = start();
     let mut client = connect(&connector).await;
     handshake(&mut client).await;
@@ -203,14 +203,14 @@ async fn l_04_a_gateway_that_does_not_answer_a_close_is_cut_off() {
     let mut client = connect(&connector).await;
     handshake(&mut client).await;
     connector.control(Act::Revoke { on: true }).unwrap();
-    // Past the WebSocket: nobody answers the close frame, and still the end comes.
+    // Below the WebSocket: the close frame is not answered, and the connection still ends.
     let mut rest = Vec::new();
     client.into_inner().into_inner().read_to_end(&mut rest).await.unwrap();
     assert!(rest.ends_with(b"unauthorized"));
 }
 
 #[tokio::test]
-async fn a_lost_peer_is_seen() {
+async fn a_lost_peer_is_observed() {
     let connector = start();
     let client = connect(&connector).await;
     drop(client);
@@ -229,7 +229,7 @@ async fn dropping_the_connector_closes_with_1001_and_frees_the_port() {
     while client.next().await.is_some() {}
     owner.await.unwrap();
     let again = EmbeddedConnector::start(ConnectorConfig::default(), addr).unwrap();
-    // In use, now: the error is the system's.
+    // The port is in use now: the error comes from the system.
     assert_eq!(
         EmbeddedConnector::start(ConnectorConfig::default(), addr).unwrap_err().kind(),
         std::io::ErrorKind::AddrInUse
@@ -255,7 +255,7 @@ async fn other_requests_get_a_json_answer() {
         let status = expected.0.parse().ok();
         assert!(matches!(&saw, Some(Observation::Http { status: shown, .. }) if *shown == status), "{saw:?}");
     }
-    // An upgrade somewhere else is a gateway with a wrong URL: its owner would like to see it.
+    // An upgrade at another path comes from a gateway with a wrong URL. Its owner should see that.
     let request = format!("{}/elsewhere", connector.url()).into_client_request().unwrap();
     let stream = TcpStream::connect(connector.local_addr()).await.unwrap();
     assert!(
@@ -266,7 +266,7 @@ async fn other_requests_get_a_json_answer() {
 }
 
 #[test]
-fn what_is_missed_says_what_was_seen_instead() {
+fn a_missed_observation_reports_the_last_one() {
     let connector = start();
     let missed = connector.wait_for(|_| false, Duration::ZERO).unwrap_err();
     assert_eq!(missed.to_string(), "it was not seen within 0ns; nothing was");

@@ -1,4 +1,4 @@
-//! Signed deliveries that the connector makes, in virtual time.
+//! Webhook requests that the connector signs, in virtual time.
 
 use relayline_connector::{
     Act, ConnectorConfig, ConnectorMachine, Control, ControlError, HttpBody, HttpHead, Limits, Webhook,
@@ -25,7 +25,7 @@ fn machine() -> ConnectorMachine {
     ConnectorMachine::new(ConnectorConfig { limits, ..config }, [0; 32])
 }
 
-/// Provisions a platform. Returns the delivery key that was issued, which makes the earlier one void (H-4).
+/// Provisions a platform. Returns the issued delivery key, which replaces the earlier one (H-4).
 fn provision(machine: &mut ConnectorMachine, platform: &str, endpoint: &str) -> String {
     let head = HttpHead {
         method: "POST",
@@ -51,7 +51,7 @@ fn saw(machine: &mut ConnectorMachine) -> Value {
     serde_json::to_value(machine.poll_observation().unwrap()).unwrap()
 }
 
-/// Whether a gateway with this key would take it now.
+/// Verifies a request as a gateway with this key would.
 fn verified(request: &Request, key: &str) -> Result<(), SignatureError> {
     let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
     let Body::Bytes(body) = &request.body else { panic!("a body") };
@@ -60,7 +60,7 @@ fn verified(request: &Request, key: &str) -> Result<(), SignatureError> {
 }
 
 #[test]
-fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
+fn c_3_a_webhook_is_signed_and_posted_to_the_endpoint() {
     let mut machine = machine();
     provision(&mut machine, "discord", "http://gw.example:9/in/");
     let key = provision(&mut machine, "slack", "https://slack.example");
@@ -109,7 +109,7 @@ fn c_3_a_delivery_is_signed_and_goes_to_the_gateways_endpoint() {
 }
 
 #[test]
-fn c_3_it_is_signed_with_the_newest_key_or_what_it_is_told() {
+fn c_3_a_webhook_is_signed_with_the_newest_or_a_given_key() {
     let mut machine = machine();
     let mut check = |more: Value, key: &str, expected: Result<(), SignatureError>| {
         let mut line = json!({"do": "deliver", "gateway": "gw", "event": {}, "url": "http://x"});
@@ -154,7 +154,7 @@ fn a_7_each_gateways_deliveries_keep_their_order() {
     assert_eq!(next(&mut machine), None, "the other's answer frees nothing");
     machine.handle_posted(1, Err("no connection"));
     assert_eq!((next(&mut machine), next(&mut machine)), (Some(2), None));
-    // What was answered already, or never asked, changes nothing.
+    // Unknown requests and requests that were answered already change nothing.
     machine.handle_posted(1, Ok((200, b"")));
     machine.handle_posted(9, Ok((200, b"")));
     assert_eq!(
@@ -162,12 +162,12 @@ fn a_7_each_gateways_deliveries_keep_their_order() {
         (json!(200), json!("no connection"))
     );
     assert!(machine.poll_observation().is_none());
-    // A crash forgets what waits.
+    // A crash drops pending requests.
     assert_eq!(machine.restart().poll_post(), None);
 }
 
 #[test]
-fn c_4_what_comes_of_a_delivery_shows_no_key() {
+fn c_4_the_outcome_of_a_webhook_shows_no_key() {
     let mut machine = machine();
     let parrot = format!(r#"{{"error":"your key is {KEY}"}}"#);
     for (outcome, status, error, answer) in [
@@ -189,7 +189,7 @@ fn c_4_what_comes_of_a_delivery_shows_no_key() {
 }
 
 #[test]
-fn what_cannot_be_delivered_says_what_to_do() {
+fn a_webhook_that_cannot_be_posted_has_advice() {
     let mut machine = machine();
     for (line, expected) in [
         (r#"{"do":"deliver","event":{}}"#, r#"which gateway? Add "gateway": one of `gw`, `keyless`"#),
