@@ -62,7 +62,7 @@ pub(crate) enum AgentEnd {
 
 /// Source of a gateway's agents.
 pub(crate) trait Agents {
-    /// Starts the next agent. `last` is the end of the previous one. The gateway disconnects after `None`. The future is
+    /// Starts the next agent. `last` is the end of the previous one. `None` disconnects the gateway. The future is
     /// dropped if the gateway ends meanwhile.
     fn next(&mut self, last: Option<AgentEnd>) -> impl Future<Output = io::Result<Option<Agent>>>;
 }

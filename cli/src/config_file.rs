@@ -205,7 +205,7 @@ mod tests {
             let (_, matches) = command.try_get_matches_from(&line).unwrap().remove_subcommand().unwrap();
             Ok::<ArgMatches, CommandLineError>(matches)
         };
-        // One of each kind; a key that is a new flag needs nothing here.
+        // One key of each kind. A key for a new flag needs nothing here.
         let text = "auto-ack = true\npassthrough = false\nmetrics = \"127.0.0.1:0\"\nruntime = \"smol\"\nverbose = 2\n\
                     slack-subcommand = [\"a=/a\", \"b=/b\"]\nexec = [\"./agent\", \"--flag\"]\nenv-file = \"gw.env\"\n";
         let run = matches(text, &["relayline", "run"]).unwrap();

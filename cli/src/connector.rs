@@ -167,7 +167,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         None => bridge(connector, &mut out),
     });
     match result {
-        // The reader of stdout has gone.
+        // The reader of stdout has closed it.
         Ok(()) | Err(Stop::StdoutClosed) => ExitCode::SUCCESS,
         Err(Stop::Failed(message)) => fail(1, &message),
     }

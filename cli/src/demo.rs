@@ -88,12 +88,12 @@ fn play(
     let credentials = tokens.enroll(runtime, &connector.url(), GATEWAY)?;
     let config = config(&connector.url(), credentials)?;
 
-    // The gateway and its agent run on a thread of their own, as they would in a process of their own.
+    // The gateway and its agent run on a thread of their own, like a separate process.
     let (events, received) = mpsc::channel();
     let (relays, relay) = mpsc::channel();
     let host = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
         runtime.host(config, |relay, inbox| async move {
-            // It fails if the conversation has ended already.
+            // This fails if the conversation has ended already.
             let _ = relays.send(relay.clone());
             agent::serve(relay, inbox, events).await;
         })
@@ -137,7 +137,7 @@ const HELP: [(&str, &str); 12] = [
     ("/quit", "leave"),
 ];
 
-/// Returns the error for an unknown command, with a similar one if there is one.
+/// Returns the error for an unknown command. It suggests a similar command, if there is one.
 fn unknown(command: &str) -> String {
     let known =
         HELP.iter().filter_map(|(text, _)| text.split(' ').next()).filter(|known| known.starts_with('/'));
@@ -219,7 +219,7 @@ mod tests {
 
     fn chats(lines: &[&str]) -> Result<(), String> {
         let lines = lines.iter().map(|line| {
-            // As long as a person takes who watches the connection come back.
+            // Roughly the time in which a person notices that the connection is back.
             if let Some(seconds) = line.strip_prefix("wait ").and_then(|seconds| seconds.parse().ok()) {
                 std::thread::sleep(Duration::from_secs(seconds));
                 return Ok(String::new());
@@ -230,14 +230,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_does_not_end_the_chat() {
+    fn a_mistake_does_not_end_the_chat() {
         let slips = ["/press yes", "/command", "/command /", "/chat irc", "/stop", "deploy", "/press maybe"];
         assert_eq!(chats(&slips), Ok(()));
         let slips =
             ["deploy", "/chat slack", "/press yes", "/chat discord", "/press yes", "/press yes", "hi"];
         assert_eq!(chats(&slips), Ok(()));
         assert_eq!(chats(&["/drop", "/drop", "/stop", "hi", "/command status"]), Ok(()));
-        // Where there are no buttons the question comes as text, and its answer, too.
+        // On a platform without buttons, the question and its answer are texts.
         let on_sms =
             ["/chat sms", "deploy", "/press yes", "1", "1", "deploy", "no", "deploy", "later", "/nonsense"];
         assert_eq!(chats(&on_sms), Ok(()));
@@ -256,9 +256,9 @@ mod tests {
         }
     }
 
-    /// what is said once the gateway is back was not buffered: there is no acknowledgement to wait for.
+    /// a message sent after the gateway is back is not buffered, so there is no acknowledgement to wait for.
     #[test]
-    fn a_1_the_chat_goes_on_after_a_cut_whenever_somebody_speaks() {
+    fn a_1_the_chat_continues_after_a_cut() {
         assert_eq!(
             chats(&["/drop", "wait 2", "hi", "/drop", "hi at once", "/drop", "/slow", "/stop"]),
             Ok(())

@@ -135,7 +135,7 @@ fn examine(
     let Resolved { mut config, plan, names_platform, .. } = resolved;
     let runtime = gateway.network.runtime;
     findings.ok("settings", &config.url);
-    // The check serves no webhooks.
+    // `doctor` serves no webhooks.
     config.inbound_listen = None;
     if let Err(stop) = reach::reach(runtime, &config, findings)? {
         return Ok(Err(stop));

@@ -1,6 +1,6 @@
 //! Protection of the memory and environment of this process from other processes of the same user (Linux).
 
-/// The variable that turns the protection off, for debuggers and profilers.
+/// Variable that turns the protection off, for debuggers and profilers.
 const VARIABLE: &str = "RELAYLINE_DEBUGGABLE";
 
 /// Outcome of [`protect`], to be logged once there is a log.
@@ -10,15 +10,15 @@ pub(crate) enum Protection {
     Usual,
     /// The user has turned the protection off.
     TurnedOff,
-    /// The variable has a value that means neither on nor off.
+    /// The variable is neither on nor off.
     Unclear,
     /// The system refused.
     #[cfg(target_os = "linux")]
     Failed(std::io::Error),
 }
 
-/// Makes this process not dumpable: another process of the same user can then neither attach to it nor read its
-/// `/proc/PID/environ` and `/proc/PID/mem`, and it leaves no core file. Call it before anything reads a secret.
+/// Makes this process not dumpable: another process of the same user cannot attach to it nor read its
+/// `/proc/PID/environ` and `/proc/PID/mem`, and it leaves no core file. Call this before any secret is read.
 pub(crate) fn protect() -> Protection {
     let value = std::env::var_os(VARIABLE).unwrap_or_default();
     if value == "1" {

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_one_word_of_a_shell() {
+    fn a_path_is_quoted_for_a_shell() {
         for (word, expected) in [
             ("gateway.env", "gateway.env"),
             ("my env", "'my env'"),

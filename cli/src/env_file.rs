@@ -32,7 +32,7 @@ pub(crate) enum EnvFileWriteError {
     Io(&'static str, PathBuf, io::Error),
     /// It belongs to another user.
     Owner(PathBuf, io::Error),
-    /// It is not a file, or larger than any env file.
+    /// It is not a regular file, or it is larger than any env file.
     NoEnvFile(PathBuf, &'static str),
     /// Another user could read or replace it.
     Untrusted(PathBuf, String),
@@ -68,7 +68,7 @@ pub(crate) struct EnvFile {
     path: PathBuf,
     folder: Folder,
     name: OsString,
-    /// Whether the path was a symbolic link, which is followed when that is forced.
+    /// True if the path was a symbolic link, which is followed only if forced.
     is_linked: bool,
 }
 
@@ -76,8 +76,8 @@ impl EnvFile {
     /// Prepares a write. Creates the folder, for its owner only, if it is missing.
     ///
     /// # Errors
-    /// When it could not be written. Unless `is_forced`, also when somebody else could read or replace it: it must be a
-    /// regular file of this user's with one name, in folders that only root and this user can change.
+    /// The file could not be written. Unless `is_forced`, also if another user could read or replace it: it must be a
+    /// regular file of this user with one name, in folders that only root and this user can change.
     pub(crate) fn open(path: &Path, is_forced: bool) -> Result<EnvFile, EnvFileWriteError> {
         let found = if is_forced { target(path) } else { Ok(path.to_owned()) };
         let found =
@@ -143,7 +143,7 @@ impl EnvFile {
         let written = draft.file().write_all(&after).and_then(|()| draft.file().sync_all());
         written.map_err(|error| self.failed("write beside", error))?;
         draft.replace(&self.name).map_err(|error| self.failed("replace", error))?;
-        // Best effort: without it a power cut may restore the old file, which is harmless.
+        // Best effort: without this a power failure may restore the old file, which is harmless.
         let _ = self.folder.sync();
         Ok(true)
     }
@@ -198,9 +198,9 @@ mod tests {
         names
     }
 
-    /// H-2: the mode is 0600 from the first byte on, a second run changes nothing, and nothing is left beside it.
+    /// H-2: the mode is 0600 from the first byte on, a second run changes nothing, and no other file is left.
     #[test]
-    fn h_2_a_file_is_made_replaced_and_then_left_alone() {
+    fn h_2_a_file_is_created_replaced_and_then_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/.env");
         assert!(set(&path, &[("ID", "1")]).unwrap());
@@ -209,13 +209,13 @@ mod tests {
         let inode = fs::metadata(&path).unwrap().ino();
         assert!(!set(&path, &[("ID", "1")]).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
-        // One that others may read is made private, even when nothing else is to be changed.
+        // A file that others can read becomes private, even if nothing else changes.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(set(&path, &[("ID", "1")]).unwrap());
         assert_eq!((mode(&path), names(path.parent().unwrap())), (0o600, vec![".env".to_owned()]));
     }
 
-    /// H-2: a link is refused; when that is forced it stays a link and leads to the new file, whose mode is kept.
+    /// H-2: a link is refused. If forced, it stays a link to the new file, and that file's mode is kept.
     #[test]
     fn h_2_a_link_is_refused_or_written_through() {
         let folder = tempfile::tempdir().unwrap();
@@ -227,7 +227,7 @@ mod tests {
             refused.contains("chain is a symbolic link of ") && refused.ends_with("give --force"),
             "{refused}"
         );
-        // Also when nothing is there yet.
+        // Also if the target does not exist yet.
         for value in ["1", "2"] {
             assert!(forced(&chain, &[("ID", value)]).unwrap());
             assert_eq!(fs::read_to_string(&real).unwrap(), format!("ID={value}\n"));
@@ -248,9 +248,9 @@ mod tests {
         );
     }
 
-    /// H-2: a second name of the file is refused; when that is forced it keeps its content and mode.
+    /// H-2: a file with a second name is refused. If forced, the other name keeps its content and mode.
     #[test]
-    fn h_2_a_hard_link_is_refused_or_left_alone() {
+    fn h_2_a_hard_link_is_refused_or_kept() {
         let folder = tempfile::tempdir().unwrap();
         let [file, other] = ["file", "other"].map(|name| folder.path().join(name));
         fs::write(&other, "OTHER=1\n").unwrap();
@@ -263,7 +263,8 @@ mod tests {
         assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("OTHER=1\nID=1\n", 0o600));
     }
 
-    /// H-2: the folder and each above it; a sticky one is as good as a private one, and `--force` overrides.
+    /// H-2: the folder and all folders above it are checked. A sticky folder counts as private, and `--force` overrides
+    /// the check.
     #[test]
     fn h_2_a_folder_that_others_can_change_is_refused() {
         let top = tempfile::tempdir().unwrap();
@@ -285,7 +286,7 @@ mod tests {
             }
             fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        // A link on the way leads to folders that are looked at, too.
+        // Folders on the way of a link are checked, too.
         let way = top.path().join("way");
         symlink(&folder, &way).unwrap();
         assert!(set(&way.join(".env"), &[("ID", "2")]).unwrap());
@@ -295,9 +296,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "ID=3\n");
     }
 
-    /// H-2: a pipe does not block, and what cannot be named is not written.
+    /// H-2: a pipe does not block, and a path without a file name is not written.
     #[test]
-    fn h_2_what_is_no_file_is_left_alone() {
+    fn h_2_a_path_that_is_not_a_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let error = set(folder.path(), &[("ID", "1")]).unwrap_err().to_string();
         assert!(error.ends_with("is not a regular file: name another file with --env-file"), "{error}");

@@ -83,9 +83,9 @@ mod tests {
     use super::*;
     use relayline_control::settings::table::{self, Secrecy};
 
-    /// C-4: what a child is left with of each variable.
+    /// C-4: the value of each variable that a child gets.
     #[test]
-    fn c_4_a_childs_environment_keeps_what_is_no_secret() {
+    fn c_4_a_childs_environment_keeps_everything_but_secrets() {
         for (name, value, expected) in [
             ("GATEWAY_RELAY_ID", "gw-1", Some("gw-1")),
             ("GATEWAY_RELAY_SECRET", "hunter2", None),
@@ -112,7 +112,7 @@ mod tests {
         }
     }
 
-    /// C-4: what the table of settings calls a credential reaches no child.
+    /// C-4: no credential of the table of settings reaches a child.
     #[test]
     fn c_4_a_child_has_no_credential_of_the_table() {
         let credentials = table::ALL.iter().filter(|spec| spec.secrecy == Secrecy::Credential);
@@ -120,9 +120,9 @@ mod tests {
         assert!(left.is_empty(), "{left:?}");
     }
 
-    /// C-4: a URL of the gateway is known by its name or by its scheme.
+    /// C-4: a URL of the gateway is recognised by its name or by its scheme.
     #[test]
-    fn c_4_a_childs_urls_have_no_query_and_no_user() {
+    fn c_4_a_childs_urls_have_no_query_and_no_user_info() {
         for (name, value, expected) in [
             ("URL", "wss://c.example/relay", "wss://c.example/relay"),
             ("URL", "wss://c.example/relay?key=hunter2", "wss://c.example/relay"),

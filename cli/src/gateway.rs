@@ -152,7 +152,7 @@ impl NetworkArguments {
     }
 }
 
-/// Reads the files that the configuration file names for secrets; their paths begin at its folder.
+/// Reads the files of secrets that the configuration file names. Their paths are relative to its folder.
 fn read_contents(file: &mut ConfigFile, folder: &Path, warnings: &mut Vec<String>) -> Result<(), Unresolved> {
     for spec in table::ALL {
         if let Some(named) = file.file_of(spec) {
@@ -178,7 +178,7 @@ fn log_warnings(resolved: Resolved) -> Resolved {
 }
 
 impl GatewayArguments {
-    /// Resolves the configuration, and the plan of what comes before the dial. Logs warnings.
+    /// Resolves the configuration, and the plan of the steps before the dial. Logs warnings.
     pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
         Ok(log_warnings(self.resolve_silently()?))
     }
@@ -218,7 +218,7 @@ pub(crate) fn unreadable(name: &str, path: &Path, error: &io::Error) -> Unresolv
     Unresolved::Unreadable(format!("{name} {}: {error}", path.display()))
 }
 
-/// Reads a file that holds a secret and nothing else; `name` is that of its setting.
+/// Reads a file that contains only a secret. `name` is the name of its setting.
 fn secret(name: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Secret, Unresolved> {
     let contents = files::read(path).map_err(|error| unreadable(name, path, &error))?;
     warnings.extend(contents.warning(format_args!("{name} {}", path.display()), path));

@@ -24,8 +24,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// First argument of this program when it runs as a guard; then come the gateway's process id, the agent's program and
-/// its arguments. Its stdin is the socket to the gateway.
+/// First argument of this program when it runs as a guard. The gateway's process id, the agent's program and its
+/// arguments follow. Its stdin is the socket to the gateway.
 pub(crate) const NAME: &str = "__guard";
 
 /// Interval of checks of the parent. A closed socket and the parent-death signal are usually noticed sooner.

@@ -83,9 +83,9 @@ mod tests {
         }
     }
 
-    /// C-4: whatever else lets them through.
+    /// C-4: whatever the filter allows, these levels stay off.
     #[test]
-    fn c_4_the_lower_levels_of_talkative_libraries_stay_shut() {
+    fn c_4_verbose_levels_of_libraries_stay_off() {
         let written = Written::default();
         let writer = written.clone();
         let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());

@@ -90,7 +90,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    // Before anything else: the command line and the environment hold secrets.
+    // This comes first: the command line and the environment hold secrets.
     let protection = dumpable::protect();
     #[cfg(unix)]
     if let Some(arguments) = guard::arguments() {

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         secrets: secrets(),
         http: HTTP_BOUNDS,
     };
-    // Before the line below is printed: its reader may send a signal at once.
+    // Installed before the line below is printed: its reader may send a signal at once.
     let signals = match StopSignals::new() {
         Ok(signals) => signals,
         Err(error) => return fail(1, format_args!("cannot wait for signals: {error}")),

@@ -45,11 +45,11 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let written = player.play_all();
     let mut all_well = player.all_well;
     let written = written.and_then(|()| out.flush());
-    // Without flushing: stdout may be closed.
+    // Without flushing, since stdout may be closed.
     drop(out.into_parts());
     match written {
         Ok(()) => {}
-        // The reader has closed its end, as `head` does.
+        // The reader has closed its end, like `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             complain(&mut io::stderr(), &format!("standard output: {error}"));
@@ -96,7 +96,7 @@ impl Player<'_> {
             };
             match replay::play(&recording, ReplayOptions::default()) {
                 Ok(run) => self.print(&name, &recording, &run)?,
-                // The others are played all the same.
+                // The other files are still played.
                 Err(ReplayError::Silent { .. }) if is_one_of_several => {
                     self.note(&format!("{name}: it sent no hello: there is nothing to play"))?;
                 }
@@ -111,7 +111,7 @@ impl Player<'_> {
         let Args { files, json, check, speed, from, until } = self.args;
         let window = Window::new(recording, from.as_ref(), until.as_ref());
         if let Some(why) = window.emptiness(recording, &run.trace) {
-            // Not a failure: one of several files may be shorter.
+            // This is not a failure: one of several files may be shorter.
             self.note(&format!("{name}: {why}"))?;
         }
         if *check {
@@ -146,7 +146,7 @@ impl Player<'_> {
     }
 
     fn note(&mut self, what: &str) -> io::Result<()> {
-        // Keeps the order of both outputs on one terminal.
+        // This keeps the order of both outputs on one terminal.
         self.out.flush()?;
         complain(self.err, what);
         Ok(())
@@ -173,7 +173,7 @@ mod tests {
         replay: Args,
     }
 
-    /// What a command prints to stdout and stderr, whether all is well, and how long it waited.
+    /// Runs the command. Returns its stdout and stderr, true if all is well, and the time that it waited.
     fn played(flags: &[&str], files: &[PathBuf]) -> (String, String, bool, Duration) {
         let words = flags.iter().map(PathBuf::from).chain(files.iter().cloned());
         let args = Program::parse_from(std::iter::once(PathBuf::from("replay")).chain(words)).replay;
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_a_line_per_file_and_one_bad_file_does_not_stop_the_others() {
+    fn a_check_prints_a_line_per_file_also_after_a_bad_one() {
         let folder = tempfile::tempdir().unwrap();
         let (text, changed) = (folder.path().join("notes.txt"), folder.path().join("changed.jsonl"));
         std::fs::write(&text, "hello\n").unwrap();
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(err.len(), 2);
         assert!(err[0].starts_with(&format!("relayline: {}: cannot be read", missing.display())), "{err:?}");
         assert!(
-            err[1].starts_with(&format!("relayline: {}:1: this is no recorded session", text.display())),
+            err[1].starts_with(&format!("relayline: {}:1: this is not a recorded session", text.display())),
             "{err:?}"
         );
     }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_are_those_that_the_help_names() {
+    fn replay_flags_match_the_help() {
         use clap::CommandFactory;
         Program::command().debug_assert();
         for (line, ok) in [
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_what_is_printed_and_compared() {
+    fn only_the_window_is_printed_and_compared() {
         let file = [recorded("reconnect-after-drop.jsonl")];
         let whole = played(&[], &file).0;
         let part = played(&["--from", "100ms", "--until", "150ms"], &file).0;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_window_is_told_and_fails_nothing() {
+    fn an_empty_window_is_noted_and_is_not_a_failure() {
         let file = [recorded("going-idle-acked.jsonl")];
         for (flags, empty) in [
             (&["--from", "1h"][..], true),
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_speed_is_how_long_it_waits() {
+    fn the_speed_decides_the_waits() {
         let file = [recorded("reconnect-after-drop.jsonl")];
         let waited = |flags: &[&str]| played(flags, &file).3;
         assert_eq!(waited(&[]), Duration::ZERO);
@@ -319,9 +319,9 @@ mod tests {
         assert!(waited(&["--speed", "1", "--from", "1m"]).is_zero());
     }
 
-    /// A file of the recorder with two gateways in it, and one in which lines are missing.
+    /// A file of the recorder with two gateways, and one with missing lines.
     #[test]
-    fn gateways_are_played_by_themselves_and_a_gap_is_told() {
+    fn gateways_are_played_separately_and_a_gap_is_noted() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("two.jsonl");
         let hello = r#"{\"type\":\"hello\",\"platform\":\"discord\",\"botId\":\"1\"}\n"#;

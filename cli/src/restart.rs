@@ -85,7 +85,7 @@ impl Restarts {
         if self.lives.len() > self.limits.deaths {
             self.lives.pop_front();
         }
-        // From the first of these deaths to the last.
+        // The running time from the first of these deaths to the last.
         let between: Duration = self.lives.iter().skip(1).sum();
         if self.lives.len() >= self.limits.deaths && between < self.limits.within {
             return Next::GiveUp;
@@ -116,11 +116,11 @@ mod tests {
     };
 
     #[test]
-    fn the_pace_is_a_setting_and_has_these_defaults() {
+    fn the_limits_are_settings_with_these_defaults() {
         assert_eq!(RestartLimits::of(&AgentSettings::default()), PACE);
     }
 
-    /// What follows each of several lives, in seconds; `None` where the agent is given up.
+    /// Returns the back-off after each of several lives, in seconds; `None` if the agent is abandoned.
     fn backoffs(restarts: &mut Restarts, lives: &[f64]) -> Vec<Option<f64>> {
         let next = |&lived: &f64| match restarts.ended(Duration::from_secs_f64(lived), false) {
             Next::Start(backoff) => Some(backoff.as_secs_f64()),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn which_ends_are_followed_by_a_start() {
+    fn which_ends_cause_a_restart() {
         let start = Next::Start(PACE.first);
         for (when, after_success, after_failure) in [
             (Restart::Never, Next::End, Next::End),
@@ -153,27 +153,27 @@ mod tests {
 
     #[test]
     fn ten_deaths_count_within_a_minute_of_running() {
-        // Nine lives lie between ten deaths.
+        // Nine lives are between ten deaths.
         let mut slow = Restarts::new(Restart::OnFailure, PACE);
         assert!(backoffs(&mut slow, &[60.0 / 9.0; 40]).iter().all(Option::is_some));
         let mut fast = Restarts::new(Restart::OnFailure, PACE);
         let next = backoffs(&mut fast, &[6.6; 10]);
         assert_eq!(next.iter().position(Option::is_none), Some(9));
-        // One long life is forgotten with the deaths before it.
+        // A long life is forgotten together with the deaths before it.
         let mut once = Restarts::new(Restart::OnFailure, PACE);
         let next = backoffs(&mut once, &[1.0, 1.0, 1.0, 59.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
         assert_eq!(next.iter().position(Option::is_none), Some(12));
     }
 
     #[test]
-    fn a_long_life_starts_the_backoff_over() {
+    fn a_long_life_resets_the_backoff() {
         let mut restarts = Restarts::new(Restart::OnFailure, PACE);
         assert_eq!(backoffs(&mut restarts, &[0.0, 59.9, 0.0]), [0.5, 1.0, 2.0].map(Some));
         assert_eq!(backoffs(&mut restarts, &[60.0, 0.0]), [0.5, 1.0].map(Some));
     }
 
     #[test]
-    fn numbers_at_their_ends_are_borne() {
+    fn extreme_limits_are_valid() {
         let limits =
             RestartLimits { first: Duration::MAX, most: Duration::MAX, deaths: 1, within: Duration::MAX };
         assert_eq!(Restarts::new(Restart::Always, limits).ended(Duration::ZERO, true), Next::GiveUp);

@@ -32,13 +32,13 @@ impl Shutdown {
 
     /// Waits for the request to stop, and returns its reason. Cancel-safe; any number may wait.
     pub(crate) fn triggered(&self) -> impl Future<Output = &'static str> + Send + use<> {
-        // The sender is gone: no request can follow.
+        // The sender is dropped: no request can follow.
         self.triggered.clone().or_else(|_| pending::<Result<_, ()>>()).map(Result::unwrap_or_default)
     }
 }
 
-/// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second it runs `at_once` and exits with 1. SIGHUP is
-/// left alone if it is ignored, as under `nohup`.
+/// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second signal it runs `at_once` and exits with 1.
+/// SIGHUP is not handled if it is ignored, as under `nohup`.
 #[cfg(unix)]
 pub(crate) fn watch(shutdown: Shutdown, at_once: impl FnOnce() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -73,7 +73,7 @@ pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Resul
 /// handler, unlike an ignored signal, is not inherited.
 #[cfg(unix)]
 pub(crate) fn report_file_limits() {
-    // It fails on systems without this signal.
+    // This fails on systems without this signal.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 

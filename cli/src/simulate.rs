@@ -192,7 +192,7 @@ fn run_all(args: &Args, jobs: &[(u64, Profile)], interrupted: &AtomicBool) -> To
                     if run.failure.is_some() {
                         bar.set_message("a failure, ");
                         totals.failed.push(run);
-                        // A few failures suffice, and one of an asserted counter.
+                        // A few failures suffice; for an asserted counter, one.
                         let most = if args.never.is_some() { 1 } else { 10 };
                         enough.fetch_or(totals.failed.len() >= most, Ordering::Relaxed);
                     }

@@ -23,7 +23,7 @@ pub(crate) struct Supervised {
 }
 
 impl Agents for Supervised {
-    /// Cancel-safe. The agent before has ended, or ends within five seconds: its pipes are to be closed first.
+    /// Cancel-safe. Drop the pipes of the previous agent first: it has ended, or ends within five seconds.
     async fn next(&mut self, _: Option<AgentEnd>) -> io::Result<Option<Agent>> {
         if !self.is_requested {
             // It fails if the supervisor has ended: then there is no further agent.
@@ -103,7 +103,7 @@ impl AgentProcess {
         Ok((child, agent))
     }
 
-    /// Hands out an agent for each request, and returns how the last one failed, if it did.
+    /// Provides an agent for each request. Returns the failure of the last one, if it failed.
     fn watch(
         mut self,
         mut child: Child,
@@ -113,7 +113,7 @@ impl AgentProcess {
     ) -> Conclusion {
         let mut is_wanted = requests.recv().is_ok();
         loop {
-            // Another request means that this agent has ended; without a bridge it is to end.
+            // Another request means that this agent has ended. Without a bridge it must end.
             is_wanted = is_wanted && agents.unbounded_send(agent).is_ok() && requests.recv().is_ok();
             let lived = self.started.elapsed();
             let ended = child.wait().map_err(|error| error.to_string());
@@ -127,8 +127,8 @@ impl AgentProcess {
         }
     }
 
-    /// Starts the agent again, after a back-off, until that succeeds. Returns how the agent failed, if it did,
-    /// where there is to be no other.
+    /// Restarts the agent after a back-off, until that succeeds. Returns the failure of the agent, if it failed, when
+    /// there is to be no other.
     fn replace(
         &mut self,
         mut lived: Duration,
@@ -155,7 +155,7 @@ impl AgentProcess {
             tracing::warn!(how, restart_in_ms, "agent_ended");
             let is_over = requests.recv_timeout(backoff) == Err(RecvTimeoutError::Disconnected);
             if is_over || self.shutdown.triggered().now_or_never().is_some() {
-                // The gateway ends meanwhile. That is not a failure of the agent.
+                // The gateway ends meanwhile, which is not a failure of the agent.
                 return Err(None);
             }
             match self.start() {
@@ -165,7 +165,7 @@ impl AgentProcess {
         }
     }
 
-    /// Returns how the last agent failed, if it did.
+    /// Returns the failure of the last agent, if it failed.
     fn conclude(&self, ended: &AgentOutcome) -> Conclusion {
         match ended {
             Ok(status) if status.success() => None,

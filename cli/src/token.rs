@@ -58,7 +58,7 @@ fn mint(arguments: &TokenArguments) -> Result<Secret, ExitCode> {
     let secret = secret.ok_or_else(|| {
         fail(2, "no secret: set GATEWAY_RELAY_SECRET, or give --secret-file with a file that is not empty")
     })?;
-    // As a gateway reads them: a file or a shell may add a newline.
+    // As a gateway reads it: a file or a shell may add a newline.
     let secret = Secret::from(secret.expose().trim());
     Ok(token::mint(id.expose().trim(), &secret, arguments.at.unwrap_or_else(unix_s), arguments.ttl))
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) enum BridgeLine<'a> {
-    /// It is served. Comes again when a further platform has answered: what it says holds from then on.
+    /// The gateway is connected. Repeated when a further platform has answered: each replaces the one before.
     Connected {
         #[cfg_attr(test, schemars(with = "Capabilities"))]
         descriptor: &'a Descriptor,
@@ -29,9 +29,9 @@ pub(super) enum BridgeLine<'a> {
         /// The connector has already decided that a message's author may reach this instance (E-10).
         authorization_is_upstream: bool,
     },
-    /// A connection ended or a dial failed, once each.
+    /// A connection ended or a dial failed. Written once for each.
     Disconnected { code: Option<u16>, reason: &'a str, retry_in_ms: Option<u64> },
-    /// Somebody wrote. With `buffered` it stays with the connector until it is acked.
+    /// A user sent a message. With `buffered` the connector keeps it until it is acknowledged.
     Message {
         delivery: u64,
         buffered: bool,
@@ -42,7 +42,7 @@ pub(super) enum BridgeLine<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// Somebody chose from a prompt that is open. To be acked like a message.
+    /// A user chose from an open prompt. Acknowledge it like a message.
     PromptAnswer {
         delivery: u64,
         buffered: bool,
@@ -54,7 +54,7 @@ pub(super) enum BridgeLine<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// Somebody chose from a prompt that is no longer open.
+    /// A user chose from a prompt that is no longer open.
     StalePrompt {
         prompt_id: &'a str,
         option_id: &'a str,
@@ -64,7 +64,7 @@ pub(super) enum BridgeLine<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// A platform's HTTP request (`--passthrough`). To be acked like a message.
+    /// A platform's HTTP request (`--passthrough`). Acknowledge it like a message.
     Passthrough {
         delivery: u64,
         buffered: bool,
@@ -83,7 +83,7 @@ pub(super) enum BridgeLine<'a> {
     },
     /// Stop the turn of exactly this session.
     Interrupt { session_key: &'a str, chat_id: &'a str },
-    /// The fate of the op with this id.
+    /// The result of the op with this id.
     Result {
         id: &'a Value,
         ok: bool,
@@ -94,9 +94,9 @@ pub(super) enum BridgeLine<'a> {
     },
     /// The connector sent something that cannot be used.
     DeadLetter { reason: &'a str, buffer_id: Option<&'a str>, line: &'a str },
-    /// The agent wrote something that is no op.
+    /// The agent wrote a line that is not an op.
     Invalid { line: &'a str, message: &'a str },
-    /// It is over for good.
+    /// The gateway has ended for good.
     Fatal { code: &'a str, message: &'a str, retryable: bool },
 }
 
@@ -139,14 +139,14 @@ impl<'a> BridgeLine<'a> {
     }
 
     pub(super) fn text(&self) -> String {
-        // It cannot fail: all keys are strings.
+        // This cannot fail: all keys are strings.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
 /// Returns the connector's JSON unchanged.
 pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
-    // It cannot fail: the text was parsed as JSON before.
+    // This cannot fail: the text was parsed as JSON before.
     serde_json::from_str(raw?).ok()
 }
 

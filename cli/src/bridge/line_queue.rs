@@ -128,7 +128,7 @@ impl ReadMonitor {
         self.full = is_full.then(|| self.full.unwrap_or(now));
     }
 
-    /// Returns what is to be said now. Each is said once.
+    /// Returns the event to report now, if any. Each is reported once.
     pub(super) fn take_event(&mut self, now: Instant) -> Option<ReadEvent> {
         match (self.reported, self.since) {
             (None, Some(since)) if now.duration_since(since) >= self.warning => {
@@ -177,7 +177,7 @@ mod tests {
             lines.push_event("e".into(), n);
         }
         assert!(!lines.takes_events() && lines.takes_results());
-        // What is being written counts.
+        // A line that is being written counts.
         let line = lines.pop().unwrap();
         assert_eq!((line.event, lines.takes_events()), (Some(0), false));
         lines.written(1, true);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drained_is_forgotten_but_for_the_line_being_written() {
+    fn drained_lines_are_dropped_but_not_the_one_being_written() {
         let mut lines = lines();
         lines.push_event("one".into(), 1);
         lines.push_event("two".into(), 2);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_remarked_once_and_its_end_once() {
+    fn silence_and_its_end_are_reported_once() {
         let settings = AgentSettings::default();
         let (mut reading, start) = (ReadMonitor::new(&settings), Instant::now());
         let at = |s| start + Duration::from_secs(s);
@@ -240,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_is_given_up_on_when_results_fill_their_room_and_it_reads_nothing() {
+    fn an_agent_that_reads_nothing_times_out_once_results_are_full() {
         let settings = AgentSettings::default();
         let (mut reading, start) = (ReadMonitor::new(&settings), Instant::now());
         let at = |s| start + Duration::from_secs(s);
-        // Silence alone is no reason.
+        // Silence alone is not enough.
         reading.update(at(0), true, false);
         assert!(!reading.has_timed_out(at(1000)));
         reading.update(at(1000), true, true);
         assert!(!reading.has_timed_out(at(1059)));
-        // It reads a little, and the time starts over.
+        // The agent reads a little, and the time starts over.
         reading.note_read(at(1059));
         reading.update(at(1059), true, true);
         assert!(!reading.has_timed_out(at(1118)));

@@ -84,8 +84,8 @@ impl Media {
         StartedOp::Transfer(upload.boxed())
     }
 
-    /// Begins to upload a file and to send it. Ops for the same chat wait for the end.
-    /// Nothing is uploaded where the file could not be sent (O-9).
+    /// Begins to upload a file and to send it. Ops for the same chat wait for the end. If the file could not be sent,
+    /// nothing is uploaded (O-9).
     pub(super) fn send(&self, relay: &Relay, path: String, mut send: SendMedia) -> StartedOp {
         if let Err(failure) = relay.check(&send.clone().into()) {
             return StartedOp::Done(Err(failure));
@@ -126,13 +126,13 @@ impl Media {
     }
 }
 
-/// Returns the MIME type that a file's name stands for.
+/// Returns the MIME type for a file's name.
 fn type_of(name: &str) -> &'static str {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     TYPES.iter().find(|(known, _)| *known == ending).map_or(ANY_TYPE, |(_, mime)| mime)
 }
 
-/// Returns how a transfer failed, as an op does: nothing that a user sees has left either way.
+/// Returns the failure of a transfer as that of an op. It is definite: users saw nothing of it.
 fn failure(error: MediaError) -> Failure {
     let kind = match error {
         MediaError::NotVerified(_)

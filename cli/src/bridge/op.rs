@@ -36,7 +36,7 @@ pub(super) fn extra_fields(op: &str) -> impl Iterator<Item = Field> {
     EXTRA_FIELDS.iter().filter(move |(name, _)| *name == op).map(|(_, field)| *field)
 }
 
-/// Ops of the bridge's own. All other ops are those of [`definition`]. Fields that may be absent may be null.
+/// Ops of the bridge itself. All other ops are those of [`definition`]. Fields that may be absent may be null.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(tag = "op"))]
@@ -289,7 +289,7 @@ pub(super) fn read(line: &[u8]) -> Result<ParsedOp, OpParseError> {
     let weight = weight_of_fields(&fields);
     let id = fields.remove("id").filter(|id| !id.is_null());
     if let Some(length) = id.as_ref().map(id_length).filter(|length| *length > MAX_ID_BYTES) {
-        // A result could not repeat it.
+        // An id of this length could not be repeated in a result.
         return Err(unread(format!("`id` is {length} bytes long: {MAX_ID_BYTES} at most")));
     }
     if id.as_ref().is_some_and(is_rounded) {
@@ -302,9 +302,9 @@ pub(super) fn read(line: &[u8]) -> Result<ParsedOp, OpParseError> {
     Ok(ParsedOp { id, about, asked, weight })
 }
 
-/// Returns whether a value holds a number that was too large to be kept as it was written.
+/// Returns true if a value contains a number that was too large to be kept exactly.
 fn is_rounded(value: &Value) -> bool {
-    // 2^63: integers below it are kept, and so are those of 64 bits.
+    // 2^63. Smaller integers are kept, and so are integers of 64 bits.
     const LARGE: f64 = 9_223_372_036_854_775_808.0;
     match value {
         Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|float| float.abs() >= LARGE),
@@ -314,7 +314,7 @@ fn is_rounded(value: &Value) -> bool {
     }
 }
 
-/// Returns the length of an op's id: of its text, or of its JSON where it is another value.
+/// Returns the length of an op's id: of its text, or of its JSON for another type.
 fn id_length(id: &Value) -> usize {
     id.as_str().map_or_else(|| id.to_string().len(), str::len)
 }
@@ -394,7 +394,7 @@ fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) ->
     if definition.name == "send_media" {
         let has_url = fields.get("source_url").is_some_and(|url| !url.is_null());
         match (has_url, &path) {
-            // The upload gives it.
+            // The upload sets this field.
             (false, Some(_)) => drop(fields.insert("source_url".to_owned(), "".into())),
             (true, None) => {}
             (false, None) => return Err("missing field `source_url`, or `path` in its place".to_owned()),
@@ -493,9 +493,9 @@ mod tests {
         assert!(matches!(read(br#"{"op":"disconnect","id":{}}"#).unwrap().asked, Ok(OpRequest::Disconnect)));
     }
 
-    /// X-1: what waits is weighed as it lies in memory, not as it was written.
+    /// X-1: a queued op is weighed by its size in memory, not by its length on the line.
     #[test]
-    fn x_1_many_small_values_weigh_what_they_take_up() {
+    fn x_1_many_small_values_weigh_their_memory() {
         let numbers = vec!["1"; 10_000].join(",");
         let line = format!(r#"{{"op":"send","chat_id":"1","content":"x","metadata":{{"n":[{numbers}]}}}}"#);
         assert!(read(line.as_bytes()).unwrap().weight >= 10_000 * size_of::<Value>());

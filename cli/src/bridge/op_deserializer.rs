@@ -45,7 +45,7 @@ impl<'de> EnumAccess<'de> for OpDeserializer {
     }
 }
 
-/// Checks that each field of an op is one that it takes.
+/// Checks that all fields of an op are known.
 pub(super) fn check(op: &str, fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
     let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let unknown: Vec<&str> = fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();

@@ -60,9 +60,9 @@ pub(super) struct OpQueue {
     /// Op that found no room when it was started. It is the next.
     stuck: Option<QueuedOp>,
     waiting: VecDeque<QueuedOp>,
-    /// Chats to which a text goes out in parts, or that have ops left from such a time.
+    /// Chats to which a text is being sent in parts, or that still have ops from that time.
     blocked: BTreeMap<String, BlockedChat>,
-    /// BlockedChat chats whose next op may be done.
+    /// Blocked chats whose next op may be started.
     ready: VecDeque<String>,
     count: usize,
     bytes: usize,
@@ -157,7 +157,7 @@ impl OpQueue {
 
     fn pop_blocked(&mut self) -> Option<QueuedOp> {
         while let Some(chat) = self.ready.pop_front() {
-            // A chat that is blocked again is queued again when that ends.
+            // A chat that is blocked again is queued again when the block ends.
             let Some(blocked) = self.blocked.get_mut(&chat).filter(|blocked| !blocked.sending) else {
                 continue;
             };
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_found_no_room_is_the_next() {
+    fn an_op_without_room_is_the_next() {
         let mut ops = ops(100, 1000);
         (1..4).for_each(|id| ops.push(send(id, "a")));
         let stuck = ops.pop(true).unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_stops_at_each_bound_and_goes_on_below_it() {
+    fn reading_stops_at_each_bound_and_continues_below_it() {
         for (mut ops, most) in [(ops(3, 1000), 3), (ops(100, 25), 3)] {
             for id in 0..most {
                 assert!(ops.has_room());
@@ -344,7 +344,7 @@ mod tests {
         assert!(ids(&mut ops, true).is_empty());
         assert_eq!(ops.bytes, 60);
         ops.end_parts("a", 30);
-        // The first of them goes out in parts, too.
+        // The first of them is also sent in parts.
         assert_eq!(ops.pop(true).and_then(|op| op.id), Some(json!(1)));
         ops.begin_parts("a", 30);
         ops.push(send(6, "a"));
@@ -354,7 +354,7 @@ mod tests {
         assert!(ops.blocked.is_empty() && ops.bytes == 0);
     }
 
-    /// M-7: an answer keeps the order of its delivery's chat, and its delivery counts while it waits.
+    /// M-7: a reply keeps the order of its delivery's chat, and its delivery counts while it waits.
     #[test]
     fn m_7_a_reply_waits_in_its_deliverys_chat() {
         let mut ops = ops(100, 1000);
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_done_once_all_that_was_said_is_under_way() {
+    fn a_queue_is_done_once_all_its_ops_have_started() {
         let mut ops = ops(100, 1000);
         ops.push(send(1, "a"));
         ops.end();
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_one_takes_everything_in_and_keeps_nothing() {
+    fn a_closed_queue_drops_everything() {
         let mut ops = ops(1, 1000);
         ops.push(send(1, "a"));
         assert!(!ops.has_room());

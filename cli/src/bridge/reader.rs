@@ -47,7 +47,7 @@ impl Shared {
         self.changes.set();
     }
 
-    /// Reads to the end of the agent's output, also after the bridge has ended: a closed pipe could kill the agent.
+    /// Reads the agent's output to its end, also after the bridge has ended: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
         let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
         let mut buffer = vec![0; 64 << 10];
@@ -117,7 +117,7 @@ impl Drop for Reader {
     }
 }
 
-/// Parses a line; `None` for a blank one.
+/// Parses a line; `None` for a blank line.
 fn op_of(line: Line<'_>) -> Option<QueuedOp> {
     let invalid = |line: &[u8], about, message: String| {
         let shown: String = String::from_utf8_lossy(line).chars().take(MAX_QUOTED).collect();
@@ -193,9 +193,9 @@ mod tests {
         assert_eq!(read(b"\xef\xbb\xbf"), [""; 0]);
     }
 
-    /// A result is waited for under the id.
+    /// The agent waits for a result with this id.
     #[test]
-    fn a_line_that_cannot_be_read_is_answered_by_its_id() {
+    fn an_invalid_line_with_an_id_gets_a_result() {
         let many: &'static [u8] =
             format!(r#"{{"op":"prompt","id":"p","chat_id":"1","options":[{}0]}}"#, "0,".repeat(1 << 16))
                 .into_bytes()
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_said_once_and_the_next_is_read() {
+    fn an_overlong_line_is_reported_once_and_skipped() {
         let long: &'static [u8] =
             Box::leak([vec![b'x'; MAX_LINE_BYTES + 1], b"\n{\"op\":\"resume\"}".to_vec()].concat().into());
         assert_eq!(read(long), ["invalid: ", "resume"]);

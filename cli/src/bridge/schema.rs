@@ -1,6 +1,6 @@
-//! The JSON Schemas of the bridge's lines: made of the types that read and write them, and of what these show.
+//! JSON Schemas of the bridge's lines, generated from the types that read and write them, and their tests.
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
-#![allow(dead_code)] // Of what is described here only the shape is looked at.
+#![allow(dead_code)] // Only the shape of these types is used.
 
 use super::line::{BridgeLine, verbatim};
 use super::op::{self, OwnOp};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A message, as the bridge shows it. What is absent is left out.
+/// A message, as the bridge shows it. Absent fields are left out.
 #[derive(JsonSchema)]
 pub(super) struct Message {
     text: String,
@@ -26,12 +26,12 @@ pub(super) struct Message {
     source: Source,
     reply_to: Option<ReplyTo>,
     media: Option<Vec<Media>>,
-    /// Surrounding messages as one text, a line each.
+    /// Surrounding messages as one text, with one line each.
     context: Option<String>,
     /// The connector could not fetch the surrounding messages.
     context_error: Option<True>,
     prompt_response: Option<PromptResponse>,
-    /// It was a command, a button or a form: answer it with a `follow_up` of the kind `discord.interaction_token`.
+    /// True for a command, a button or a form: answer it with a `follow_up` of the kind `discord.interaction_token`.
     interaction: Option<True>,
     /// Values chosen from a select menu.
     values: Option<Vec<String>>,
@@ -65,7 +65,7 @@ pub(super) struct Source {
     one_to_one_verified: Option<bool>,
 }
 
-/// The message that is answered.
+/// The message that this one answers.
 #[derive(JsonSchema)]
 struct ReplyTo {
     text: Option<String>,
@@ -85,7 +85,7 @@ struct Media {
     caption: Option<String>,
 }
 
-/// The answer to a prompt.
+/// Answer to a prompt.
 #[derive(JsonSchema)]
 struct PromptResponse {
     prompt_id: String,
@@ -109,7 +109,7 @@ enum TargetKind {
     Message,
 }
 
-/// Capabilities of a platform. Further fields of the connector's stand beside these.
+/// Capabilities of a platform. Further fields of the connector are added to these.
 #[derive(JsonSchema)]
 pub(super) struct Capabilities {
     contract_version: i64,
@@ -158,7 +158,7 @@ pub(super) struct Forward {
     profile: Option<String>,
 }
 
-/// A switch that is left out where it is off.
+/// A switch that is left out if it is off.
 struct True;
 
 impl JsonSchema for True {
@@ -175,7 +175,8 @@ impl JsonSchema for True {
     }
 }
 
-/// Makes the schema of the agent's ops. An op may have an `id`; what may be absent may be null, and an id may be an integer.
+/// Makes the schema of the agent's ops. An op may have an `id`. A field that may be absent may be null, and an id may
+/// be an integer.
 fn bridge_in() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Deserialize);
     let mut schema = settings.into_generator().into_root_schema_for::<OwnOp>().to_value();
@@ -206,7 +207,7 @@ fn bridge_in() -> Value {
         );
         branch["additionalProperties"] = false.into();
     }
-    // Where one of two is needed.
+    // One of two fields is required.
     for (op, one, other) in [
         ("send_media", "source_url", "path"),
         ("stream", "delivery", "chat_id"),
@@ -240,7 +241,7 @@ fn bridge_out() -> Value {
     schema
 }
 
-/// Makes optional fields of a part absent where they are empty, not null.
+/// Makes optional fields of a part absent when they are empty, not null.
 fn leave_out(part: &mut Value) {
     let mut optional = Vec::new();
     for (name, field) in part["properties"].as_object_mut().unwrap() {
@@ -269,7 +270,7 @@ fn branch_of<'s>(schema: &'s mut Value, op: &str) -> &'s mut Value {
     all.into_iter().find(|branch| branch["properties"]["op"]["const"] == op).unwrap()
 }
 
-/// Lets a field be of another type, too.
+/// Allows another type for a field, too.
 fn widen(field: &mut Value, other: &str) {
     match &mut field["type"] {
         Value::Null => {
@@ -285,12 +286,12 @@ fn widen(field: &mut Value, other: &str) {
 }
 
 #[test]
-fn the_schemas_of_the_bridge_are_those_of_the_code() {
+fn the_bridges_schemas_match_the_code() {
     relayline_schema::check("bridge-in.schema.json", &bridge_in());
     relayline_schema::check("bridge-out.schema.json", &bridge_out());
 }
 
-/// every op, and every field of each, as the code that reads them names them.
+/// every op and all of its fields are described, under the names that the code reads.
 #[test]
 fn x_3_every_op_and_field_is_described() {
     let schema = bridge_in();
@@ -309,7 +310,7 @@ fn x_3_every_op_and_field_is_described() {
 
 /// Compares the schema with the code, field by field, in both directions.
 #[test]
-fn x_3_ops_are_read_as_they_are_described() {
+fn x_3_ops_are_read_as_described() {
     let schema = bridge_in();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut count = 0;
@@ -334,14 +335,14 @@ fn x_3_ops_are_read_as_they_are_described() {
         }
         agree(&line);
         for name in properties(&schema, branch).iter().filter(|name| !["op", "id"].contains(&name.as_str())) {
-            // Two that exclude each other, and words that are only one of some.
+            // Two fields exclude each other, and some texts must be one of a few words.
             if op == "send_media" && name == "path" || op == "split" && name == "text" {
                 continue;
             }
             for value in &odd {
                 let mut line = line.clone();
                 line[name] = value.clone();
-                // A web address is no matter of types.
+                // The format of a URL is not a matter of types.
                 if name != "source_url" || !value.is_string() {
                     agree(&line);
                 }
@@ -354,7 +355,7 @@ fn x_3_ops_are_read_as_they_are_described() {
     assert!(count > 500, "{count}");
 }
 
-/// A message with everything that there is, and its form on the bridge.
+/// Compares a message with every field to its form on the bridge.
 #[test]
 fn every_field_of_a_message_is_described() {
     let schema = bridge_out();
@@ -386,7 +387,7 @@ fn every_field_of_a_message_is_described() {
         "context": [{"text": "x"}], "context_error": true,
         "prompt_response": {"prompt_id": "p", "option_id": "o", "label": "l", "prompt_message_id": "m"}});
     let shown = serde_json::to_value(Event::read(&event.to_string()).unwrap()).unwrap();
-    // What only an interaction has, or the gateway says, is checked where that is shown.
+    // Fields of interactions, and those that the gateway sets, are checked elsewhere.
     let elsewhere = ["interaction", "values", "target", "via_authenticated_relay"];
     for (part, shown, but) in [
         ("Message", &shown, &elsewhere[..]),
@@ -409,7 +410,7 @@ fn every_field_of_a_message_is_described() {
     assert_eq!(shown, BTreeSet::from_iter(properties(&schema, &schema["$defs"]["Capabilities"])));
 }
 
-/// Lines that sessions of tests do not have: each is valid, and not when a field of it is missing.
+/// Lines that no session of a test has: each is valid, and invalid if one of its fields is missing.
 #[test]
 fn rare_lines_are_described() {
     let validator = jsonschema::validator_for(&bridge_out()).unwrap();

@@ -181,7 +181,7 @@ impl<'g> Session<'g> {
             Work::Invalid { line, message } => {
                 let OpLabel { op, chat } = about;
                 tracing::warn!(op, chat, why = message, "invalid");
-                // No answer to an answer: an agent that echoes its input would loop.
+                // An answer is never answered: an agent that echoes its input would loop.
                 if line.starts_with(INVALID_PREFIX) {
                     return true;
                 }
@@ -250,8 +250,8 @@ impl<'g> Session<'g> {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
-    /// Polls for the next event. The order matters: results come before later items, and ops before items that they may
-    /// stop.
+    /// Polls for the next event. The order matters: results come before later items, and ops come before the items that
+    /// they may stop.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
             return Poll::Ready(Event::Stop(reason));
@@ -415,7 +415,8 @@ impl<'g> Session<'g> {
                 self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }
             Incoming::Notice(notice) => self.notice(&notice),
-            // The end, which is written last. Bridge and runtime have one version: there are no other items yet.
+            // Only the end is left, which is written last. Bridge and runtime have one version: there are no other
+            // items yet.
             _ => {}
         }
     }
@@ -441,7 +442,7 @@ impl<'g> Session<'g> {
                     self.urgent(&BridgeLine::Frame { kind, raw });
                 }
             }
-            // `disconnected` and the results say the same.
+            // The `disconnected` line and the results contain the same.
             Notice::Dormant { .. } | Notice::Resumed | Notice::Stopped => {}
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Limits and time-outs of the bridge: a program's settings, which `--set` and the file's `[set]` know beside core's.
+//! Limits and time-outs of the bridge: settings of this program, which `--set` and the file's `[set]` accept like those
+//! of the core.
 
 use relayline_core::limits;
 use relayline_core::limits::MIN_INTERVAL;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Agents as the test hands them over; `None` ends the gateway.
+/// Agents that the test provides. `None` ends the gateway.
 struct TestAgents {
     agents: Receiver<Option<Agent>>,
     ends: Sender<Option<AgentEnd>>,
@@ -27,7 +27,7 @@ impl Agents for TestAgents {
     }
 }
 
-/// An agent in the test's hands.
+/// An agent controlled by the test.
 struct TestAgent {
     reads: BufReader<PipeReader>,
     writes: PipeWriter,
@@ -51,10 +51,10 @@ impl TestAgent {
     }
 }
 
-/// what a dead agent held is refused, and comes to the next, which is told first that it is connected. What the
-/// dead one had said before is done.
+/// unsettled deliveries of a dead agent are refused and delivered to the next one, which first gets a `connected`
+/// line. Ops of the dead agent are still carried out.
 #[test]
-fn a_2_a_dead_agents_deliveries_come_to_the_next() {
+fn a_2_a_dead_agents_deliveries_go_to_the_next() {
     for runtime in [RuntimeName::Tokio, RuntimeName::Smol] {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
         let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
@@ -77,7 +77,7 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
         let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "keep me");
         connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
         assert_eq!(hand.next()["message"]["text"], "keep me");
-        // More than there is room for: all of it is still sent.
+        // More ops than there is room for: all of them are still sent.
         connector.control(Act::Delay { op: "send".into(), ms: 5 }).unwrap();
         for n in 0..10 {
             hand.say(&json!({"op": "send", "chat_id": "7", "content": n.to_string()}));
@@ -109,9 +109,9 @@ fn a_2_a_dead_agents_deliveries_come_to_the_next() {
     }
 }
 
-/// With no agent there, and none to come soon, it ends all the same.
+/// Without an agent, and with none coming soon, the gateway still ends.
 #[test]
-fn l_14_a_request_to_stop_between_agents_ends_it() {
+fn l_14_a_stop_request_between_agents_ends_the_gateway() {
     struct Never(Sender<()>);
     impl Agents for Never {
         async fn next(&mut self, _: Option<AgentEnd>) -> io::Result<Option<Agent>> {

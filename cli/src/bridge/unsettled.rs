@@ -1,4 +1,4 @@
-//! Deliveries that the agent has and has not settled yet.
+//! Unsettled deliveries of the agent.
 
 use relayline_runtime::Settlement;
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ impl Unsettled {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Marks a delivery as written, before its line is: the agent may settle it as soon as it can read it, and not before
-    ///
+    /// Marks a delivery as written before its line is written: the agent may settle it as soon as it can read the line,
+    /// and not before.
     pub(super) fn mark_written(&self, settlement: &Settlement) {
         self.lock().last = settlement.id().number();
     }

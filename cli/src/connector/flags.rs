@@ -15,7 +15,7 @@ pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
     for pair in &args.delivery_key {
         let (id, key) = pair_of(pair).ok_or("--delivery-key: write ID=KEY, neither of them empty")?;
         if !config.gateways.iter().any(|account| account.id == id) {
-            // An id is not a secret, but a value in its place by mistake may be one.
+            // An id is not a secret, but a misplaced value may be one.
             return Err("--delivery-key: no --gateway has that id: give one with the same id".to_owned());
         }
         config = config.delivery_key(id, key);

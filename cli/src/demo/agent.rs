@@ -1,4 +1,5 @@
-//! The demo's agent: it echoes, asks before it deploys, tells a story when asked, and has one kind of turn that lasts.
+//! Agent of the demo: it echoes messages, asks before it deploys, tells a story on request, and has one kind of long
+//! turn.
 
 use futures_util::StreamExt;
 use relayline_core::command::{Failure, FailureKind};
@@ -7,14 +8,15 @@ use relayline_runtime::{Delivery, Inbox, Incoming, Relay};
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 
-/// What the agent tells the stage.
+/// Event of the agent, for the conversation.
 #[derive(Debug)]
 pub(super) enum AgentEvent {
-    /// A delivery is answered, or could not be; a buffered one is acknowledged, which the connector sees.
+    /// A delivery was answered, or the answer failed. A buffered delivery was acknowledged, which the connector
+    /// observes.
     Answered { result: Result<(), String>, buffered: bool },
     /// A turn has begun that lasts until it is interrupted.
     Busy,
-    /// The stream has ended.
+    /// The inbox has ended.
     Over,
 }
 
@@ -24,15 +26,15 @@ impl AgentEvent {
     }
 }
 
-/// Messages that begin with a slash and mean something to it.
+/// Commands of the agent: messages that begin with a slash.
 pub(super) const COMMANDS: [&str; 3] = ["/slow", "/story", "/think"];
 
-/// Questions that were asked as text, by session: what answers them is an ordinary message.
+/// Questions that were asked as text, by session. Their answers are ordinary messages.
 type Questions = BTreeMap<String, Prompt>;
 
-/// Serves until the stream ends.
+/// Serves deliveries until the inbox ends.
 pub(super) async fn serve(relay: Relay, mut inbox: Inbox, events: Sender<AgentEvent>) {
-    // Turns that last, by session.
+    // Long turns, by session.
     let mut turns: BTreeMap<String, Delivery> = BTreeMap::new();
     let mut questions = Questions::new();
     while let Some(incoming) = inbox.next().await {
@@ -64,10 +66,10 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, events: Sender<AgentEv
                     turn.ack();
                     AgentEvent::answered(result.map(drop), buffered)
                 }
-                // Whoever is not busy has nothing to stop.
+                // Without a turn in progress there is nothing to stop.
                 None => AgentEvent::answered(Ok(()), false),
             },
-            // The stage sees the connection from the other side.
+            // The conversation observes the connection at the connector.
             _ => continue,
         };
         if events.send(event).is_err() {
@@ -81,7 +83,7 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
     let message = to.message();
     let chat_id = &*message.source.chat_id;
     let text = &*message.text;
-    // Whatever else is said instead, the question is not asked any more.
+    // Any other message also ends the question.
     if let Some(option) = questions.remove(&to.session_key()).and_then(|asked| chosen(&asked, text)) {
         let who = message.source.user_name.as_deref().unwrap_or("somebody");
         return to.reply(&format!("{who} chose {option:?}")).await.map(drop);
@@ -93,7 +95,7 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
         return relay.react(chat_id, message.message_id.as_deref().unwrap_or(""), "👍").await;
     }
     if text.starts_with("/think") {
-        // The words as a model would find them, one after another.
+        // Adds one word at a time, like the output of a model.
         let mut reply = to.stream();
         let words = ["Well,", "let", "me", "think", "about", "that.", "Done:", "it", "is", "42."];
         for count in 1..words.len() {
@@ -110,7 +112,7 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
     to.reply(&answer).await.map(drop)
 }
 
-/// Asks with buttons, or as numbered text where the chat has none (I-5).
+/// Asks with buttons, or with numbered text if the chat has no buttons (I-5).
 async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
     let option = |id: &str, label: &str| PromptOption {
         id: id.to_owned(),
@@ -134,7 +136,7 @@ async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<
     }
 }
 
-/// The id of the option that a text chooses: by its number, its id or its label.
+/// Returns the id of the option that a text chooses: by its number, its id or its label.
 fn chosen(asked: &Prompt, text: &str) -> Option<String> {
     let text = text.trim();
     let is_meant = |at: usize, option: &PromptOption| {

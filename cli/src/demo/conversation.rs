@@ -1,4 +1,4 @@
-//! Plays the connector's part of a conversation, and shows what both sides say.
+//! Plays the connector's part of a conversation, and shows the messages of both sides.
 
 use super::agent::AgentEvent;
 use super::script::{DemoChat, Step};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long anything may take before the demo gives up: a re-dial waits a second at most.
+/// Maximum time of a step before the demo ends with an error. A re-dial takes at most a second.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) struct Conversation {
@@ -23,9 +23,9 @@ pub(super) struct Conversation {
     relay: Relay,
     transcript: Transcript,
     ids: Ids,
-    /// The question that was asked last, until it is answered.
+    /// The last question, until it is answered.
     question: Option<Question>,
-    /// When the connection was cut, until the gateway is seen to be back.
+    /// Time at which the connection was cut, until the gateway is back.
     cut: Option<Instant>,
 }
 
@@ -83,7 +83,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Why a step cannot be performed as things are, and what to do instead.
+    /// Returns why a step cannot be performed now, and what to do instead.
     pub(super) fn problem(&mut self, step: &Step) -> Option<String> {
         let away = self.away();
         match (step, &self.question) {
@@ -112,12 +112,12 @@ impl Conversation {
         }
     }
 
-    /// Whether the gateway has not come back yet.
+    /// Returns true if the gateway is not back yet.
     fn away(&mut self) -> bool {
         while self.cut.is_some() {
             match self.connector.next_observation(Duration::ZERO) {
                 Some(Observation::Dial { dial, authenticated: true, .. }) => {
-                    // How long it took is not known: nobody was looking.
+                    // The duration is unknown, since the return was not observed.
                     self.cut = None;
                     self.transcript
                         .aside(&format!("dial {dial} has come back meanwhile, with a fresh token"));
@@ -153,7 +153,7 @@ impl Conversation {
         self.listen(&room)
     }
 
-    /// Presses a button of the last question, as the platform of the room tells of it.
+    /// Presses a button of the last question, in the form of the room's platform.
     fn press(&mut self, chat: DemoChat, option: &str) -> Result<(), String> {
         let room = chat.room();
         let prompt_id = self.question.take().ok_or("nothing was asked that could be answered")?.id;
@@ -170,7 +170,7 @@ impl Conversation {
         self.listen(&room)
     }
 
-    /// A slash command: an interaction where the platform has them, else a message.
+    /// Sends a slash command: an interaction if the platform has them, else a message.
     fn command(&mut self, chat: DemoChat, name: &str) -> Result<(), String> {
         if chat != DemoChat::Discord {
             return self.say(chat, &format!("/{name}"));
@@ -218,11 +218,11 @@ impl Conversation {
         self.connector.control(act).map_err(|error| error.to_string())
     }
 
-    /// Waits until the agent is done, and shows what it sent meanwhile.
+    /// Waits until the agent is done, and shows its messages.
     fn listen(&mut self, room: &Room) -> Result<(), String> {
         let note =
             self.agent.recv_timeout(TIMEOUT).map_err(|_| "the agent did not answer in time".to_owned())?;
-        // The agent knows of an answer only after the connector has seen the message.
+        // The agent reports an answer only after the connector has received the message.
         let mut acknowledged = false;
         while let Some(saw) = self.connector.next_observation(Duration::ZERO) {
             acknowledged |= is_ack(&saw);
@@ -232,7 +232,7 @@ impl Conversation {
             AgentEvent::Answered { result: Err(failure), .. } => {
                 Err(format!("the agent's answer failed: {failure}"))
             }
-            // The acknowledgement may come just behind the answer.
+            // The acknowledgement may arrive shortly after the answer.
             AgentEvent::Answered { buffered: true, .. } if !acknowledged => {
                 let ack = self.connector.wait_for(is_ack, TIMEOUT).map_err(|missed| missed.to_string())?;
                 self.show(room, &ack);
@@ -303,7 +303,7 @@ impl Conversation {
         }
     }
 
-    /// The gateway has disconnected: what is left to see, and the sum.
+    /// Shows the last observations and the summary, after the gateway has disconnected.
     pub(super) fn close(mut self) -> Result<(), String> {
         let idle = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] == "going_idle");
         self.connector.wait_for(idle, TIMEOUT).map_err(|missed| missed.to_string())?;

@@ -1,4 +1,4 @@
-//! The demo's gateway enrols as any other does: a single-use token and an access token, over HTTP (H-1).
+//! Enrolment of the demo's gateway, as of any other: a single-use token and an access token, over HTTP (H-1).
 
 use crate::gateway::RuntimeName;
 use relayline_control::http::enroll::Enroll;
@@ -10,22 +10,22 @@ use relayline_core::secret::Secret;
 use relayline_runtime::http::Client;
 use std::fmt::Write as _;
 
-/// The tenant that everything in the demo belongs to.
+/// Tenant of everything in the demo.
 pub(super) const TENANT: &str = "demo";
 
-/// What the connector's operator and the identity provider would have given out.
+/// Tokens that an operator and an identity provider would issue.
 pub(super) struct Tokens {
     pub(super) enrollment: Secret,
     pub(super) access: Secret,
 }
 
 impl Tokens {
-    /// Fresh ones, which nobody else on this machine knows.
+    /// Creates fresh tokens, which no other user of this machine knows.
     pub(super) fn new() -> Result<Tokens, String> {
         Ok(Tokens { enrollment: secret()?, access: secret()? })
     }
 
-    /// Enrols, and gives what the connector has issued.
+    /// Enrols, and returns the issued credentials.
     pub(super) fn enroll(self, runtime: RuntimeName, url: &str, id: &str) -> Result<Credentials, String> {
         let text = |error: &dyn std::fmt::Display| format!("the demo's gateway cannot enrol: {error}");
         let url = DialUrl::parse(url).map_err(|error| text(&error))?;
@@ -35,7 +35,7 @@ impl Tokens {
             enrollment_token: self.enrollment,
             gateway_id: id.to_owned(),
         };
-        // Without the environment's proxies: it is on this machine.
+        // Without the proxies of the environment: the connector is on this machine.
         let request = enroll.request();
         let send = |client: Client| async move { client.send(&request).await };
         let answer = runtime.with_client(&Network::default(), send).map_err(|error| text(&error))?;

@@ -1,8 +1,8 @@
-//! Conversations as text: who says what where, and what goes wrong meanwhile.
+//! Conversations as text: messages of users, and faults in between.
 
 use relayline_connector::chats::{Room, discord, guest, slack, telegram};
 
-/// The conversation that is played when nobody sits at a terminal.
+/// Conversation that is played when stdin is not a terminal.
 pub(super) const BUILT_IN: &str = "\
 # A guild on Discord.
 discord: Hello 👋 what's the “naïve” plan? 日本語もOK
@@ -28,7 +28,7 @@ discord: /slow count to a billion
 slack: Did you get this?
 ";
 
-/// Where something is said.
+/// Chat of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DemoChat {
     Discord,
@@ -49,7 +49,7 @@ impl DemoChat {
         DemoChat::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, chat)| *chat)
     }
 
-    /// A guild's channel, a forum's topic, a channel's thread, a text message.
+    /// Returns the room: a guild's channel, a forum's topic, a channel's thread, or text messages.
     pub(super) fn room(self) -> Room {
         match self {
             DemoChat::Discord => discord::guild_channel(),
@@ -60,19 +60,19 @@ impl DemoChat {
     }
 }
 
-/// One thing that happens.
+/// One step of a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Step {
     Say(DemoChat, String),
     Interrupt(DemoChat),
-    /// The option of the question that is open there.
+    /// Chooses an option of the question that is open in this chat.
     Press(DemoChat, String),
-    /// A slash command, by its name.
+    /// Sends a slash command, by its name.
     Command(DemoChat, String),
     Drop,
 }
 
-/// Reads a conversation; the error begins with the number of its line.
+/// Parses a conversation. An error begins with the number of its line.
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, String> {
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -100,7 +100,7 @@ fn step(line: &str) -> Result<Step, String> {
     match line.split_once(':') {
         Some((name, text)) if !name.starts_with('!') => Ok(Step::Say(chat(name)?, text.trim().to_owned())),
         Some(_) | None => Err(format!(
-            "{line:?} is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`"
+            "{line:?} is not a step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`"
         )),
     }
 }
@@ -122,13 +122,13 @@ mod tests {
             (
                 "hello",
                 Err(
-                    "1: \"hello\" is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
+                    "1: \"hello\" is not a step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
                 ),
             ),
             (
                 "!drop: x",
                 Err(
-                    "1: \"!drop: x\" is no step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
+                    "1: \"!drop: x\" is not a step: write `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT` or `!drop`",
                 ),
             ),
         ] {

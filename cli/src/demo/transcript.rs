@@ -1,20 +1,20 @@
-//! The conversation as a person reads it.
+//! Printer of a conversation.
 
 use relayline_connector::chats::Room;
 use relayline_core::descriptor::LenUnit;
 use std::io::Write;
 
-/// How much of a long message is shown.
+/// Maximum number of characters that are shown of a message.
 const SHOWN: usize = 72;
 
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Prints as it goes; colour only where somebody looks.
+/// Prints lines as they come, in colour only on a terminal.
 #[derive(Debug)]
 pub(super) struct Transcript {
-    /// The heading that was printed last.
+    /// Heading that was printed last.
     heading: String,
 }
 
@@ -23,7 +23,7 @@ impl Transcript {
         Transcript { heading: String::new() }
     }
 
-    /// Something that nobody said.
+    /// Prints a remark of the demo.
     pub(super) fn remark(&mut self, text: &str) {
         if !self.heading.is_empty() {
             self.heading.clear();
@@ -32,13 +32,13 @@ impl Transcript {
         print(&format!("{DIM}-- {text}{PLAIN}"));
     }
 
-    /// Something that happens in the room that is being shown, if one is.
+    /// Prints an event in the room that is shown last, if there is one.
     pub(super) fn aside(&mut self, text: &str) {
         let indent = if self.heading.is_empty() { "" } else { "  " };
         print(&format!("{DIM}{indent}-- {text}{PLAIN}"));
     }
 
-    /// What somebody said in a room.
+    /// Prints a message in a room.
     pub(super) fn said(&mut self, room: &Room, who: &str, text: &str) {
         let place = [room.chat_name, room.topic.filter(|_| room.thread_id.is_some())];
         let place: Vec<&str> = place.into_iter().flatten().collect();
@@ -55,7 +55,7 @@ impl Transcript {
     }
 }
 
-/// A text on one line; of a long one the beginning and the end, and how long it is.
+/// Returns a text on one line. A long text is shortened to its beginning, its end and its length.
 fn shortened(text: &str, unit: LenUnit) -> String {
     let text = text.replace('\n', " ⏎ ");
     let count = text.chars().count();
@@ -71,7 +71,7 @@ fn shortened(text: &str, unit: LenUnit) -> String {
     format!("{start} […] {end}   [{} {unit_name}]", unit.len(&text.replace(" ⏎ ", "\n")))
 }
 
-/// A reader that has gone away is no reason to stop the conversation.
+/// Prints a line. A closed stdout does not stop the conversation.
 fn print(line: &str) {
     let mut out = anstream::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -1,5 +1,5 @@
-//! The file that an env file is written to before it takes that name. It is removed however the program ends, a
-//! signal included.
+//! Temporary file of an env file, which is renamed to the env file when it is complete. It is removed however the
+//! program ends, also by a signal.
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -12,22 +12,22 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Folder and name of each draft that is there. They are made, renamed and removed under this lock.
+/// Folder and name of each existing draft. Drafts are created, renamed and removed under this lock.
 static DRAFTS: Mutex<Vec<(OwnedFd, OsString)>> = Mutex::new(Vec::new());
 
 fn drafts() -> MutexGuard<'static, Vec<(OwnedFd, OsString)>> {
     DRAFTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes each draft when a signal ends the program, and lets the signal end it. Signals that are ignored stay ignored,
-/// as under `nohup` or in the background of a shell.
+/// Removes all drafts when a signal ends the program, and then lets the signal end it. Signals that are ignored stay
+/// ignored, as under `nohup` or in the background of a shell.
 pub(super) fn remove_on_signals() -> io::Result<()> {
     let ignored = crate::signals::ignored().unwrap_or_default();
     let ending = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
     let mut signals = Signals::new(ending.into_iter().filter(|signal| !ignored.contains(signal)))?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            // The lock is kept to the end: nothing is made or renamed after this.
+            // The lock is held until the end, so that no draft is created or renamed afterwards.
             let mut drafts = drafts();
             for (folder, name) in drafts.drain(..) {
                 let _ = unlinkat(folder, name, AtFlags::empty());
@@ -46,7 +46,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Makes it, readable to its owner alone before there is a byte in it.
+    /// Creates a draft that only its owner can read, from the first byte on.
     pub(super) fn begin(folder: OwnedFd) -> io::Result<Draft> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let known = folder.try_clone()?;
@@ -70,7 +70,7 @@ impl Draft {
         &mut self.file
     }
 
-    /// Gives it an owner. Only root can be sure of a group, and the mode leaves the group nothing.
+    /// Sets its owner. Only root can set any group, and the mode gives the group no access.
     pub(super) fn own(&self, uid: u32, gid: u32) -> io::Result<()> {
         let ours = fstat(&self.file)?;
         if ours.st_uid != uid {
@@ -86,11 +86,11 @@ impl Draft {
         Ok(fchmod(&self.file, Mode::from_raw_mode(mode as rustix::fs::RawMode))?)
     }
 
-    /// Gives it the place of the file of this name.
+    /// Renames it to this name, replacing the file of that name.
     pub(super) fn replace(self, name: &OsStr) -> io::Result<()> {
         let mut drafts = drafts();
         renameat(&self.folder, &self.name, &self.folder, name)?;
-        // It is a draft no longer: nothing removes it.
+        // It is no draft any more, so nothing removes it.
         drafts.retain(|(_, draft)| *draft != self.name);
         Ok(())
     }

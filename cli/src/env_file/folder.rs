@@ -1,5 +1,5 @@
-//! The folder of an env file as an open file descriptor: each look, and the write, is at the same folder, whatever
-//! becomes of its path meanwhile.
+//! Folder of an env file as an open file descriptor: all checks and the write use the same folder, whatever happens to
+//! its path meanwhile.
 
 use super::draft::Draft;
 use super::{EnvFileWriteError, trust};
@@ -13,10 +13,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Symbolic links followed on the way to a folder at most, as the kernel does.
+/// Maximum number of symbolic links that are followed on the way to a folder, as in the kernel.
 const LINKS: usize = 40;
 
-/// A file that was there before.
+/// File that existed before.
 pub(super) struct ExistingFile {
     pub(super) file: File,
     pub(super) stat: Stat,
@@ -27,12 +27,13 @@ impl ExistingFile {
         u64::try_from(self.stat.st_size).unwrap_or_default()
     }
 
-    /// Returns true if nobody but its owner can read it.
+    /// Returns true if only its owner can read it.
     pub(super) fn is_private(&self) -> bool {
         trust::mode(&self.stat) == 0o600
     }
 
-    /// Gives the file that replaces it its owner; behind a link its mode, too, which is not ours to change.
+    /// Gives its owner to the file that replaces it. If it was reached by a link, also its mode, since it is not ours
+    /// to change.
     pub(super) fn give_to(&self, draft: &Draft, is_linked: bool) -> io::Result<()> {
         draft.own(self.stat.st_uid, self.stat.st_gid)?;
         if is_linked {
@@ -42,7 +43,7 @@ impl ExistingFile {
     }
 }
 
-/// Removes what is begun when a signal ends the program.
+/// Removes drafts when a signal ends the program.
 pub(super) fn remove_drafts_on_signals() -> io::Result<()> {
     super::draft::remove_on_signals()
 }
@@ -54,10 +55,11 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder, and makes those that are missing, each for its owner alone.
+    /// Opens a folder, and creates missing folders, each for its owner only.
     ///
     /// # Errors
-    /// Unless `is_forced`, when anybody but root and this user could replace it, one above it, or what is in it.
+    /// Unless `is_forced`: another user than root and this one could replace the folder, a folder above it, or its
+    /// content.
     pub(super) fn open(path: &Path, is_forced: bool) -> Result<Folder, EnvFileWriteError> {
         let failed = |error| EnvFileWriteError::Io("find the folder", path.to_owned(), error);
         let whole = std::env::current_dir().map_err(failed)?.join(path);
@@ -69,13 +71,13 @@ impl Folder {
     /// Opens the file of this name, if there is one.
     ///
     /// # Errors
-    /// When it is not a regular file; unless forced, also when it is not this user's alone.
+    /// It is not a regular file or, unless forced, not private to this user.
     pub(super) fn existing(
         &self,
         name: &OsStr,
         path: &Path,
     ) -> Result<Option<ExistingFile>, EnvFileWriteError> {
-        // A pipe must not block.
+        // Opening a pipe must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(file) => File::from(file),
@@ -100,12 +102,12 @@ impl Folder {
         judge(self.is_forced, path, why)
     }
 
-    /// Begins a file beside those that are there, readable to its owner alone.
+    /// Creates a draft in the folder that only its owner can read.
     pub(super) fn draft(&self) -> io::Result<Draft> {
         Draft::begin(self.fd.try_clone()?)
     }
 
-    /// Brings the folder's entries to the disk.
+    /// Syncs the folder's entries to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::fsync(openat(&self.fd, ".", flags, Mode::empty())?)?)
@@ -119,21 +121,21 @@ fn judge(is_forced: bool, path: &Path, why: Option<String>) -> Result<(), EnvFil
     }
 }
 
-/// A walk from the root to a folder, an entry at a time, so that no folder on the way is named twice.
+/// Walk from the root to a folder, entry by entry, so that no folder on the way is looked up twice.
 struct Walk {
     fd: OwnedFd,
-    /// The path of `fd`, for messages.
+    /// Path of `fd`, for messages.
     path: PathBuf,
-    /// What is still to be entered.
+    /// Names that are still to be entered.
     rest: VecDeque<OsString>,
     links: usize,
     is_forced: bool,
 }
 
-/// An entry of a folder.
+/// Entry of a folder.
 enum Entry {
     Folder(OwnedFd, Stat),
-    /// And where it leads.
+    /// Symbolic link, with its target.
     Link(PathBuf, Stat),
     Missing,
 }
@@ -158,7 +160,7 @@ impl Walk {
         }
     }
 
-    /// Enters the next folder; returns false when there is none.
+    /// Enters the next folder. Returns false if there is none.
     fn step(&mut self) -> Result<bool, EnvFileWriteError> {
         let Some(name) = self.rest.pop_front() else { return Ok(false) };
         let path = if name == ".." {
@@ -192,7 +194,7 @@ impl Walk {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(failed("make the folder")(error)),
                 }
-                // It is entered, and judged, as one that was there.
+                // It is entered and checked like an existing folder.
                 self.rest.push_front(name);
             }
         }
@@ -200,7 +202,7 @@ impl Walk {
     }
 }
 
-/// Flags to open a folder for what is in it: a folder that cannot be listed can still be entered.
+/// Returns flags to open a folder for access to its entries. A folder that cannot be listed can still be entered.
 fn folder_flags() -> OFlags {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let access = OFlags::PATH;
@@ -209,7 +211,7 @@ fn folder_flags() -> OFlags {
     access | OFlags::DIRECTORY | OFlags::CLOEXEC
 }
 
-/// Looks at an entry once: what is judged is what is entered or followed.
+/// Opens an entry once, so that the checked entry is the one that is entered or followed.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn entry(folder: &OwnedFd, name: &OsStr) -> Result<Entry, Errno> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -225,7 +227,7 @@ fn entry(folder: &OwnedFd, name: &OsStr) -> Result<Entry, Errno> {
     }
 }
 
-/// Looks at an entry. A link cannot be opened here, so that it is looked at before and after it is read.
+/// Opens an entry. A link cannot be opened on this system, so it is checked before and after it is read.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn entry(folder: &OwnedFd, name: &OsStr) -> Result<Entry, Errno> {
     let look = || statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -1,4 +1,4 @@
-//! The folder of an env file on machines without Unix's owners and modes: who can read a file there is not known here.
+//! Folder of an env file on systems without Unix owners and modes: who can read a file is unknown there.
 
 use super::EnvFileWriteError;
 use std::ffi::OsStr;
@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file that was there before.
+/// File that existed before.
 pub(super) struct ExistingFile {
     pub(super) file: File,
     len: u64,
@@ -65,7 +65,7 @@ impl Folder {
     }
 }
 
-/// The file that an env file is written to before it takes that name.
+/// Temporary file of an env file, which is renamed to the env file when it is complete.
 pub(super) struct Draft {
     folder: PathBuf,
     file: NamedTempFile,

@@ -1,4 +1,4 @@
-//! Which files and folders only root and this user can change, in the spirit of OpenSSH's StrictModes (H-2).
+//! Checks that only root and this user can change a file or folder, in the spirit of OpenSSH's StrictModes (H-2).
 
 use rustix::fs::{FileType, Stat};
 use rustix::process::{getegid, geteuid};
@@ -8,14 +8,14 @@ const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Returns why other users could replace what is in this folder, if they could.
+/// Returns the reason if other users could replace entries of this folder.
 pub(super) fn folder(stat: &Stat) -> Option<String> {
     let mode = mode(stat);
     let owner = user(stat.st_uid);
     if stat.st_uid != 0 && stat.st_uid != geteuid().as_raw() {
         return Some(format!("belongs to {owner}, who can replace what is in it"));
     }
-    // In a sticky folder nobody replaces what belongs to somebody else.
+    // In a sticky folder users can replace only their own entries.
     if mode & STICKY != 0 {
         return None;
     }
@@ -29,13 +29,13 @@ pub(super) fn folder(stat: &Stat) -> Option<String> {
     None
 }
 
-/// Returns why this link on the way to a folder may lead somewhere else tomorrow, if it may.
+/// Returns the reason if another user could redirect this link on the way to a folder.
 pub(super) fn link(stat: &Stat) -> Option<String> {
     let foreign = stat.st_uid != 0 && stat.st_uid != geteuid().as_raw();
     foreign.then(|| format!("is a symbolic link of {}, who can make it lead elsewhere", user(stat.st_uid)))
 }
 
-/// Returns why what is written to this file may be somebody else's to read, if it may.
+/// Returns the reason if another user may read what is written to this file.
 pub(super) fn file(stat: &Stat) -> Option<String> {
     let owner = user(stat.st_uid);
     if kind(stat) == FileType::Symlink {
@@ -54,8 +54,8 @@ pub(super) fn kind(stat: &Stat) -> FileType {
     FileType::from_raw_mode(stat.st_mode)
 }
 
-/// Permission bits, those above the usual nine included.
-#[allow(clippy::useless_conversion)] // Narrower elsewhere.
+/// Returns the permission bits, including those above the lower nine.
+#[allow(clippy::useless_conversion)] // `Mode` is narrower on other systems.
 pub(super) fn mode(stat: &Stat) -> u32 {
     u32::from(stat.st_mode) & 0o7777
 }
@@ -68,7 +68,7 @@ fn group(id: u32) -> String {
     named("/etc/group", "gid", id)
 }
 
-/// Returns the name of an id and the id itself; the id alone where this machine keeps its users elsewhere.
+/// Returns an id with its name, or the id alone if the list does not contain it.
 fn named(list: &str, what: &str, id: u32) -> String {
     let list = std::fs::read_to_string(list).unwrap_or_default();
     match name(&list, id) {
@@ -77,7 +77,7 @@ fn named(list: &str, what: &str, id: u32) -> String {
     }
 }
 
-/// Finds an id's name in `/etc/passwd` or `/etc/group`: `name:password:id:…`.
+/// Finds the name of an id in `/etc/passwd` or `/etc/group`: `name:password:id:…`.
 fn name(list: &str, id: u32) -> Option<&str> {
     list.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_called_by_its_name() {
+    fn an_id_is_shown_with_its_name() {
         let list = "root:x:0:0:root:/root:/bin/sh\n\nbroken\nnobody:x:65534:65534::/:\n";
         for (id, expected) in [(0, Some("root")), (65534, Some("nobody")), (7, None)] {
             assert_eq!(name(list, id), expected);

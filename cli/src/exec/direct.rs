@@ -62,7 +62,7 @@ pub(crate) struct Killer(Arc<Mutex<std::process::Child>>);
 impl Killer {
     /// Kills the agent at once.
     pub(crate) fn kill(&self) {
-        // It fails when the agent has ended by itself.
+        // This fails if the agent has already ended.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
 }

@@ -56,7 +56,7 @@ impl Child {
         let started = guard::send_pipes(&ours, [agent_stdin.as_fd(), agent_stdout.as_fd()])
             .map_err(StartError::Own)
             .and_then(|()| read_start(&mut reports));
-        // The agent alone holds its ends of the pipes from here on.
+        // From here on only the agent holds its ends of the pipes.
         drop((agent_stdin, agent_stdout));
         let group = match started {
             Ok(group) => group,
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     fn kill_group(&self) {
-        // It fails if no process is left that can be killed.
+        // This fails if no process is left that can be killed.
         let _ = kill_process_group(self.group, Signal::KILL);
     }
 }

@@ -32,7 +32,7 @@ impl Order {
 /// Report of the guard, sent as one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// Process id of the agent, which is its group's too.
+    /// Process id of the agent, which is also its group's.
     Started(i32),
     /// The agent could not be started: the system's error number, 0 if there is none.
     Failed(i32),
@@ -113,7 +113,7 @@ pub(super) fn receive_pipes(socket: &UnixStream) -> io::Result<[OwnedFd; 2]> {
         .flatten()
         .collect();
     for pipe in &pipes {
-        // The agent is given each once, as its stdin or stdout.
+        // The agent gets each of them once, as its stdin or stdout.
         fcntl_setfd(pipe, FdFlags::CLOEXEC)?;
     }
     pipes.try_into().map_err(|_| io::Error::other("the gateway has gone before the agent was started"))

@@ -104,7 +104,7 @@ impl EndPhase {
             EndPhase::Running => {}
             EndPhase::Ending(since) => {
                 group.signal(Signal::TERM);
-                // A process that is stopped handles the signal only once it goes on.
+                // A stopped process handles the signal only after it continues.
                 group.signal(Signal::CONT);
                 *self = EndPhase::Terminated(since);
             }

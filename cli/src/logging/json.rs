@@ -1,5 +1,5 @@
-//! Log lines as JSON. Each has the same keys in the same order, the fields of its event, and `spans`: a list from the
-//! outermost to the innermost span, empty if there are none.
+//! Log lines as JSON. Each has the same keys in the same order, the fields of its event, and `spans`: the list of its
+//! spans from the outermost to the innermost, which may be empty.
 
 use serde_json::{Map, Number, Value};
 use std::fmt::{self, Debug};

@@ -1,4 +1,4 @@
-//! What is wrong with a command line, its environment or its files is one line on stderr and an exit code.
+//! Errors in the command line, the environment or the files: each is one line on stderr and an exit code.
 
 use crate::support::{Program, relayline};
 use relayline_control::config::ServerLimits;
@@ -11,11 +11,11 @@ use std::process::Stdio;
 const URL: &str = "ws://127.0.0.1:9";
 const ID: [(&str, &str); 1] = [("GATEWAY_RELAY_ID", "gw-1")];
 
-/// Arguments and environment, the exit code and the line on stderr.
+/// Arguments, environment, exit code, and the line on stderr.
 type Case = (Vec<String>, &'static [(&'static str, &'static str)], u8, String);
 
 #[test]
-fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
+fn l_1_l_2_c_6_each_error_is_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("bad.jsonl"), "{\"do\":\"drop\"}\n\n{\"do\":\"dance\"}\n").unwrap();
@@ -58,12 +58,12 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
                 "relayline: --command-manifest {bare}: it is not a list of objects: write [{{\"name\": \"ask\", \"description\": …}}, …]"
             ),
         ),
-        (run(&["--url", "foo"]), &[], 2, r#"relayline: --url: "foo" is no ws, wss, http or https URL"#.into()),
+        (run(&["--url", "foo"]), &[], 2, r#"relayline: --url: "foo" is not a ws, wss, http or https URL"#.into()),
         (
             run(&[]),
             &[("GATEWAY_RELAY_URL", "ftp://x")],
             2,
-            r#"relayline: GATEWAY_RELAY_URL: "ftp://x" is no ws, wss, http or https URL"#.into(),
+            r#"relayline: GATEWAY_RELAY_URL: "ftp://x" is not a ws, wss, http or https URL"#.into(),
         ),
         (
             run(&["--url", "wss://me:hunter2@c.example"]),
@@ -77,7 +77,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", URL]),
             &ID,
             2,
-            "relayline: GATEWAY_RELAY_ID is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or give \
+            "relayline: GATEWAY_RELAY_ID is set, but there is no secret for it: set GATEWAY_RELAY_SECRET or give \
              --secret-file, or unset the id"
                 .into(),
         ),
@@ -85,7 +85,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", URL]),
             &[("GATEWAY_RELAY_SECRET", "hunter2")],
             2,
-            "relayline: GATEWAY_RELAY_SECRET is set, but there is no id to it: set GATEWAY_RELAY_ID or give \
+            "relayline: GATEWAY_RELAY_SECRET is set, but there is no id for it: set GATEWAY_RELAY_ID or give \
              --gateway-id, or unset the secret"
                 .into(),
         ),
@@ -93,7 +93,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
             run(&["--url", "ws://c.example", "--secret-file", &secret]),
             &ID,
             2,
-            "relayline: ws://c.example/relay is no loopback address, and its scheme is not encrypted: use wss:// or \
+            "relayline: ws://c.example/relay is not a loopback address, and its scheme is not encrypted: use wss:// or \
              https://, or give --allow-insecure to send credentials in the clear"
                 .into(),
         ),
@@ -246,7 +246,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
         assert_eq!(ended.stderr, format!("{expected}\n"), "{arguments:?}");
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(code.into()), ""), "{arguments:?}");
     }
-    // The line that is wrong is named, and nothing of the script is played.
+    // The error names the bad line, and nothing of the script is played.
     let ended = Program::start(relayline(["connector", "--script", &bad_script])).ended();
     assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.lines().count()), (Some(1), "", 1));
     let start = format!("relayline connector: {bad_script}:3: unknown `do` `dance`");
@@ -254,7 +254,7 @@ fn l_1_l_2_c_6_what_is_wrong_is_said_in_one_line() {
 }
 
 #[test]
-fn a_wrong_flag_is_said_with_the_usage() {
+fn a_wrong_flag_prints_the_usage() {
     for (arguments, expected) in [
         (vec!["run", "--wrong"], "error: unexpected argument '--wrong' found"),
         (vec!["run", "--runtime", "java"], "error: invalid value 'java' for '--runtime <NAME>'"),
@@ -274,10 +274,10 @@ fn a_wrong_flag_is_said_with_the_usage() {
     }
 }
 
-/// C-4: a configuration file that holds a secret and that others can read is warned of, with what to do.
+/// C-4: a configuration file with a secret that others can read causes a warning with advice.
 #[cfg(unix)]
 #[test]
-fn c_4_a_file_that_shows_its_secret_is_warned_of() {
+fn c_4_a_readable_file_with_a_secret_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("f.toml");
@@ -289,7 +289,7 @@ fn c_4_a_file_that_shows_its_secret_is_warned_of() {
     ] {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        // It ends at once: there is no policy to send.
+        // The program ends at once: there is no policy to send.
         let command = relayline([
             "policy",
             "--url",
@@ -313,10 +313,10 @@ fn c_4_a_file_that_shows_its_secret_is_warned_of() {
     }
 }
 
-/// A variable that cannot be read must not count as unset.
+/// A variable that is not UTF-8 must not count as unset.
 #[cfg(unix)]
 #[test]
-fn h_9_a_variable_that_is_no_text_is_an_error() {
+fn h_9_a_variable_that_is_not_utf_8_is_an_error() {
     let mut command = relayline(["run", "--url", URL]);
     command
         .env("GATEWAY_RELAY_PLATFORM", std::os::unix::ffi::OsStrExt::from_bytes(b"\xff") as &std::ffi::OsStr);
@@ -325,7 +325,7 @@ fn h_9_a_variable_that_is_no_text_is_an_error() {
     assert_eq!(ended.code, Some(2));
 }
 
-/// Nobody to tell is no reason to panic: the code says it all the same.
+/// A closed stderr causes no panic: the exit code is the same.
 #[test]
 fn a_closed_stderr_changes_nothing() {
     for (arguments, code) in [
@@ -344,7 +344,7 @@ fn a_closed_stderr_changes_nothing() {
     }
 }
 
-/// The names that `--set` knows: the library's, and then the program's own.
+/// Returns the names that `--set` accepts: first those of the library, then those of the program.
 fn settings() -> String {
     const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
                        media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \

@@ -1,4 +1,4 @@
-//! What `run` does before it dials, and the same by hand (H-3, H-4, H-5), over real sockets.
+//! The steps of `run` before the dial, and the commands that perform them (H-3, H-4, H-5), over real sockets.
 
 use crate::support::http::{Answer, Request, Server, answer};
 use crate::support::{Program, SOON, relayline};
@@ -10,11 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 on_one_runtime! {
     h_4_h_5_a_gateway_is_provisioned_and_served h_4_a_second_start_is_provisioned_anew,
-    h_4_known_already_without_a_secret_ends_it h_4_h_5_nothing_that_fails_stops_the_boot,
-    h_4_h_5_by_hand_each_identity_has_its_line h_9_a_relay_that_is_off_is_left_alone,
+    h_4_known_already_without_a_secret_is_an_error h_4_h_5_nothing_that_fails_stops_the_boot,
+    h_4_h_5_by_hand_each_identity_has_its_line h_9_a_relay_that_is_off_is_not_dialled,
 }
 
-/// H-4, H-5: against the embedded connector, from nothing but an access token to an authenticated hello.
+/// H-4, H-5: with the embedded connector, an access token is enough for an authenticated hello.
 fn h_4_h_5_a_gateway_is_provisioned_and_served(runtime: &str) {
     let config = ConnectorConfig::default().identity("acc3ss", "acme");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
@@ -55,7 +55,7 @@ fn h_4_h_5_a_gateway_is_provisioned_and_served(runtime: &str) {
     assert!(!ended.stderr.contains("acc3ss"), "C-4: {}", ended.stderr);
 }
 
-/// H-4: the connector issues anew, so that a gateway that has forgotten its secret is served.
+/// H-4: the connector issues new credentials, so a gateway that has lost its secret connects.
 fn h_4_a_second_start_is_provisioned_anew(runtime: &str) {
     let config = ConnectorConfig::default().identity("acc3ss", "acme");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
@@ -72,8 +72,8 @@ fn h_4_a_second_start_is_provisioned_anew(runtime: &str) {
     }
 }
 
-/// H-4: every dial would be refused for ever, so it says what to do and dials not once.
-fn h_4_known_already_without_a_secret_ends_it(runtime: &str) {
+/// H-4: every dial would be refused, so the program prints advice and does not dial.
+fn h_4_known_already_without_a_secret_is_an_error(runtime: &str) {
     let stubborn = |request: &Request| match request.path() {
         "/relay/provision" if request.body.contains("slack") => answer(500, ""),
         "/relay/provision" => answer(200, r#"{"secretIssued":false,"gatewayId":"gw-1"}"#),
@@ -106,7 +106,7 @@ fn h_4_known_already_without_a_secret_ends_it(runtime: &str) {
 const SECRET: &str = "1ssued-secret";
 const ISSUED: &str = r#"{"secret":"1ssued-secret","deliveryKey":"d3livery"}"#;
 
-/// A connector that issues a secret for slack and refuses discord, and takes no policy; nobody is let in.
+/// A connector that issues a secret for slack, refuses discord, accepts no policy, and admits nobody.
 fn moody(request: &Request) -> Answer {
     match request.path() {
         "/relay/provision" if request.body.contains("slack") => answer(200, ISSUED),
@@ -117,7 +117,7 @@ fn moody(request: &Request) -> Answer {
     }
 }
 
-/// Whose token a request carries: that of the secret that was issued, another's, or nobody's.
+/// Returns the owner of a request's token: the issued secret, another secret, or nobody.
 fn bearer(request: &Request) -> &'static str {
     let Some(token) = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "))
     else {
@@ -142,11 +142,11 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
     let client = [("GATEWAY_RELAY_IDP_CLIENT_ID", "me"), ("GATEWAY_RELAY_IDP_CLIENT_SECRET", "acc3ss")];
     let full = "provision access, provision access, policy issued, dial issued";
     for (environment, flags, expected, logged) in [
-        // One platform's failure stops neither the other nor the dial, and no policy's does.
+        // The failure of one platform stops neither the other nor the dial. The failure of a policy stops nothing.
         (&[id, token, policy][..], &[][..], full, &["provisioning discord", "the policy for slack"][..]),
         (&[token], &[], "provision access, provision access, dial issued", &["provisioning discord"]),
         (&client, &[], "token nobody, provision access, provision access, dial issued", &["identity_token"]),
-        // A pinned secret is respected, whatever is asked for.
+        // A configured secret is respected, whatever is requested.
         (
             &[id, secret, token, policy],
             &["--provision", "always"],
@@ -155,7 +155,7 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
         ),
         (&[id, secret], &[], "dial pinned", &[]),
         (&[token, policy], &["--provision", "never"], "dial nobody", &[]),
-        // Without an access token there is nothing to ask with, and that is said.
+        // Without an access token nothing can be requested, and this is reported.
         (
             &[id, command, policy],
             &[],
@@ -195,8 +195,8 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
     }
 }
 
-/// H-9: a relay that is switched off is asked nothing, and that is no failure.
-fn h_9_a_relay_that_is_off_is_left_alone(runtime: &str) {
+/// H-9: nothing is requested of a relay that is switched off, and the program succeeds.
+fn h_9_a_relay_that_is_off_is_not_dialled(runtime: &str) {
     let server = Server::start(moody);
     for words in [&["run"][..], &["provision"], &["policy"]] {
         let mut command = relayline(words);
@@ -264,7 +264,7 @@ fn h_4_h_5_by_hand_each_identity_has_its_line(runtime: &str) {
         assert_eq!((ended.code, ended.stdout), (Some(code), stdout), "{shown}: {}", ended.stderr);
     }
 
-    // And one that is taken.
+    // The same with an accepted policy.
     let config = ConnectorConfig::default().gateway("gw-1", "pinned");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
     let mut command =

@@ -8,19 +8,19 @@ use relayline_core::time::Now;
 use serde_json::{Value, json};
 
 on_both_runtimes! {
-    l_3_connected_says_what_the_platforms_can_do
+    l_3_connected_has_the_platforms_capabilities
     e_10_connected_says_that_authorization_is_upstream
-    a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack
-    a_1_auto_ack_takes_buffered_deliveries_once_they_are_written
-    a_2_a_refused_delivery_comes_again
+    a_1_the_agent_acknowledges_only_buffered_messages
+    a_1_auto_ack_acknowledges_deliveries_once_written
+    a_2_a_refused_delivery_is_redelivered
     every_op_has_its_result
     an_op_without_an_id_has_no_result
-    o_3_a_result_says_in_which_way_it_failed
-    o_4_what_was_written_before_a_drop_is_ambiguous
-    what_is_split_goes_out_in_front_of_what_is_sent_after_it
+    o_3_a_result_has_the_kind_of_failure
+    o_4_requests_written_before_a_drop_are_ambiguous
+    a_text_in_parts_is_sent_before_later_messages
     l_12_going_idle_is_confirmed_or_not
     l_13_going_dormant_holds_and_resumes
-    l_16_an_interrupt_comes_in
+    l_16_an_interrupt_is_delivered
     w_5_an_overlong_line_is_a_dead_letter
     l_18_disconnected_says_code_and_reason
     a_bad_line_is_invalid_and_stops_nothing
@@ -28,16 +28,16 @@ on_both_runtimes! {
     l_14_a_termination_signal_is_a_graceful_disconnect
     l_14_disconnect_has_a_result_and_the_end_follows
     l_10_fatal_is_the_last_line
-    a_reader_that_goes_away_ends_it
+    a_closed_stdout_ends_the_connector
 }
 
-fn l_3_connected_says_what_the_platforms_can_do(runtime: &str) {
+fn l_3_connected_has_the_platforms_capabilities(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let url = connector.url();
     let mut command = relayline(["run", "--url", &url, "--runtime", runtime]);
     command.args(["--identity", "discord:1", "--identity", "telegram:2"]);
     let mut bridge = Bridge { program: Program::start(command), connector, ids: Ids::new([0; 32]) };
-    // D-8: the first completes the handshake. It may have come together with the second.
+    // D-8: the first descriptor completes the handshake. Both may have arrived together.
     let first = bridge.next();
     let second = bridge.next();
     for line in [&first, &second] {
@@ -47,7 +47,7 @@ fn l_3_connected_says_what_the_platforms_can_do(runtime: &str) {
     }
     assert_eq!(second["platforms"], json!(["discord", "telegram"]));
     assert_eq!(second["descriptors"]["telegram"]["len_unit"], "utf16");
-    // D-2: normalised, with the wire's names.
+    // D-2: normalised, under the names on the wire.
     assert_eq!(second["descriptor"]["contract_version"], 1);
     assert!(second["descriptor"]["pii_safe"].is_boolean());
 }
@@ -63,7 +63,7 @@ fn e_10_connected_says_that_authorization_is_upstream(runtime: &str) {
     }
 }
 
-fn a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack(runtime: &str) {
+fn a_1_the_agent_acknowledges_only_buffered_messages(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.deliver(&discord::guild_channel(), "live", false);
     let live = bridge.next();
@@ -76,7 +76,7 @@ fn a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack(runtime: 
     assert_eq!(live["session_key"], key);
     assert_eq!(live["message"]["text"], "live");
     assert_eq!(live["message"]["source"]["user_name"], room.person.name);
-    // Taken once it was written: an ack for it is harmless, and a second one, too.
+    // A live delivery is accepted once its line is written. Acknowledging it is harmless, also twice.
     for _ in 0..2 {
         assert_eq!(bridge.ask(json!({"op": "ack", "delivery": 1})), json!({}));
     }
@@ -89,13 +89,13 @@ fn a_1_a_live_message_is_taken_and_a_buffered_one_is_the_agents_to_ack(runtime: 
     assert_eq!(bridge.sees()["action"]["content"], "not acked yet");
     bridge.say(json!({"op": "ack", "delivery": 2}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // the next comes after the ack of the last.
+    // the next entry comes after the acknowledgement of the last.
     assert_eq!(bridge.next()["message"]["text"], "behind it");
     let error = bridge.ask(json!({"op": "ack", "delivery": 9}));
     assert_eq!(error, json!({"kind": "definite", "message": "there is no delivery 9 yet"}));
 }
 
-fn a_1_auto_ack_takes_buffered_deliveries_once_they_are_written(runtime: &str) {
+fn a_1_auto_ack_acknowledges_deliveries_once_written(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--auto-ack"]);
     for text in ["one", "two"] {
         bridge.deliver(&discord::dm(), text, true);
@@ -107,7 +107,7 @@ fn a_1_auto_ack_takes_buffered_deliveries_once_they_are_written(runtime: &str) {
     }
 }
 
-fn a_2_a_refused_delivery_comes_again(runtime: &str) {
+fn a_2_a_refused_delivery_is_redelivered(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.deliver(&discord::dm(), "again", true);
     assert_eq!(bridge.next()["delivery"], 1);
@@ -128,7 +128,7 @@ fn a_2_a_refused_delivery_comes_again(runtime: &str) {
 
 fn every_op_has_its_result(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
-    // Op, its result (`*` is any text), the action that the connector sees.
+    // The op, its result (`*` is any text), and the action that the connector receives.
     let send = |extra: Value| {
         let mut op = json!({"op": "send", "chat_id": "7", "content": "hi"});
         op.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -174,20 +174,20 @@ fn every_op_has_its_result(runtime: &str) {
     let edit = json!({"op": "edit", "chat_id": "7", "message_id": sent["message_id"], "content": "better"});
     assert_eq!(bridge.ask(edit), json!({}));
     assert_eq!(bridge.sees()["action"]["content"], "better");
-    // M-3: a platform that it does not front.
+    // M-3: a platform that the gateway does not front.
     let error = bridge.ask(send(json!({"platform": "slack"})));
     assert_eq!(error, json!({"kind": "definite", "message": "relay does not front platform slack"}));
-    // An interrupt out.
+    // An interrupt to the connector.
     assert_eq!(bridge.ask(json!({"op": "interrupt", "session_key": "k"})), json!({}));
     assert_eq!(bridge.sees(), json!({"type": "interrupt", "session_key": "k", "reason": null}));
-    // What nobody on the wire sees.
+    // Ops that write no frame.
     let text = "x ".repeat(1500);
     let parts = bridge.ask(json!({"op": "split", "chat_id": "7", "content": text}));
     assert_eq!(parts.as_array().unwrap().len(), 2);
     assert!(parts[1].as_str().unwrap().ends_with(" (2/2)"));
     assert_eq!(bridge.ask(json!({"op": "capabilities", "chat_id": "7"}))["platform"], "discord");
     assert_eq!(bridge.ask(json!({"op": "hold", "ms": 1})), json!({}));
-    // A long text in parts: the last part's id, and all of them.
+    // A long text in parts: the result has the last part's id, and all ids.
     let result =
         bridge.ask(json!({"op": "send", "chat_id": "7", "content": text, "split": true, "reply_to": "5"}));
     assert_eq!(result["message_ids"].as_array().unwrap().len(), 2);
@@ -195,7 +195,7 @@ fn every_op_has_its_result(runtime: &str) {
     let actions = [bridge.sees(), bridge.sees()].map(|mut frame| frame["action"].take());
     assert_eq!(json!([actions[0]["content"], actions[1]["content"]]), parts);
     assert_eq!((&actions[0]["reply_to"], &actions[1]["reply_to"]), (&json!("5"), &json!(null)));
-    // Unsplit it is the connector's to refuse.
+    // Without splitting, the connector refuses the text.
     let error = bridge.ask(json!({"op": "send", "chat_id": "7", "content": text}));
     assert_eq!(error["kind"], "rejected");
 }
@@ -214,7 +214,7 @@ fn an_op_without_an_id_has_no_result(runtime: &str) {
     ] {
         bridge.say(op);
     }
-    // An id may be anything.
+    // The id of an op may be any value.
     bridge.say(json!({"op": "send", "chat_id": "7", "content": "three", "id": {"n": [1]}}));
     let line = bridge.next();
     assert_eq!((&line["event"], &line["id"]), (&json!("result"), &json!({"n": [1]})));
@@ -223,7 +223,7 @@ fn an_op_without_an_id_has_no_result(runtime: &str) {
     }
 }
 
-fn o_3_a_result_says_in_which_way_it_failed(runtime: &str) {
+fn o_3_a_result_has_the_kind_of_failure(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     for (answer, expected) in [
         (
@@ -243,7 +243,7 @@ fn o_3_a_result_says_in_which_way_it_failed(runtime: &str) {
         assert_eq!(bridge.ask(json!({"op": "send", "chat_id": "7", "content": "x"})), expected);
         bridge.sees();
     }
-    // O-9: never written. The connector takes the new descriptor from the next handshake on.
+    // O-9: the op is never written. The connector uses the new descriptor from the next handshake on.
     let mut descriptor = discord::platform().descriptor;
     descriptor.insert("supports_edit".into(), false.into());
     bridge.tell(Act::Descriptor { descriptor, platform: None });
@@ -262,7 +262,7 @@ fn o_3_a_result_says_in_which_way_it_failed(runtime: &str) {
     assert_eq!(bridge.sees()["action"]["content"], "the next frame");
 }
 
-fn o_4_what_was_written_before_a_drop_is_ambiguous(runtime: &str) {
+fn o_4_requests_written_before_a_drop_are_ambiguous(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.tell(Act::Delay { op: "send".into(), ms: 600_000 });
     for n in 0..20 {
@@ -271,7 +271,7 @@ fn o_4_what_was_written_before_a_drop_is_ambiguous(runtime: &str) {
     }
     bridge.ask(json!({"op": "hold"}));
     bridge.tell(Act::Drop);
-    // The results come before what has led to them is told.
+    // The results come before the notice of their cause.
     for _ in 0..20 {
         let line = bridge.next();
         assert_eq!((&line["event"], &line["error"]["kind"]), (&json!("result"), &json!("ambiguous")));
@@ -279,12 +279,12 @@ fn o_4_what_was_written_before_a_drop_is_ambiguous(runtime: &str) {
     let line = bridge.next();
     assert_eq!((&line["event"], &line["code"]), (&json!("disconnected"), &json!(null)));
     assert!(line["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
-    // O-8: nothing queues silently.
+    // O-8: no request is queued silently.
     let error = bridge.ask(json!({"op": "send", "chat_id": "7", "content": "x"}));
     assert_eq!(error, json!({"kind": "definite", "message": "the relay is not connected"}));
 }
 
-fn what_is_split_goes_out_in_front_of_what_is_sent_after_it(runtime: &str) {
+fn a_text_in_parts_is_sent_before_later_messages(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let lines: String = (0..20)
         .flat_map(|n| [(2 * n, true), (2 * n + 1, false)])
@@ -331,7 +331,7 @@ fn l_13_going_dormant_holds_and_resumes(runtime: &str) {
     assert_eq!(bridge.next()["event"], "connected");
 }
 
-fn l_16_an_interrupt_comes_in(runtime: &str) {
+fn l_16_an_interrupt_is_delivered(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.tell(Act::Interrupt { session_key: "agent:main:discord:dm:1".into(), chat_id: "1".into() });
     let expected = json!({"event": "interrupt", "session_key": "agent:main:discord:dm:1", "chat_id": "1"});
@@ -344,7 +344,7 @@ fn w_5_an_overlong_line_is_a_dead_letter(runtime: &str) {
     let line = bridge.next();
     assert_eq!((&line["event"], &line["buffer_id"]), (&json!("dead_letter"), &json!(null)));
     assert!(line["reason"].as_str().unwrap().contains("max_line_bytes"), "{line}");
-    // what cannot be used and has an entry is acknowledged, and named.
+    // an unusable entry is acknowledged and reported.
     bridge.tell(Act::Raw { text: "{\"type\":\"inbound\",\"event\":7,\"bufferId\":\"b9\"}\n".into() });
     let line = bridge.next();
     assert_eq!((&line["event"], &line["buffer_id"]), (&json!("dead_letter"), &json!("b9")));
@@ -386,7 +386,7 @@ fn a_bad_line_is_invalid_and_stops_nothing(runtime: &str) {
         let shown = said["line"].as_str().unwrap();
         assert!(String::from_utf8_lossy(line).starts_with(shown) && shown.len() <= 200, "{said}");
     }
-    // With an id it has a result instead.
+    // An op with an id gets a result instead.
     let error = bridge.ask(json!({"op": "dance"}));
     assert_eq!(error["kind"], "definite");
     assert!(error["message"].as_str().unwrap().contains("unknown op `dance`"), "{error}");
@@ -398,7 +398,7 @@ fn a_bad_line_is_invalid_and_stops_nothing(runtime: &str) {
 
 fn l_14_the_end_of_input_is_a_graceful_disconnect(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
-    // What was asked for before it is still answered.
+    // Ops before it are still answered.
     bridge.tell(Act::Delay { op: "send".into(), ms: 100 });
     bridge.say(json!({"op": "send", "chat_id": "7", "content": "the last word", "id": "s"}));
     bridge.program.close_stdin();
@@ -447,17 +447,17 @@ fn l_10_fatal_is_the_last_line(runtime: &str) {
     assert_eq!(lines.iter().filter(|line| line["event"] == "fatal").count(), 1);
 }
 
-fn a_reader_that_goes_away_ends_it(runtime: &str) {
+fn a_closed_stdout_ends_the_connector(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.program.close_stdout();
-    // The first of these makes our end of the pipe close, a later one finds it closed.
+    // The first of these closes our end of the pipe, and a later one finds it closed.
     let id = bridge.program.id();
     let ended = std::thread::scope(|scope| {
         let (mut program, connector, mut ids) = (bridge.program, &bridge.connector, bridge.ids);
         let waiter = scope.spawn(move || program.wait());
         while !waiter.is_finished() {
             let event = discord::dm().message(&mut ids, Now::default(), "anybody?");
-            // Refused once the gateway has gone.
+            // This is refused once the gateway is gone.
             if connector.control(Act::Inbound { event, buffered: Some(false) }).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! What an agent may do to the bridge that it did not expect: write much before it reads, never read, never end.
+//! Unusual agents: they write much before they read, never read, or never end.
 
 use crate::bridging::{Bridge, Unread};
 use crate::support::{Ended, Program, SOON, relayline};
@@ -12,14 +12,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 on_one_runtime! {
-    four_thousand_ops_before_anything_is_read_have_their_results seven_answers_that_grow_in_a_busy_chat,
-    ops_wait_in_order_for_room a_text_in_parts_keeps_its_place_in_its_chat,
-    some_ops_overtake_those_that_wait a_6_unread_events_push_back_and_interrupts_get_through,
-    an_agent_that_never_reads_is_left_at_a_signal an_agent_that_never_reads_is_left_at_a_revocation,
-    sleep_1000_is_left_at_a_signal an_agent_that_writes_for_ever_and_does_not_read_is_given_up_on,
-    a_silence_is_warned_of_and_its_end_is_told readme_agent_under_a_flood,
-    stdin_at_its_end_is_no_agent the_last_op_needs_no_newline_and_a_mark_is_skipped,
-    disconnected_says_which_way what_goes_wrong_without_an_id_is_logged,
+    four_thousand_ops_before_anything_is_read_have_their_results seven_streamed_answers_in_a_busy_chat,
+    ops_wait_in_order_for_room a_text_in_parts_keeps_the_order_of_its_chat,
+    some_ops_overtake_waiting_ones a_6_unread_events_wait_and_interrupts_overtake_them,
+    a_signal_ends_a_gateway_whose_agent_never_reads a_revocation_ends_a_gateway_whose_agent_never_reads,
+    a_signal_ends_a_gateway_whose_agent_sleeps an_agent_that_writes_and_never_reads_is_abandoned,
+    a_silent_agent_causes_a_warning_and_its_end_a_note readme_agent_under_a_flood,
+    stdin_at_its_end_is_an_error the_last_op_needs_no_newline_and_a_mark_is_skipped,
+    disconnected_names_the_side errors_of_ops_without_an_id_are_logged,
     unknown_fields_are_refused_by_name the_bridges_settings_are_set_by_name,
 }
 
@@ -29,7 +29,7 @@ fn sends(count: usize) -> String {
     (0..count).map(send).collect()
 }
 
-/// Reads lines until each id below `count` has its result, which must have gone well.
+/// Reads lines until each id below `count` has a successful result.
 fn reads_results(bridge: &mut Unread, count: u64) -> Vec<Value> {
     let (mut missing, mut others): (BTreeSet<u64>, _) = ((0..count).collect(), Vec::new());
     while !missing.is_empty() {
@@ -52,7 +52,7 @@ fn four_thousand_ops_before_anything_is_read_have_their_results(runtime: &str) {
     assert_eq!(bridge.ends().0, Some(0));
 }
 
-fn seven_answers_that_grow_in_a_busy_chat(runtime: &str) {
+fn seven_streamed_answers_in_a_busy_chat(runtime: &str) {
     let mut bridge = Unread::start(runtime, &["--set", "stream_interval=1ms", "--set", "max_in_flight=2"]);
     let chat = discord::guild_channel().chat_id;
     let (mut ops, mut id) = (String::new(), 0);
@@ -74,7 +74,7 @@ fn seven_answers_that_grow_in_a_busy_chat(runtime: &str) {
     }
 }
 
-/// O-6 is the library's: here they wait.
+/// O-6 applies to the library. In the bridge, ops wait.
 fn ops_wait_in_order_for_room(runtime: &str) {
     let flags = ["--set", "max_in_flight=4", "--set", "waiting_ops=16", "--set", "write_queue_bytes=2KiB"];
     let mut bridge = Unread::start(runtime, &flags);
@@ -86,7 +86,7 @@ fn ops_wait_in_order_for_room(runtime: &str) {
     reads_results(&mut bridge, 300);
 }
 
-fn a_text_in_parts_keeps_its_place_in_its_chat(runtime: &str) {
+fn a_text_in_parts_keeps_the_order_of_its_chat(runtime: &str) {
     let mut bridge = Unread::start(runtime, &["--set", "max_in_flight=1"]);
     let text = |letter: &str| format!("{letter} ").repeat(2500);
     let op = |id: u64, chat: &str, content: String, split: bool| {
@@ -112,7 +112,7 @@ fn a_text_in_parts_keeps_its_place_in_its_chat(runtime: &str) {
     assert_eq!(there.len(), 1);
 }
 
-fn some_ops_overtake_those_that_wait(runtime: &str) {
+fn some_ops_overtake_waiting_ones(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--set", "max_in_flight=2"]);
     bridge.tell(Act::Delay { op: "send".into(), ms: 600_000 });
     bridge.deliver(&discord::dm(), "kept", true);
@@ -124,22 +124,22 @@ fn some_ops_overtake_those_that_wait(runtime: &str) {
     bridge.say(json!({"op": "send", "chat_id": "7", "content": "waits", "id": "waits"}));
     assert_eq!(bridge.ask(json!({"op": "ack", "delivery": 1})), json!({}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // The op that waits fails as what it is: never written.
+    // The waiting op fails as definite: it was never written.
     bridge.say(json!({"op": "disconnect", "id": "bye"}));
     let waited = bridge.result("waits");
     assert_eq!(waited, json!({"kind": "definite", "message": "the connection is being closed"}));
     assert_eq!(bridge.sees()["type"], "going_idle");
 }
 
-/// A-6, L-16
-fn a_6_unread_events_push_back_and_interrupts_get_through(runtime: &str) {
+/// A-6, L-16: unread events cause back-pressure, and interrupts overtake them.
+fn a_6_unread_events_wait_and_interrupts_overtake_them(runtime: &str) {
     let flags = ["--set", "agent_events=4", "--set", "host_queue=4", "--set", "read_ahead_bytes=64KiB"];
     let mut bridge = Unread::start(runtime, &flags);
     let (count, long) = (100, "x".repeat(20_000));
     for n in 0..count {
         bridge.deliver(&format!("{n} {long}"));
     }
-    // The pipe is full, and so is everything before it: 4 lines here, 4 there, some in the machine.
+    // The pipe is full, and so are all queues before it: 4 lines each, and some events in the machine.
     let (mut events, mut taken) = (0, Vec::new());
     while events < count {
         let line = bridge.next();
@@ -148,9 +148,9 @@ fn a_6_unread_events_push_back_and_interrupts_get_through(runtime: &str) {
         taken.push(text.split(' ').next().unwrap().parse::<usize>().unwrap());
         events += 1;
     }
-    // A-7
+    // A-7: they arrive in order.
     assert_eq!(taken, (0..count).collect::<Vec<_>>());
-    // Again, with an interrupt on their heels: it comes before what waits.
+    // Once more, followed by an interrupt, which overtakes the waiting events.
     for n in 0..count {
         bridge.deliver(&format!("{n} {long}"));
     }
@@ -160,7 +160,7 @@ fn a_6_unread_events_push_back_and_interrupts_get_through(runtime: &str) {
     assert!(place < count, "{place}");
 }
 
-/// Fills what lies between connector and agent.
+/// Fills all queues between connector and agent.
 fn flood(bridge: &mut Unread) {
     for _ in 0..400 {
         bridge.deliver(&"x".repeat(2000));
@@ -170,7 +170,7 @@ fn flood(bridge: &mut Unread) {
 
 const WARNS: [&str; 4] = ["--set", "agent_read_warning=100ms", "--set", "disconnect_budget=2s"];
 
-fn an_agent_that_never_reads_is_left_at_a_signal(runtime: &str) {
+fn a_signal_ends_a_gateway_whose_agent_never_reads(runtime: &str) {
     for signal in ["TERM", "INT"] {
         let mut bridge = Unread::start(runtime, &WARNS);
         flood(&mut bridge);
@@ -183,7 +183,7 @@ fn an_agent_that_never_reads_is_left_at_a_signal(runtime: &str) {
     }
 }
 
-fn an_agent_that_never_reads_is_left_at_a_revocation(runtime: &str) {
+fn a_revocation_ends_a_gateway_whose_agent_never_reads(runtime: &str) {
     let mut bridge = Unread::start(runtime, &WARNS);
     flood(&mut bridge);
     bridge.tell(Act::Revoke { on: true });
@@ -206,7 +206,7 @@ fn sees_hello(connector: &EmbeddedConnector) {
     connector.wait_for(hello, SOON).unwrap();
 }
 
-fn sleep_1000_is_left_at_a_signal(runtime: &str) {
+fn a_signal_ends_a_gateway_whose_agent_sleeps(runtime: &str) {
     let (program, connector) = start(runtime, &WARNS, &["sleep", "1000"]);
     sees_hello(&connector);
     let mut ids = Ids::new([0; 32]);
@@ -222,7 +222,7 @@ fn sleep_1000_is_left_at_a_signal(runtime: &str) {
     assert!(ended.stderr.contains("lines_dropped"), "{}", ended.stderr);
 }
 
-fn an_agent_that_writes_for_ever_and_does_not_read_is_given_up_on(runtime: &str) {
+fn an_agent_that_writes_and_never_reads_is_abandoned(runtime: &str) {
     let op = r#"{"op":"capabilities","chat_id":"1","id":1}"#;
     let flags = ["--set", "agent_result_bytes=64KiB", "--set", "agent_read_timeout=300ms"];
     let (program, connector) = start(runtime, &flags, &["yes", op]);
@@ -234,7 +234,7 @@ fn an_agent_that_writes_for_ever_and_does_not_read_is_given_up_on(runtime: &str)
     connector.wait_for(closed, SOON).unwrap();
 }
 
-fn a_silence_is_warned_of_and_its_end_is_told(runtime: &str) {
+fn a_silent_agent_causes_a_warning_and_its_end_a_note(runtime: &str) {
     let mut bridge = Unread::start(runtime, &WARNS);
     flood(&mut bridge);
     for _ in 0..400 {
@@ -251,14 +251,14 @@ fn a_silence_is_warned_of_and_its_end_is_told(runtime: &str) {
     assert!(!log.contains("lines_dropped"), "{log}");
 }
 
-/// The README's ten lines, or the same in another language, by the first that is there.
+/// Returns the README's agent, or the same agent in another language, by the first interpreter that is installed.
 fn readme_agent() -> Vec<String> {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let agent = readme.split_once("```python").unwrap().1.split_once("```").unwrap().0.trim_start();
     vec!["python3".into(), "-c".into(), agent.into()]
 }
 
-/// `RELAYLINE_FULL=1` (`.ci/full`): 5,000 messages instead of 500.
+/// With `RELAYLINE_FULL=1` (`.ci/full`) it is 5,000 messages instead of 500.
 fn readme_agent_under_a_flood(runtime: &str) {
     let has_python = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     if !has_python.is_ok_and(|status| status.success()) {
@@ -302,14 +302,14 @@ fn readme_agent_under_a_flood(runtime: &str) {
     assert!(!stderr.contains("failed"), "{stderr}");
 }
 
-fn stdin_at_its_end_is_no_agent(runtime: &str) {
+fn stdin_at_its_end_is_an_error(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let run = ["run", "--runtime", runtime, "--platform", "discord", "--url", &connector.url()];
     let output = relayline(run).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.starts_with("relayline: stdin is at its end") && log.contains("--exec"), "{log}");
-    // Nothing was dialled. A pipe whose other end is closed is the same.
+    // Nothing was dialled. The same happens with a pipe whose other end is closed.
     let mut child = relayline(run).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
     assert_eq!(child.wait().unwrap().code(), Some(2));
@@ -329,7 +329,7 @@ fn the_last_op_needs_no_newline_and_a_mark_is_skipped(runtime: &str) {
     bridge.ends_well();
 }
 
-fn disconnected_says_which_way(runtime: &str) {
+fn disconnected_names_the_side(runtime: &str) {
     for (way, reason) in [
         ("close", "the agent's output ended"),
         ("-TERM", "SIGTERM"),
@@ -351,7 +351,7 @@ fn disconnected_says_which_way(runtime: &str) {
     }
 }
 
-fn what_goes_wrong_without_an_id_is_logged(runtime: &str) {
+fn errors_of_ops_without_an_id_are_logged(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.say(json!({"op": "dance", "chat_id": "77"}));
     assert_eq!(bridge.next()["event"], "invalid");

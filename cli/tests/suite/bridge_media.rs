@@ -1,4 +1,4 @@
-//! Files of the agent: uploads and downloads, and which paths they may name.
+//! Files of the agent: uploads and downloads, and the paths that they may use.
 
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
@@ -17,15 +17,15 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 on_one_runtime! {
-    h_7_a_file_goes_up_and_comes_down_again h_7_what_the_agent_says_of_a_file_counts,
-    h_7_send_media_uploads_what_it_names_by_a_path h_7_a_source_url_is_no_local_path,
+    h_7_a_file_is_uploaded_and_downloaded h_7_the_agents_description_of_a_file_counts,
+    h_7_send_media_uploads_the_file_at_its_path h_7_a_source_url_is_not_a_local_path,
     o_9_a_file_that_cannot_be_sent_is_not_uploaded h_7_paths_stay_in_the_media_folder,
-    h_7_links_within_the_media_folder_are_followed h_7_with_media_anywhere_any_path_will_do,
-    h_7_a_download_that_fails_leaves_what_was_there h_7_a_download_that_is_interrupted_leaves_nothing,
-    h_7_the_bearer_goes_to_the_connector_alone h_7_without_credentials_nothing_is_uploaded,
+    h_7_links_within_the_media_folder_are_followed h_7_with_media_anywhere_any_path_works,
+    h_7_a_failed_download_keeps_the_old_file h_7_a_download_that_is_interrupted_leaves_nothing,
+    h_7_the_bearer_goes_to_the_connector_only h_7_without_credentials_nothing_is_uploaded,
 }
 
-/// Connected with credentials. The working folder is `in` below `home`.
+/// Starts a connected bridge with credentials. Its working folder is `in` below `home`.
 fn start(runtime: &str, home: &Path, flags: &[&str]) -> Bridge {
     let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
@@ -37,7 +37,8 @@ fn start(runtime: &str, home: &Path, flags: &[&str]) -> Bridge {
     bridge
 }
 
-/// `in` is the media folder, with `plan.txt` and the folder `sub`; `out` lies beside it, with `secret.txt`.
+/// Returns a folder with the media folder `in`, which has `plan.txt` and the folder `sub`, and beside it `out` with
+/// `secret.txt`.
 fn home() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     for folder in ["in/sub", "out"] {
@@ -48,7 +49,7 @@ fn home() -> TempDir {
     home
 }
 
-/// The names in a folder.
+/// Returns the names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
@@ -72,13 +73,13 @@ fn is_definite(failure: &Value, words: &str) {
     assert!(failure["message"].as_str().unwrap().contains(words), "{failure}: {words}");
 }
 
-fn h_7_a_file_goes_up_and_comes_down_again(runtime: &str) {
+fn h_7_a_file_is_uploaded_and_downloaded(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     let result = uploaded(&mut bridge, json!({"op": "upload", "path": "plan.txt"}));
     assert_eq!(result["bytes"], 8);
     let absolute = home.path().canonicalize().unwrap().join("in/absolute.txt");
-    // The last one is there already.
+    // The last path exists already.
     for path in ["copy.txt", "sub/copy.txt", absolute.to_str().unwrap(), "copy.txt"] {
         let got = bridge.ask(json!({"op": "download", "url": result["url"], "path": path}));
         assert_eq!(got, json!({"path": path, "content_type": "text/plain", "bytes": 8}));
@@ -88,7 +89,7 @@ fn h_7_a_file_goes_up_and_comes_down_again(runtime: &str) {
     assert_eq!(names(&home.path().join("in/sub")), ["copy.txt"]);
 }
 
-fn h_7_what_the_agent_says_of_a_file_counts(runtime: &str) {
+fn h_7_the_agents_description_of_a_file_counts(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     fs::write(home.path().join("in/a.PNG"), "x").unwrap();
@@ -104,16 +105,16 @@ fn h_7_what_the_agent_says_of_a_file_counts(runtime: &str) {
         assert_eq!(got["content_type"], expected, "{op}");
     }
     let wrong = bridge.ask(json!({"op": "upload", "path": "blob", "content_type": "picture"}));
-    is_definite(&wrong, "is no MIME type");
+    is_definite(&wrong, "is not a MIME type");
 }
 
-fn h_7_send_media_uploads_what_it_names_by_a_path(runtime: &str) {
+fn h_7_send_media_uploads_the_file_at_its_path(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     for (filename, expected) in [(Value::Null, "plan.txt"), (json!("the plan"), "the plan")] {
         bridge.say(json!({"op": "send_media", "chat_id": "7", "media_kind": "document", "path": "plan.txt",
             "filename": filename, "content": "as agreed", "id": "media"}));
-        // What is said after it in its chat comes after it.
+        // A later op for the same chat comes after it.
         bridge.say(json!({"op": "send", "chat_id": "7", "content": "next"}));
         assert!(bridge.result("media")["message_id"].is_string());
         let action = bridge.sees()["action"].take();
@@ -125,7 +126,7 @@ fn h_7_send_media_uploads_what_it_names_by_a_path(runtime: &str) {
     }
 }
 
-/// O-9, M-3: nothing is uploaded for an op that is refused.
+/// O-9, M-3: nothing is uploaded for a refused op.
 fn o_9_a_file_that_cannot_be_sent_is_not_uploaded(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
@@ -139,7 +140,7 @@ fn o_9_a_file_that_cannot_be_sent_is_not_uploaded(runtime: &str) {
     assert_eq!(saws.filter(is_upload).count(), 1);
 }
 
-fn h_7_a_source_url_is_no_local_path(runtime: &str) {
+fn h_7_a_source_url_is_not_a_local_path(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     let op = |fields: Value| {
@@ -206,7 +207,7 @@ fn h_7_links_within_the_media_folder_are_followed(runtime: &str) {
     let inside = home.path().join("in");
     symlink("../plan.txt", inside.join("sub/link")).unwrap();
     symlink("sub", inside.join("folder")).unwrap();
-    // The media folder itself may be named by a link.
+    // The media folder itself may be given by a link.
     symlink("in", home.path().join("named")).unwrap();
     let named = home.path().join("named");
     let mut bridge = start(runtime, home.path(), &["--media-dir", named.to_str().unwrap()]);
@@ -222,7 +223,7 @@ fn h_7_links_within_the_media_folder_are_followed(runtime: &str) {
     }
 }
 
-fn h_7_with_media_anywhere_any_path_will_do(runtime: &str) {
+fn h_7_with_media_anywhere_any_path_works(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &["--media-anywhere"]);
     let url = uploaded(&mut bridge, json!({"op": "upload", "path": "../out/secret.txt"}))["url"].take();
@@ -233,7 +234,7 @@ fn h_7_with_media_anywhere_any_path_will_do(runtime: &str) {
     assert_eq!(fs::read_to_string(absolute).unwrap(), "secret");
 }
 
-/// A web server for one request: it gives the connection back once it has read the head, with that.
+/// Starts a web server for one request. Returns the connection and the head of the request once it was read.
 fn server() -> (String, JoinHandle<(TcpStream, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/relay/media/m-1", listener.local_addr().unwrap());
@@ -249,7 +250,7 @@ fn server() -> (String, JoinHandle<(TcpStream, String)>) {
     (url, served)
 }
 
-fn h_7_a_download_that_fails_leaves_what_was_there(runtime: &str) {
+fn h_7_a_failed_download_keeps_the_old_file(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     for answer in
@@ -269,7 +270,7 @@ fn h_7_a_download_that_fails_leaves_what_was_there(runtime: &str) {
 }
 
 fn h_7_a_download_that_is_interrupted_leaves_nothing(runtime: &str) {
-    // A second signal ends it at once.
+    // A second signal ends the program at once.
     for signals in [1, 2] {
         let home = home();
         let mut bridge = start(runtime, home.path(), &["--set", "disconnect_budget=1s"]);
@@ -291,7 +292,7 @@ fn h_7_a_download_that_is_interrupted_leaves_nothing(runtime: &str) {
     }
 }
 
-fn h_7_the_bearer_goes_to_the_connector_alone(runtime: &str) {
+fn h_7_the_bearer_goes_to_the_connector_only(runtime: &str) {
     let home = home();
     let mut bridge = start(runtime, home.path(), &[]);
     let (url, served) = server();
@@ -313,7 +314,7 @@ fn h_7_without_credentials_nothing_is_uploaded(runtime: &str) {
 }
 
 #[test]
-fn h_7_the_media_folder_must_be_there() {
+fn h_7_the_media_folder_must_exist() {
     let home = home();
     let url = "ws://127.0.0.1:1";
     for folder in ["absent", "in/plan.txt"] {

@@ -1,4 +1,4 @@
-//! The ops and lines of the bridge that a conversation with buttons, threads and forwards needs, on either runtime.
+//! Ops and lines for conversations with buttons, threads and forwards, on either runtime.
 
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
@@ -9,24 +9,24 @@ use relayline_core::time::Now;
 use serde_json::{Map, Value, json};
 
 on_one_runtime! {
-    every_further_op_has_its_result w_8_ids_may_be_numbers_and_null_is_nothing,
-    o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written o_what_is_wrong_with_an_op_is_definite,
-    o_16_a_task_card_goes_out_and_is_ended o_18_a_thread_of_the_connectors_own_is_in_the_result,
-    x_3_a_raw_action_goes_out_as_it_is x_6_a_hello_carries_what_the_host_adds,
-    i_3_i_4_an_answer_is_handed_on_with_who_gave_it i_3_an_answer_without_an_open_prompt_is_stale_or_silent,
-    i_3_a_refused_answer_comes_again i_5_a_prompt_as_text_where_there_are_no_buttons,
-    i_5_after_a_decline_the_prompt_can_be_asked_again_and_nothing_was_sent_by_itself p_2_a_raw_forward_is_acked_only_when_the_agent_says_so,
-    p_2_a_forward_that_nobody_asked_for_is_acked_and_not_shown p_8_a_slash_command_is_answered_with_a_follow_up,
-    m_6_what_is_primed_goes_out_with_what_is_sent m_5_a_primed_thread_takes_its_parents_scope,
-    e_11_slacks_one_command_stands_for_what_the_flags_say o_10_a_growing_answer_is_edited_where_that_is_offered_and_else_sent_in_segments,
+    every_further_op_has_its_result w_8_ids_may_be_numbers_and_null_is_absent,
+    o_9_an_op_that_is_not_offered_is_unsupported o_errors_of_an_op_are_definite,
+    o_16_a_task_card_goes_out_and_is_ended o_18_an_auto_thread_is_in_the_result,
+    x_3_a_raw_action_is_written_unchanged x_6_a_hello_carries_extra_fields,
+    i_3_i_4_an_answer_is_delivered_with_its_user i_3_an_answer_without_an_open_prompt_is_stale_or_silent,
+    i_3_a_refused_answer_is_redelivered i_5_without_buttons_a_prompt_is_text,
+    i_5_after_a_decline_the_prompt_can_be_sent_again p_2_a_raw_forward_is_acknowledged_by_the_agent,
+    p_2_an_unwanted_forward_is_acknowledged_and_not_shown p_8_a_slash_command_is_answered_with_a_follow_up,
+    m_6_sent_messages_carry_the_primed_memory m_5_a_primed_thread_takes_its_parents_scope,
+    e_11_slacks_one_command_is_rewritten_by_the_flags o_10_a_streamed_answer_uses_edits_or_segments,
 }
 
-/// Fields, as the connector's acts take them.
+/// Returns fields in the form of the connector's instructions.
 fn fields(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-/// What someone in this chat chose.
+/// Returns the event of a user who chose an option in this chat.
 fn chosen(bridge: &mut Bridge, prompt_id: &str, option_id: &str) -> Map<String, Value> {
     let text = format!("/{option_id}");
     let now = Now { unix_s: 1_718_900_000, ..Now::default() };
@@ -36,7 +36,7 @@ fn chosen(bridge: &mut Bridge, prompt_id: &str, option_id: &str) -> Map<String, 
     event
 }
 
-/// Asks in the guild's channel; the prompt's id.
+/// Sends a prompt to the guild's channel. Returns the prompt's id.
 #[track_caller]
 fn prompt(bridge: &mut Bridge) -> String {
     let result = bridge.ask(json!({
@@ -48,7 +48,7 @@ fn prompt(bridge: &mut Bridge) -> String {
     result["prompt_id"].as_str().unwrap().to_owned()
 }
 
-/// A further platform, connected.
+/// Starts a bridge with a further platform.
 #[track_caller]
 fn start_with(runtime: &str, platform: &str, flags: &[&str]) -> Bridge {
     let identity = format!("{platform}:9");
@@ -60,7 +60,7 @@ fn start_with(runtime: &str, platform: &str, flags: &[&str]) -> Bridge {
 fn every_further_op_has_its_result(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let own = json!({"scope_id": "S", "guild_id": "S"});
-    // Op, its result (`*` is any text), the action that the connector sees.
+    // The op, its result (`*` is any text), and the action that the connector receives.
     for (op, expected, action) in [
         (
             json!({"op": "delete", "chat_id": "7", "message_id": "8", "metadata": null}),
@@ -151,14 +151,14 @@ fn every_further_op_has_its_result(runtime: &str) {
         }
         assert_eq!(result, expected, "{op}");
         assert_eq!(frame["action"], action, "{op}");
-        // M-3: a chat that was never seen is untagged, unless the op names a platform.
+        // M-3: an op for an unknown chat has no tag, unless the op names a platform.
         assert_eq!(frame.get("platform"), op.get("platform"), "{op}");
     }
 }
 
-fn w_8_ids_may_be_numbers_and_null_is_nothing(runtime: &str) {
+fn w_8_ids_may_be_numbers_and_null_is_absent(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
-    // More digits than any integer of a machine has.
+    // More digits than any machine integer has.
     let long = "123456789012345678901234567890";
     let line = format!(r#"{{"op":"delete","id":1,"chat_id":-{long},"message_id":{long},"platform":null}}"#);
     bridge.program.write(format!("{line}\n").as_bytes());
@@ -167,7 +167,7 @@ fn w_8_ids_may_be_numbers_and_null_is_nothing(runtime: &str) {
     let action = bridge.sees()["action"].take();
     assert_eq!((&action["chat_id"], &action["message_id"]), (&json!(format!("-{long}")), &json!(long)));
 
-    // What is absent may be null, in every op.
+    // A field that may be absent may be null, in every op.
     for op in [
         json!({"op": "send", "chat_id": 7, "content": "x", "split": null, "reply_to": null}),
         json!({"op": "edit", "chat_id": 7, "message_id": 8, "content": "x", "metadata": null}),
@@ -186,7 +186,7 @@ fn w_8_ids_may_be_numbers_and_null_is_nothing(runtime: &str) {
         op["id"] = json!("null");
         bridge.say(op.clone());
         let line = bridge.next();
-        // The connector knows no message 8: that is its own to say.
+        // The connector does not know message 8, and refuses the edit itself.
         let is_edit = op["op"] == "edit" && line["error"]["kind"] == "rejected";
         assert!(line["ok"] == true || is_edit, "{op}: {line}");
         assert_eq!(bridge.sees()["action"]["chat_id"], "7", "{op}");
@@ -226,7 +226,7 @@ fn o_16_a_task_card_goes_out_and_is_ended(runtime: &str) {
     }
 }
 
-fn o_18_a_thread_of_the_connectors_own_is_in_the_result(runtime: &str) {
+fn o_18_an_auto_thread_is_in_the_result(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let result =
         json!({"success": true, "message_id": "9", "thread_id": "t", "auto_thread_name": "capital?"});
@@ -243,7 +243,7 @@ fn o_18_a_thread_of_the_connectors_own_is_in_the_result(runtime: &str) {
     assert_eq!(info, json!({"name": "general", "type": "dm"}));
 }
 
-fn x_3_a_raw_action_goes_out_as_it_is(runtime: &str) {
+fn x_3_a_raw_action_is_written_unchanged(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let result = json!({"success": true, "votes": {"a": [1, null]}, "message_id": 9});
     bridge.tell(Act::Answer { op: "poll".into(), result: result.clone() });
@@ -272,7 +272,7 @@ fn x_3_a_raw_action_goes_out_as_it_is(runtime: &str) {
     assert_eq!(error, json!({"kind": "definite", "message": expected}));
 }
 
-fn x_6_a_hello_carries_what_the_host_adds(runtime: &str) {
+fn x_6_a_hello_carries_extra_fields(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("commands.json");
     let commands = json!([{"name": "ask", "description": "Ask", "options": [{"type": 3, "name": "q"}]}]);
@@ -301,7 +301,7 @@ fn x_6_a_hello_carries_what_the_host_adds(runtime: &str) {
     drop(program);
 }
 
-fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str) {
+fn o_9_an_op_that_is_not_offered_is_unsupported(runtime: &str) {
     // A platform that names no ops has the legacy set (D-6).
     let mut bridge = start_with(runtime, "matrix", &[]);
     for op in [
@@ -321,7 +321,7 @@ fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str
         let name = op["op"].as_str().unwrap();
         let expected = format!("matrix does not offer `{name}`");
         assert_eq!(bridge.ask(named), json!({"kind": "unsupported", "message": expected}));
-        // D-9: the same for a chat that was last seen there.
+        // D-9: this also holds for a chat that was last seen there.
         bridge.ask(json!({"op": "prime", "chat_id": "m", "platform": "matrix"}));
         let mut seen = op;
         seen["chat_id"] = json!("m");
@@ -331,13 +331,13 @@ fn o_9_what_a_chat_does_not_offer_is_unsupported_and_never_written(runtime: &str
     assert_eq!(bridge.sees()["action"]["content"], "the next frame");
 }
 
-fn o_what_is_wrong_with_an_op_is_definite(runtime: &str) {
+fn o_errors_of_an_op_are_definite(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let options = |ids: [&str; 2]| json!(ids.map(|id| json!({"id": id, "label": "L"})));
     let prompt = |options: Value| json!({"op": "prompt", "chat_id": "7", "content": "?", "options": options});
     for (op, expected) in [
         (prompt(options(["a", "a"])), "two options have the id"),
-        (prompt(options(["a", "b c"])), "is no option id"),
+        (prompt(options(["a", "b c"])), "is not an option id"),
         (prompt(json!([{"label": "L"}])), "missing field `id`"),
         (prompt(json!(7)), "invalid type"),
         (json!({"op": "prompt", "chat_id": "7", "content": "?"}), "missing field `options`"),
@@ -358,7 +358,7 @@ fn o_what_is_wrong_with_an_op_is_definite(runtime: &str) {
     }
 }
 
-fn i_3_i_4_an_answer_is_handed_on_with_who_gave_it(runtime: &str) {
+fn i_3_i_4_an_answer_is_delivered_with_its_user(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let prompt_id = prompt(&mut bridge);
     let event = chosen(&mut bridge, &prompt_id, "y");
@@ -371,12 +371,12 @@ fn i_3_i_4_an_answer_is_handed_on_with_who_gave_it(runtime: &str) {
     assert_eq!(answer["source"]["user_id"], room.person.id);
     assert_eq!(answer["source"]["user_name"], room.person.name);
     assert_eq!(answer["source"]["chat_id"], room.chat_id);
-    // A-1: the agent's to ack.
+    // A-1: the agent acknowledges it.
     bridge.ask(json!({"op": "react", "chat_id": "7", "message_id": "8", "emoji": "👍"}));
     assert_eq!(bridge.sees()["action"]["op"], "react");
     assert_eq!(bridge.ask(json!({"op": "ack", "delivery": 1})), json!({}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // Answered once: a second answer is silence, and its entry is acknowledged (A-3).
+    // It was answered once: a second answer is silent, and its entry is acknowledged (A-3).
     let event = chosen(&mut bridge, &prompt_id, "n");
     bridge.tell(Act::Inbound { event, buffered: Some(true) });
     assert_eq!(bridge.sees()["type"], "inbound_ack");
@@ -388,7 +388,7 @@ fn i_3_an_answer_without_an_open_prompt_is_stale_or_silent(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let prompt_id = prompt(&mut bridge);
     let prefix = prompt_id.split_once('.').unwrap().0;
-    // Own, but unknown.
+    // An id of this process that is unknown.
     let unknown = format!("{prefix}.00009999");
     let event = chosen(&mut bridge, &unknown, "y");
     bridge.tell(Act::Inbound { event, buffered: Some(true) });
@@ -399,12 +399,12 @@ fn i_3_an_answer_without_an_open_prompt_is_stale_or_silent(runtime: &str) {
     assert_eq!(stale["source"]["user_id"], room.person.id);
     assert_eq!(stale.get("delivery"), None);
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // Another process's.
+    // An id of another process.
     let foreign = if prefix == "000000" { "000001" } else { "000000" };
     let event = chosen(&mut bridge, &format!("{foreign}.00000000"), "y");
     bridge.tell(Act::Inbound { event, buffered: Some(true) });
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // One that never was asked: the connector refused it.
+    // A prompt that was never open: the connector refused it.
     bridge.tell(Act::Answer { op: "prompt".into(), result: json!({"success": false, "error": "no"}) });
     let asked =
         json!({"op": "prompt", "chat_id": "7", "content": "?", "options": [{"id": "a", "label": "A"}]});
@@ -415,7 +415,7 @@ fn i_3_an_answer_without_an_open_prompt_is_stale_or_silent(runtime: &str) {
     assert_eq!(bridge.next()["event"], "stale_prompt");
 }
 
-fn i_3_a_refused_answer_comes_again(runtime: &str) {
+fn i_3_a_refused_answer_is_redelivered(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let prompt_id = prompt(&mut bridge);
     let event = chosen(&mut bridge, &prompt_id, "y");
@@ -435,7 +435,7 @@ fn i_3_a_refused_answer_comes_again(runtime: &str) {
     assert_eq!(bridge.sees()["type"], "inbound_ack");
 }
 
-fn i_5_a_prompt_as_text_where_there_are_no_buttons(runtime: &str) {
+fn i_5_without_buttons_a_prompt_is_text(runtime: &str) {
     let mut bridge = start_with(runtime, "matrix", &[]);
     let mut op = json!({"op": "prompt", "chat_id": "7", "platform": "matrix", "content": "Deploy?", "reply_to": 5,
         "options": [{"id": "y", "label": "Yes"}, {"id": "n", "label": "No"}]});
@@ -449,18 +449,18 @@ fn i_5_a_prompt_as_text_where_there_are_no_buttons(runtime: &str) {
         frame["action"],
         json!({"op": "send", "chat_id": "7", "content": "Deploy?\n\n1. Yes\n2. No", "reply_to": "5", "metadata": {}})
     );
-    // Also where there are buttons: the agent has asked for it.
+    // This also works on a platform with buttons: the agent has asked for it.
     op["platform"] = json!("discord");
     bridge.ask(op.clone());
     assert_eq!(bridge.sees()["action"]["op"], "send");
-    // The same rules for the same prompt (I-1), whichever form it takes.
+    // The same rules apply to a prompt in either form (I-1).
     op["options"][1]["id"] = json!("y");
     let error = bridge.ask(op);
     assert_eq!(error["kind"], "definite", "{error}");
     assert!(error["message"].as_str().unwrap().contains("two options have the id"), "{error}");
 }
 
-fn i_5_after_a_decline_the_prompt_can_be_asked_again_and_nothing_was_sent_by_itself(runtime: &str) {
+fn i_5_after_a_decline_the_prompt_can_be_sent_again(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let declined = json!({"success": false, "error": "quiet hours", "code": "egress_declined"});
     bridge.tell(Act::Answer { op: "prompt".into(), result: declined });
@@ -468,7 +468,7 @@ fn i_5_after_a_decline_the_prompt_can_be_asked_again_and_nothing_was_sent_by_its
     let error = bridge.ask(op);
     assert_eq!(error, json!({"kind": "declined", "message": "quiet hours", "code": "egress_declined"}));
     assert_eq!(bridge.sees()["action"]["op"], "prompt");
-    // O-7: it has no fallback.
+    // O-7: there is no fallback.
     bridge.ask(json!({"op": "typing", "chat_id": "7"}));
     assert_eq!(bridge.sees()["action"]["op"], "typing");
 }
@@ -480,28 +480,28 @@ fn raw_forward(body: &str) -> Map<String, Value> {
     }))
 }
 
-fn p_2_a_raw_forward_is_acked_only_when_the_agent_says_so(runtime: &str) {
+fn p_2_a_raw_forward_is_acknowledged_by_the_agent(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--passthrough"]);
     bridge.tell(Act::Passthrough { forward: raw_forward("aGk"), buffered: Some(true) });
     let line = bridge.next();
-    // P-1: headers in their order; the body padded, whatever came.
+    // P-1: headers keep their order; the body is padded, whatever was received.
     let forward = json!({
         "platform": "twilio", "botId": "t1", "method": "POST", "path": "/hook?x=1",
         "headers": [["B", "2"], ["a", "1"], ["B", "3"]], "bodyB64": "aGk=",
     });
     assert_eq!(line, json!({"event": "passthrough", "delivery": 1, "buffered": true, "forward": forward}));
-    // Whatever goes out meanwhile is no ack.
+    // The next frame is not an acknowledgement.
     bridge.ask(json!({"op": "typing", "chat_id": "7"}));
     assert_eq!(bridge.sees()["type"], "outbound");
     assert_eq!(bridge.ask(json!({"op": "ack", "delivery": 1})), json!({}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // A live one is taken once its line is written, and is never acked.
+    // A live forward is accepted once its line is written, and is never acknowledged.
     bridge.tell(Act::Passthrough { forward: raw_forward("!!"), buffered: Some(false) });
     let live = bridge.next();
     assert_eq!((&live["delivery"], &live["buffered"]), (&json!(2), &json!(false)));
     assert_eq!(live["forward"]["bodyB64"], "");
     assert_eq!(bridge.ask(json!({"op": "ack", "delivery": 2})), json!({}));
-    // A refused one comes again (A-2).
+    // A refused forward is redelivered (A-2).
     bridge.tell(Act::Passthrough { forward: raw_forward("eW8="), buffered: Some(true) });
     assert_eq!(bridge.next()["delivery"], 3);
     bridge.say(json!({"op": "refuse", "delivery": 3}));
@@ -516,7 +516,7 @@ fn p_2_a_raw_forward_is_acked_only_when_the_agent_says_so(runtime: &str) {
     assert_eq!(again["forward"]["bodyB64"], "eW8=");
 }
 
-fn p_2_a_forward_that_nobody_asked_for_is_acked_and_not_shown(runtime: &str) {
+fn p_2_an_unwanted_forward_is_acknowledged_and_not_shown(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.tell(Act::Passthrough { forward: raw_forward("aGk="), buffered: Some(true) });
     assert_eq!(bridge.sees()["type"], "inbound_ack");
@@ -524,7 +524,7 @@ fn p_2_a_forward_that_nobody_asked_for_is_acked_and_not_shown(runtime: &str) {
     assert_eq!(bridge.next()["message"]["text"], "the next line");
 }
 
-/// `/status verbose` in the guild's channel, as Discord says it.
+/// Returns `/status verbose` in the guild's channel, as Discord sends it.
 fn slash_command() -> Map<String, Value> {
     let room = discord::guild_channel();
     let body = json!({
@@ -549,7 +549,7 @@ fn p_8_a_slash_command_is_answered_with_a_follow_up(runtime: &str) {
     assert_eq!(message["interaction"], true);
     assert_eq!(message["source"]["platform"], "discord");
     assert_eq!(message["source"]["scope_id"], "987654321098765432");
-    // P-7: the same session as a message there.
+    // P-7: it has the same session as a message there.
     let key = format!("agent:main:discord:group:{}:7", discord::guild_channel().chat_id);
     assert_eq!(line["session_key"], key);
     let result = bridge
@@ -562,41 +562,41 @@ fn p_8_a_slash_command_is_answered_with_a_follow_up(runtime: &str) {
         json!({"op": "follow_up", "session_key": key, "kind": "discord.interaction_token", "content": "all is well",
             "metadata": {}})
     );
-    // M-4: tagged by what its kind says.
+    // M-4: tagged by the platform of its kind.
     assert_eq!((&frame["platform"], &frame["botId"]), (&json!("discord"), &json!("1")));
-    // The entry is still the agent's to ack.
+    // The agent still has to acknowledge the entry.
     bridge.say(json!({"op": "ack", "delivery": 1}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
-    // An ordinary message is none.
+    // An ordinary message is not an interaction.
     bridge.deliver(&discord::guild_channel(), "hi", false);
     assert_eq!(bridge.next()["message"].get("interaction"), None);
 }
 
-fn m_6_what_is_primed_goes_out_with_what_is_sent(runtime: &str) {
+fn m_6_sent_messages_carry_the_primed_memory(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let prime = json!({"op": "prime", "chat_id": -42, "platform": "telegram", "scope_id": 77, "user_id": "u",
         "profile": "coder"});
     assert_eq!(bridge.ask(prime), json!({}));
     bridge.ask(json!({"op": "send", "chat_id": "-42", "content": "back again"}));
     let frame = bridge.sees();
-    // M-2, M-3.
+    // M-2, M-3: the frame has the primed memory and the platform's tag.
     assert_eq!(
         frame["action"]["metadata"],
         json!({"scope_id": "77", "guild_id": "77", "user_id": "u", "profile": "coder"})
     );
     assert_eq!((&frame["platform"], &frame["botId"]), (&json!("telegram"), &json!("2")));
-    // D-9: measured as Telegram does.
+    // D-9: the limit is Telegram's.
     assert_eq!(bridge.ask(json!({"op": "capabilities", "chat_id": "-42"}))["platform"], "telegram");
     let parts = bridge.ask(json!({"op": "split", "chat_id": "-42", "content": "😀".repeat(2049)}));
     assert_eq!(parts.as_array().unwrap().len(), 2);
-    // The caller's own is not overruled.
+    // The caller's own metadata is not replaced.
     let own = json!({"op": "send", "chat_id": "-42", "content": "x", "metadata": {"guild_id": "own", "user_id": ""}});
     bridge.ask(own);
     assert_eq!(
         bridge.sees()["action"]["metadata"],
         json!({"guild_id": "own", "scope_id": "own", "user_id": "u", "profile": "coder"})
     );
-    // What is seen later wins (M-1).
+    // A later event replaces the primed memory (M-1).
     bridge.deliver(&telegram::supergroup(), "hi", false);
     bridge.next();
     let chat_id = telegram::supergroup().chat_id;
@@ -618,7 +618,7 @@ fn m_5_a_primed_thread_takes_its_parents_scope(runtime: &str) {
     assert_eq!(bridge.sees()["action"]["metadata"], json!({"scope_id": "S", "guild_id": "S"}));
 }
 
-fn e_11_slacks_one_command_stands_for_what_the_flags_say(runtime: &str) {
+fn e_11_slacks_one_command_is_rewritten_by_the_flags(runtime: &str) {
     let flags = ["--slack-subcommand", "ask=/ask", "--slack-subcommand", "hi=hello there"];
     let mut bridge = start_with(runtime, "slack", &flags);
     for (text, expected, kind) in [
@@ -634,10 +634,10 @@ fn e_11_slacks_one_command_stands_for_what_the_flags_say(runtime: &str) {
     }
 }
 
-fn o_10_a_growing_answer_is_edited_where_that_is_offered_and_else_sent_in_segments(runtime: &str) {
+fn o_10_a_streamed_answer_uses_edits_or_segments(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let room = discord::guild_channel();
-    // Discord has edits: the first state is a message, the last is what became of it.
+    // Discord has edits: the first state is sent as a message, the last as its edit.
     bridge.say(json!({"op": "stream", "stream": "s1", "chat_id": room.chat_id, "text": "Let me"}));
     let first = bridge.sees();
     assert_eq!((&first["action"]["op"], &first["action"]["content"]), (&json!("send"), &json!("Let me")));
@@ -652,7 +652,7 @@ fn o_10_a_growing_answer_is_edited_where_that_is_offered_and_else_sent_in_segmen
     assert_eq!(last["action"]["message_id"], result["message_id"]);
     assert_eq!(result["message_ids"], json!([result["message_id"]]));
 
-    // The descriptor of a platform that can do next to nothing says that it cannot be edited.
+    // The descriptor of a platform without edits.
     let descriptor = json!({"contract_version": 1, "platform": "sms", "label": "SMS", "max_message_length": 160,
         "supports_draft_streaming": false, "supports_edit": false, "supports_threads": false,
         "markdown_dialect": "", "len_unit": "chars"});

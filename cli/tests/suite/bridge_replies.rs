@@ -1,4 +1,4 @@
-//! Answers by the number of what they answer: replies, streams and turns.
+//! Replies, streams and turns that name their delivery by number.
 
 use crate::bridging::{Bridge, Unread};
 use relayline_connector::Act;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 on_one_runtime! {
     m_7_a_reply_needs_nothing_but_the_deliverys_number m_7_a_reply_in_parts_is_final_and_anchored_once,
     m_7_ops_of_the_chat_wait_for_a_reply_in_parts m_7_a_stream_answers_a_delivery,
-    m_7_only_a_delivery_that_came_can_be_answered o_15_a_turn_shows_its_state_on_the_message,
+    m_7_only_a_received_delivery_can_be_answered o_15_a_turn_shows_its_state_on_the_message,
     o_15_a_turn_without_reactions_types_alone o_15_a_stopped_turn_ends_the_streams_to_its_message,
-    o_15_only_a_delivery_that_came_has_turns m_7_a_reply_that_waits_is_not_forgotten_meanwhile,
+    o_15_only_a_received_delivery_has_turns m_7_the_delivery_of_a_waiting_reply_is_remembered,
 }
 
-/// Delivers a message; its number and its id.
+/// Delivers a message. Returns its number and its id.
 #[track_caller]
 fn deliver(bridge: &mut Bridge, buffered: bool) -> (Value, Value) {
     bridge.deliver(&discord::guild_channel(), "hello", buffered);
@@ -22,7 +22,7 @@ fn deliver(bridge: &mut Bridge, buffered: bool) -> (Value, Value) {
     (line["delivery"].take(), line["message"]["message_id"].take())
 }
 
-/// The next op that the connector sees.
+/// Returns the next op that the connector receives.
 #[track_caller]
 fn sees(bridge: &Bridge) -> Value {
     let frame = bridge.sees();
@@ -49,7 +49,7 @@ fn m_7_a_reply_needs_nothing_but_the_deliverys_number(runtime: &str) {
             assert_eq!(bridge.sees()["type"], "inbound_ack");
         }
     }
-    // What is not final completes nothing, and what the agent sets itself stays.
+    // A reply that is not final completes nothing, and the agent's own metadata is kept.
     let interim = json!({"op": "reply", "delivery": delivery, "content": "one moment", "final": false,
         "metadata": {"mine": 1}, "split": null});
     bridge.ask(interim);
@@ -60,7 +60,7 @@ fn m_7_a_reply_needs_nothing_but_the_deliverys_number(runtime: &str) {
         "metadata": {"notify": "silent"}});
     bridge.ask(told);
     assert_eq!(sees(&bridge)["action"]["metadata"]["notify"], "silent");
-    // A send completes nothing either.
+    // A send does not complete the turn either.
     bridge.ask(json!({"op": "send", "chat_id": chat_id, "content": "x", "reply_to": message_id}));
     assert_eq!(sees(&bridge)["action"]["metadata"]["notify"], Value::Null);
 }
@@ -81,7 +81,7 @@ fn m_7_a_reply_in_parts_is_final_and_anchored_once(runtime: &str) {
             assert_eq!(*notify, if completes { json!(true) } else { Value::Null }, "{n}");
         }
     }
-    // One that fits is one message, and its result is that of any other.
+    // A text that fits is one message, with the usual result.
     let short = json!({"op": "reply", "delivery": delivery, "content": "x", "split": true});
     let result = bridge.ask(short);
     assert_eq!(result, json!({"message_id": result["message_id"]}));
@@ -129,7 +129,7 @@ fn m_7_a_stream_answers_a_delivery(runtime: &str) {
     assert_eq!(neither, json!({"kind": "definite", "message": message}));
 }
 
-fn m_7_only_a_delivery_that_came_can_be_answered(runtime: &str) {
+fn m_7_only_a_received_delivery_can_be_answered(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--set", "reply_targets=2"]);
     for delivery in [0, 1, 99] {
         for op in [
@@ -143,7 +143,7 @@ fn m_7_only_a_delivery_that_came_can_be_answered(runtime: &str) {
             assert!(message.starts_with(&format!("delivery {delivery} cannot be answered")), "{message}");
         }
     }
-    // The oldest are forgotten.
+    // The oldest deliveries are forgotten.
     let numbers: Vec<Value> = (0..3).map(|_| deliver(&mut bridge, false).0).collect();
     let ask = |bridge: &mut Bridge, n: usize| {
         bridge.ask(json!({"op": "reply", "delivery": numbers[n], "content": "x"}))["message_id"].is_string()
@@ -152,7 +152,7 @@ fn m_7_only_a_delivery_that_came_can_be_answered(runtime: &str) {
     assert_eq!(answered, [false, true, true]);
 }
 
-fn m_7_a_reply_that_waits_is_not_forgotten_meanwhile(runtime: &str) {
+fn m_7_the_delivery_of_a_waiting_reply_is_remembered(runtime: &str) {
     let flags = [
         "--set",
         "reply_targets=512",
@@ -186,7 +186,7 @@ fn m_7_a_reply_that_waits_is_not_forgotten_meanwhile(runtime: &str) {
     }
 }
 
-/// What the connector sees of a turn: ops, and their emoji.
+/// Returns the ops of a turn that the connector receives, and their emoji.
 #[track_caller]
 fn shown<const N: usize>(bridge: &Bridge) -> [String; N] {
     std::array::from_fn(|_| {
@@ -212,7 +212,7 @@ fn o_15_a_turn_shows_its_state_on_the_message(runtime: &str) {
         turn(&mut bridge, &delivery, state);
         assert_eq!(shown(&bridge), ["off \"👀\"", ends]);
     }
-    // In the order of its chat: the turn ends after the answer, however many parts that has.
+    // The order of the chat is kept: the turn ends after the answer, however many parts it has.
     turn(&mut bridge, &delivery, "begin");
     assert_eq!(shown(&bridge), ["on \"👀\"", "typing"]);
     bridge.say(json!({"op": "reply", "delivery": delivery, "content": "word ".repeat(1000), "split": true}));
@@ -235,7 +235,7 @@ fn o_15_a_stopped_turn_ends_the_streams_to_its_message(runtime: &str) {
     bridge.ask(json!({"op": "stream", "stream": "s", "delivery": delivery, "text": "so far"}));
     assert_eq!(shown(&bridge), ["send"]);
     turn(&mut bridge, &delivery, "stopped");
-    // What was still being said of it goes nowhere.
+    // Later states of the stream are not sent.
     let rest =
         json!({"op": "stream", "stream": "s", "delivery": delivery, "text": "so far and on", "final": true});
     let failure = bridge.ask(rest);
@@ -245,7 +245,7 @@ fn o_15_a_stopped_turn_ends_the_streams_to_its_message(runtime: &str) {
     assert_eq!((&action["op"], &action["content"]), (&json!("send"), &json!("as you wish")));
 }
 
-fn o_15_only_a_delivery_that_came_has_turns(runtime: &str) {
+fn o_15_only_a_received_delivery_has_turns(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let failure = bridge.ask(json!({"op": "turn", "delivery": 5, "state": "begin"}));
     assert_eq!(failure["kind"], "definite", "{failure}");

@@ -1,4 +1,4 @@
-//! What the connector wrote, shown to the agent as it is, and prompts that are the agent's own (I-6).
+//! The connector's own JSON for the agent, and prompts that the agent manages itself (I-6).
 
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
@@ -8,10 +8,10 @@ use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
 
 on_one_runtime! {
-    x_4_events_and_forwards_carry_the_json_they_came_as x_4_without_the_flag_nothing_is_carried,
+    x_4_events_and_forwards_carry_the_json_they_came_as x_4_without_the_flag_no_json_is_kept,
     x_4_descriptors_show_their_unknown_fields x_5_unknown_frames_are_lines_or_are_counted,
-    x_5_an_error_is_logged_and_explains_the_dial_that_fails i_6_an_agent_may_bring_its_own_ids,
-    i_6_with_prompts_off_answers_are_messages p_9_what_else_an_interaction_holds_reaches_the_agent,
+    x_5_an_error_is_logged_and_explains_the_failed_dial i_6_an_agent_may_choose_its_own_ids,
+    i_6_with_prompts_off_answers_are_messages p_9_all_parts_of_an_interaction_reach_the_agent,
 }
 
 fn write(bridge: &Bridge, frame: &str) {
@@ -38,11 +38,11 @@ fn x_4_events_and_forwards_carry_the_json_they_came_as(runtime: &str) {
     let line = bridge.next();
     assert_eq!(line["event"], "passthrough", "{line}");
     assert_eq!(line["raw"], json!({"platform": "twilio", "region": "eu"}));
-    // An interaction came as a forward.
+    // An interaction was received as a forward.
     bridge.tell(interaction(&json!({"type": 2, "id": "9", "channel_id": "c", "data": {"name": "ping"}})));
     let line = bridge.next();
     assert_eq!((&line["event"], &line["raw"]["botId"]), (&json!("message"), &json!("1")), "{line}");
-    // Answers to prompts, too.
+    // This includes answers to prompts.
     let press = json!({"new": 1, "message_id": "77", "source": {"chat_id": "7", "platform": "discord"},
         "prompt_response": {"prompt_id": "order-7", "option_id": "y"}});
     let op = json!({"op": "prompt", "prompt_id": "order-7", "chat_id": "7", "content": "?", "platform": "discord",
@@ -53,7 +53,7 @@ fn x_4_events_and_forwards_carry_the_json_they_came_as(runtime: &str) {
     assert_eq!((&line["event"], &line["raw"]), (&json!("prompt_answer"), &press), "{line}");
 }
 
-fn x_4_without_the_flag_nothing_is_carried(runtime: &str) {
+fn x_4_without_the_flag_no_json_is_kept(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--raw-events=false"]);
     bridge.deliver(&discord::guild_channel(), "hi", false);
     assert_eq!(bridge.next().get("raw"), None);
@@ -82,7 +82,7 @@ fn x_5_unknown_frames_are_lines_or_are_counted(runtime: &str) {
     write(&bridge, frame);
     let raw = json!({"type": "presence", "who": ["\u{fffd}", null], "bufferId": "b1"});
     assert_eq!(bridge.next(), json!({"event": "frame", "type": "presence", "raw": raw}));
-    // it blocks no drain.
+    // it does not block the drain.
     assert_eq!(bridge.sees(), json!({"type": "inbound_ack", "bufferId": "b1"}));
     let mut bridge = Bridge::start(runtime, &["-v"]);
     write(&bridge, frame);
@@ -91,7 +91,7 @@ fn x_5_unknown_frames_are_lines_or_are_counted(runtime: &str) {
     assert_eq!(bridge.next()["event"], "message");
 }
 
-fn x_5_an_error_is_logged_and_explains_the_dial_that_fails(runtime: &str) {
+fn x_5_an_error_is_logged_and_explains_the_failed_dial(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     connector.control(Act::Mute { on: true }).unwrap();
     let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
@@ -104,9 +104,9 @@ fn x_5_an_error_is_logged_and_explains_the_dial_that_fails(runtime: &str) {
     let shown = format!("no such\\u{{7}} bot {}…", "x".repeat(300 - "no such. bot ".len()));
     let frame = json!({"type": "error", "error": long});
     connector.control(Act::Raw { text: format!("{frame}\n") }).unwrap();
-    // Only what was read before the close can explain it.
+    // Only a frame that was read before the close can explain it.
     let logged = program.logged("connector_error");
-    // A field is quoted in the log.
+    // The log quotes a field.
     assert!(logged.contains(&shown.replace('\\', "\\\\")), "{logged}");
     assert!(program.log().lines().any(|line| line.contains("WARN") && line.contains("connector_error")));
     connector.control(Act::Close { code: 1008, reason: "policy".into() }).unwrap();
@@ -115,7 +115,7 @@ fn x_5_an_error_is_logged_and_explains_the_dial_that_fails(runtime: &str) {
     assert_eq!(line["reason"], format!("policy; the connector said: {shown}"));
 }
 
-fn i_6_an_agent_may_bring_its_own_ids(runtime: &str) {
+fn i_6_an_agent_may_choose_its_own_ids(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let room = discord::guild_channel();
     let ask = |id: Value| {
@@ -147,14 +147,14 @@ fn i_6_with_prompts_off_answers_are_messages(runtime: &str) {
         (&json!("message"), &response),
         "{line}"
     );
-    // Nothing is acknowledged by itself.
+    // Nothing is acknowledged automatically.
     bridge.ask(json!({"op": "typing", "chat_id": room.chat_id}));
     assert_eq!(bridge.sees()["action"]["op"], "typing");
     bridge.ask(json!({"op": "ack", "delivery": line["delivery"]}));
     assert_eq!(bridge.sees()["type"], "inbound_ack");
 }
 
-fn p_9_what_else_an_interaction_holds_reaches_the_agent(runtime: &str) {
+fn p_9_all_parts_of_an_interaction_reach_the_agent(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     bridge.tell(interaction(&json!({"type": 3, "id": "1", "channel_id": "c", "data": {"custom_id": "size", "values": ["s", "m"]}})));
     assert_eq!(bridge.next()["message"]["values"], json!(["s", "m"]));

@@ -1,4 +1,4 @@
-//! `relayline run` with its bridge in the test's hands, and an embedded connector at its other end.
+//! `relayline run` with its bridge controlled by the test, and an embedded connector.
 
 use crate::support::{Ended, Program, SOON, relayline};
 use jsonschema::Validator;
@@ -22,14 +22,14 @@ fn schema(name: &str) -> Validator {
     jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
 }
 
-/// What goes over the bridge is what its schemas say.
+/// Asserts that a line of the bridge matches its schema.
 #[track_caller]
 fn valid(schema: &Validator, line: &Value) {
     let problems: Vec<String> = schema.iter_errors(line).map(|problem| problem.to_string()).collect();
     assert!(problems.is_empty(), "{line}\n{problems:#?}");
 }
 
-/// The program as a side-car, and the connector that it talks to.
+/// The program with its bridge, and the connector that it connects to.
 pub(crate) struct Bridge {
     pub(crate) program: Program,
     pub(crate) connector: EmbeddedConnector,
@@ -37,7 +37,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    /// Connected as discord and telegram.
+    /// Starts a bridge that is connected as discord and telegram.
     pub(crate) fn start(runtime: &str, flags: &[&str]) -> Bridge {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
         let url = connector.url();
@@ -64,7 +64,7 @@ impl Bridge {
         self.program.write(format!("{line}\n").as_bytes());
     }
 
-    /// The next line; `event` is its first field.
+    /// Returns the next line. Its first field is `event`.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Value {
         let line = self.program.line().expect("the bridge goes on");
@@ -74,7 +74,7 @@ impl Bridge {
         line
     }
 
-    /// Says an op and gives its result without what is in every result; other lines in front of it are an error.
+    /// Writes an op and returns its result without the common fields. Other lines before it are an error.
     #[track_caller]
     pub(crate) fn ask(&mut self, mut op: Value) -> Value {
         op["id"] = json!("ask");
@@ -91,7 +91,7 @@ impl Bridge {
         self.outcome(id).1
     }
 
-    /// Whether an op went well, and its result or error.
+    /// Returns true if an op succeeded, and its result or error.
     #[track_caller]
     fn outcome(&mut self, id: &str) -> (bool, Value) {
         let mut line = self.next();
@@ -102,13 +102,13 @@ impl Bridge {
         (ok, line[kept].take())
     }
 
-    /// The next frame that the connector sees, hellos not counted.
+    /// Returns the next frame that the connector receives, except hellos.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
         next_frame(&self.connector)
     }
 
-    /// The connector has seen a good end.
+    /// Asserts that the connector has observed an orderly end.
     #[track_caller]
     pub(crate) fn sees_goodbye(&self) {
         assert_eq!(self.sees()["type"], "going_idle");
@@ -118,7 +118,7 @@ impl Bridge {
         self.connector.wait_for(closed, SOON).unwrap_or_else(|missed| panic!("{missed}"));
     }
 
-    /// It ends well, and its last line says that the connection was closed on purpose.
+    /// Asserts that the program succeeds, and that its last line reports a deliberate disconnect.
     #[track_caller]
     pub(crate) fn ends_well(self) {
         let Ended { code, stdout, stderr } = self.program.ended();
@@ -128,7 +128,7 @@ impl Bridge {
     }
 }
 
-/// Returns the next frame that the connector sees, hellos not counted.
+/// Returns the next frame that the connector receives, except hellos.
 #[track_caller]
 fn next_frame(connector: &EmbeddedConnector) -> Value {
     let wanted =
@@ -139,10 +139,10 @@ fn next_frame(connector: &EmbeddedConnector) -> Value {
     }
 }
 
-/// The same with an agent that reads nothing until it is told to.
+/// A bridge whose agent reads nothing until the test tells it to.
 pub(crate) struct Unread {
     child: Child,
-    /// A thread of its own writes: the program may stop reading.
+    /// Lines for the program, written by a thread of its own, since the program may stop reading.
     stdin: Option<Sender<String>>,
     stdout: BufReader<ChildStdout>,
     log: Arc<Mutex<Vec<u8>>>,
@@ -151,7 +151,7 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// Connected as discord; the line that says so is read.
+    /// Starts a bridge that is connected as discord, and reads its `connected` line.
     pub(crate) fn start(runtime: &str, flags: &[&str]) -> Unread {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
         let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
@@ -195,7 +195,7 @@ impl Unread {
         self.tell(Act::Inbound { event, buffered: Some(false) });
     }
 
-    /// The next frame that the connector sees, hellos not counted.
+    /// Returns the next frame that the connector receives, except hellos.
     #[track_caller]
     pub(crate) fn sees(&self) -> Value {
         next_frame(&self.connector)
@@ -206,7 +206,7 @@ impl Unread {
         let mut line = String::new();
         let (sender, ended) = channel::<()>();
         let pid = self.child.id().to_string();
-        // A program that hangs is ended, which shows as the end of its output.
+        // A program that hangs is killed, which shows as the end of its output.
         let watch = std::thread::spawn(move || {
             if ended.recv_timeout(SOON) == Err(RecvTimeoutError::Timeout) {
                 let _ = Command::new("kill").args(["-KILL", &pid]).status();
@@ -240,7 +240,7 @@ impl Unread {
         self.signal("INT");
     }
 
-    /// Reads to the end; the exit code and the log.
+    /// Reads to the end. Returns the exit code and the log.
     #[track_caller]
     pub(crate) fn ends(mut self) -> (Option<i32>, String) {
         let mut rest = Vec::new();

@@ -1,6 +1,6 @@
-//! What connectors do to a gateway, done to `relayline run` over real sockets, on both runtimes.
+//! Behaviours of connectors, tested with `relayline run` over real sockets on both runtimes.
 //!
-//! Nothing here waits for time to pass: each step waits for what it has brought about, and no longer than is decent.
+//! No test sleeps: each step waits for its own effect, up to a time limit.
 
 use crate::side_car::proxy::Proxy;
 use crate::side_car::{ID, SECRET, SideCar};
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 on_one_runtime! {
     l_08_an_expired_token_is_an_ordinary_loss l_09_l_10_refused_twice_is_revoked,
-    l_09_the_401_of_a_proxy_is_never_the_end l_09_refused_once_and_then_accepted_goes_on,
-    l_09_a_refusal_on_the_accepted_connection_is_final l_18_the_older_of_two_sessions_is_told_and_backs_off,
-    l_18_the_newer_of_two_sessions_is_told_and_backs_off l_18_every_other_close_is_told_and_ordinary,
-    l_04_a_peer_that_says_nothing_costs_the_dial_timeout l_04_a_mute_connector_costs_the_handshake_timeout,
-    l_11_a_half_open_connection_is_found_out w_05_an_overlong_line_is_a_dead_letter_and_no_more,
+    l_09_the_401_of_a_proxy_is_never_final l_09_refused_once_and_then_accepted_it_continues,
+    l_09_a_refusal_on_the_accepted_connection_is_final l_18_a_displaced_older_session_backs_off,
+    l_18_a_refused_newer_session_backs_off l_18_every_other_close_is_reported_as_ordinary,
+    l_04_a_silent_peer_causes_a_dial_time_out l_04_a_mute_connector_causes_a_handshake_time_out,
+    l_11_a_half_open_connection_is_detected w_05_an_overlong_line_is_only_a_dead_letter,
     a_02_a_08_a_drain_with_a_refused_entry_loses_nothing,
 }
 
@@ -45,7 +45,7 @@ fn deliver(connector: &EmbeddedConnector, text: &str) {
     connector.control(Act::Inbound { event: event(text), buffered: None }).unwrap();
 }
 
-/// What the dials that nobody has looked at were refused with.
+/// Returns the statuses and errors of the dials since the last call.
 fn dials(connector: &EmbeddedConnector) -> Vec<(Option<u16>, Option<&'static str>)> {
     let saws = std::iter::from_fn(|| connector.next_observation(Duration::ZERO));
     let dial =
@@ -53,19 +53,19 @@ fn dials(connector: &EmbeddedConnector) -> Vec<(Option<u16>, Option<&'static str
     saws.filter_map(dial).collect()
 }
 
-/// A message gets through from one end to the other, and it is the next thing that the host hears.
+/// Asserts that a message gets through, as the next line for the host.
 #[track_caller]
 fn alive(connector: &EmbeddedConnector, gateway: &mut SideCar, text: &str) {
     deliver(connector, text);
     assert_eq!(gateway.message().1, text);
 }
 
-/// The wait of a back-off whose attempt is this one, counted from 1, with the first at `first` (L-5).
+/// Asserts the wait of a back-off, for this attempt, counted from 1, with the first wait `first` (L-5).
 #[track_caller]
 fn backs_off(retry_in_ms: Option<u64>, first: u64, attempt: u32) {
     let most = first << (attempt - 1);
     let wait = retry_in_ms.expect("it dials again");
-    // What is told is whole milliseconds.
+    // The line has whole milliseconds.
     assert!(
         (most / 2..=most).contains(&wait),
         "attempt {attempt} waits {wait} ms, not {} to {most}",
@@ -83,7 +83,7 @@ fn l_08_an_expired_token_is_an_ordinary_loss(runtime: &str) {
     }
 }
 
-/// The status of a refused upgrade.
+/// Returns the status of a refused upgrade.
 fn status_of(how: UpgradeRefusal) -> Option<u16> {
     (how == UpgradeRefusal::Http).then_some(401)
 }
@@ -92,7 +92,7 @@ fn expires(runtime: &str, how: UpgradeRefusal) {
     let connector = connector_refusing_by(how);
     let mut gateway = SideCar::start(runtime, &connector.url(), &["backoff_first=40ms", "backoff_most=10s"]);
     gateway.event("connected");
-    // More than once, and it never adds up to a revocation.
+    // Several times: this never adds up to a revocation.
     for attempt in 1..=3 {
         connector.control(Act::Expire).unwrap();
         let (code, reason, retry_in_ms) = gateway.disconnected();
@@ -100,7 +100,7 @@ fn expires(runtime: &str, how: UpgradeRefusal) {
         backs_off(retry_in_ms, 40, attempt);
         gateway.event("connected");
     }
-    // The same at the upgrade: it is behind a drop, since only then there is no connection to close.
+    // Also at the upgrade. This needs a drop before it, so that there is no connection to close.
     connector.control(Act::Drop).unwrap();
     connector.control(Act::Expire).unwrap();
     let (code, _, retry_in_ms) = gateway.disconnected();
@@ -144,7 +144,7 @@ fn is_revoked(runtime: &str, how: UpgradeRefusal) {
         "{disconnected}"
     );
     assert_eq!(disconnected["retry_in_ms"], 0, "the one immediate re-dial");
-    // O-4: it was written, so what became of it is unknown.
+    // O-4: the request was written, so its outcome is unknown.
     assert_eq!((&result["id"], &result["error"]["kind"]), (&json!(1), &json!("ambiguous")), "{result}");
 
     let (code, reason, retry_in_ms) = gateway.disconnected();
@@ -157,13 +157,13 @@ fn is_revoked(runtime: &str, how: UpgradeRefusal) {
     assert_eq!((&fatal["code"], &fatal["retryable"]), (&json!("relay_disabled"), &json!(false)));
     assert!(fatal["message"].as_str().unwrap().contains("recreate"), "{fatal}");
     assert_eq!(gateway.exit_code(), Some(3));
-    // The program is gone: what was dialled until now is all there ever was.
+    // The program has ended: there will be no further dials.
     let error = if how == UpgradeRefusal::Http { "unauthorized" } else { "revoked" };
     assert_eq!(dials(&connector), [(status_of(how), Some(error))], "the first was seen above");
 }
 
-/// Exit code 3 is for the connector's own word: a proxy's 401 between two of them changes nothing.
-fn l_09_the_401_of_a_proxy_is_never_the_end(runtime: &str) {
+/// Only the connector's own verdict leads to exit code 3: a proxy's 401 between two verdicts changes nothing.
+fn l_09_the_401_of_a_proxy_is_never_final(runtime: &str) {
     let connector = connector();
     let proxy = Proxy::start(connector.local_addr());
     let mut gateway = SideCar::start(runtime, &proxy.url(), &[]);
@@ -188,11 +188,11 @@ fn l_09_the_401_of_a_proxy_is_never_the_end(runtime: &str) {
     }
     gateway.event("connected");
     alive(&connector, &mut gateway, "still there");
-    // That connection was on trial; on the next one a refusal is the first again.
+    // That connection was a probe. On the next one a refusal is the first one again.
     connector.control(Act::Drop).unwrap();
     gateway.disconnected();
     gateway.event("connected");
-    // The same 401, but the connector's.
+    // The same 401, but from the connector.
     proxy.answer([answer("", verdict)]);
     connector.control(refuse_once()).unwrap();
     assert_eq!(gateway.disconnected().0, Some(4401));
@@ -201,11 +201,11 @@ fn l_09_the_401_of_a_proxy_is_never_the_end(runtime: &str) {
     assert_eq!(gateway.exit_code(), Some(3));
 }
 
-fn l_09_refused_once_and_then_accepted_goes_on(runtime: &str) {
+fn l_09_refused_once_and_then_accepted_it_continues(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &[]);
     gateway.event("connected");
-    // Each refusal earns its re-dial anew, as long as an ordinary connection lies between them.
+    // Each refusal is retried at once, as long as an ordinary connection is between them.
     for round in 0..3 {
         connector.control(refuse_once()).unwrap();
         let (code, reason, retry_in_ms) = gateway.disconnected();
@@ -232,7 +232,7 @@ fn l_09_a_refusal_on_the_accepted_connection_is_final(runtime: &str) {
     assert_eq!(gateway.exit_code(), Some(3));
 }
 
-fn l_18_the_older_of_two_sessions_is_told_and_backs_off(runtime: &str) {
+fn l_18_a_displaced_older_session_backs_off(runtime: &str) {
     let connector = connector_with(Duplicates::Replace);
     let mut older = SideCar::start(runtime, &connector.url(), &["backoff_first=200ms", "backoff_most=10s"]);
     older.event("connected");
@@ -241,7 +241,7 @@ fn l_18_the_older_of_two_sessions_is_told_and_backs_off(runtime: &str) {
     let (code, reason, retry_in_ms) = older.disconnected();
     assert_eq!((code, reason.as_str()), (Some(1008), "duplicate session"));
     backs_off(retry_in_ms, 200, 1);
-    // It comes back, and it is the other's turn.
+    // It comes back and displaces the other.
     older.event("connected");
     let (code, reason, retry_in_ms) = newer.disconnected();
     assert_eq!((code, reason.as_str()), (Some(1008), "duplicate session"));
@@ -249,12 +249,12 @@ fn l_18_the_older_of_two_sessions_is_told_and_backs_off(runtime: &str) {
     alive(&connector, &mut older, "to the one that is connected");
 }
 
-fn l_18_the_newer_of_two_sessions_is_told_and_backs_off(runtime: &str) {
+fn l_18_a_refused_newer_session_backs_off(runtime: &str) {
     let connector = connector_with(Duplicates::Refuse);
     let mut older = SideCar::start(runtime, &connector.url(), &[]);
     older.event("connected");
     let mut newer = SideCar::start(runtime, &connector.url(), &["backoff_first=20ms", "backoff_most=10s"]);
-    // L-5: a connector that accepts and closes does not get a tight loop.
+    // L-5: a connector that accepts and closes does not cause a tight loop.
     for attempt in 1..=4 {
         let (code, reason, retry_in_ms) = newer.disconnected();
         assert_eq!((code, reason.as_str()), (Some(1008), "duplicate session"));
@@ -264,12 +264,12 @@ fn l_18_the_newer_of_two_sessions_is_told_and_backs_off(runtime: &str) {
     older.op(json!({"op": "disconnect"}));
     assert_eq!(older.disconnected(), (Some(1000), "the agent asked to disconnect".to_owned(), None));
     assert_eq!(older.exit_code(), Some(0));
-    // The place is free. It may have been told of one more refusal by then.
+    // The slot is free. The gateway may have been refused once more by then.
     newer.connected_through("duplicate session");
     alive(&connector, &mut newer, "its turn");
 }
 
-fn l_18_every_other_close_is_told_and_ordinary(runtime: &str) {
+fn l_18_every_other_close_is_reported_as_ordinary(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &["backoff_first=4ms", "backoff_most=10s"]);
     gateway.event("connected");
@@ -291,7 +291,7 @@ fn l_18_every_other_close_is_told_and_ordinary(runtime: &str) {
     alive(&connector, &mut gateway, "after all that");
 }
 
-fn l_04_a_peer_that_says_nothing_costs_the_dial_timeout(runtime: &str) {
+fn l_04_a_silent_peer_causes_a_dial_time_out(runtime: &str) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", silent.local_addr().unwrap());
     let mut gateway = SideCar::start(runtime, &url, &["dial_timeout=300ms", "handshake_timeout=1h"]);
@@ -301,7 +301,7 @@ fn l_04_a_peer_that_says_nothing_costs_the_dial_timeout(runtime: &str) {
         assert_eq!(code, None);
         assert!(reason.contains("no complete answer within 300 ms"), "{reason}");
         assert!(retry_in_ms.is_some());
-        // L-6: the dial that failed is let go of; all that ever came of it was the request.
+        // L-6: the failed dial is dropped; it sent only the request.
         peer.set_read_timeout(Some(SOON)).unwrap();
         let mut request = String::new();
         peer.read_to_string(&mut request).unwrap();
@@ -309,7 +309,7 @@ fn l_04_a_peer_that_says_nothing_costs_the_dial_timeout(runtime: &str) {
     }
 }
 
-fn l_04_a_mute_connector_costs_the_handshake_timeout(runtime: &str) {
+fn l_04_a_mute_connector_causes_a_handshake_time_out(runtime: &str) {
     let connector = connector();
     connector.control(Act::Mute { on: true }).unwrap();
     let settings = ["handshake_timeout=100ms", "close_timeout=100ms", "dial_timeout=1h"];
@@ -320,12 +320,12 @@ fn l_04_a_mute_connector_costs_the_handshake_timeout(runtime: &str) {
         assert!(retry_in_ms.is_some());
     }
     connector.control(Act::Mute { on: false }).unwrap();
-    // The dial that is under way may be the one that was not answered.
+    // The dial that is under way may be the unanswered one.
     gateway.connected_through("no descriptor came in time");
     alive(&connector, &mut gateway, "it speaks");
 }
 
-fn l_11_a_half_open_connection_is_found_out(runtime: &str) {
+fn l_11_a_half_open_connection_is_detected(runtime: &str) {
     let connector = connector();
     let proxy = Proxy::start(connector.local_addr());
     let settings = ["ping_interval=250ms", "ping_timeout=500ms"];
@@ -341,7 +341,7 @@ fn l_11_a_half_open_connection_is_found_out(runtime: &str) {
     alive(&connector, &mut gateway, "after");
 }
 
-fn w_05_an_overlong_line_is_a_dead_letter_and_no_more(runtime: &str) {
+fn w_05_an_overlong_line_is_only_a_dead_letter(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &[]);
     gateway.event("connected");
@@ -350,7 +350,7 @@ fn w_05_an_overlong_line_is_a_dead_letter_and_no_more(runtime: &str) {
     let dead = gateway.event("dead_letter");
     assert!(dead["reason"].as_str().unwrap().contains("max_line_bytes"), "{dead}");
     assert_eq!(dead["buffer_id"], Value::Null);
-    // Reported once, and the connection lives.
+    // Reported once, and the connection stays up.
     alive(&connector, &mut gateway, "short");
 }
 
@@ -373,7 +373,7 @@ fn a_02_a_08_a_drain_with_a_refused_entry_loses_nothing(runtime: &str) {
     let (delivery, text) = gateway.message();
     assert_eq!(text, "two");
     gateway.settle("refuse", delivery);
-    // It costs the connection, and comes again on the next, before what stands behind it.
+    // It ends the connection, and is redelivered on the next one, before the entries after it.
     let (_, _, retry_in_ms) = gateway.disconnected();
     assert!(retry_in_ms.is_some_and(|wait| (50..=100).contains(&wait)), "{retry_in_ms:?}");
     gateway.event("connected");
@@ -397,6 +397,6 @@ fn a_02_a_08_a_drain_with_a_refused_entry_loses_nothing(runtime: &str) {
     acks.dedup_by_key(|(_, entry)| entry.clone());
     assert_eq!(acks.len(), texts.len(), "{acks:?}");
     assert_eq!(connector.stats().stray_acks, 0);
-    // Nothing comes twice: the next that is heard is the next that is said.
+    // Nothing is repeated: the next line is the next message.
     alive(&connector, &mut gateway, "five");
 }

@@ -1,4 +1,4 @@
-//! `relayline connector`: gateways enrol, and deliveries are signed, by its flags and instructions.
+//! `relayline connector`: enrolment of gateways and signed webhook requests, by its flags and instructions.
 
 use crate::support::{Ended, Program, relayline};
 use relayline_core::secret::Secret;
@@ -17,7 +17,7 @@ fn line(program: &mut Program) -> Value {
     serde_json::from_str(&program.line().expect("a line")).unwrap()
 }
 
-/// A POST with this access token, and the body of its answer.
+/// Sends a POST with this access token. Returns the body of its answer.
 fn post(url: &str, path: &str, body: &Value) -> Value {
     let mut stream = TcpStream::connect(url.strip_prefix("ws://").unwrap()).unwrap();
     let body = body.to_string();
@@ -31,7 +31,7 @@ fn post(url: &str, path: &str, body: &Value) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-/// Takes one request, answers it with 200, and gives its head and body.
+/// Accepts one request and answers 200. Returns its head and body.
 fn take(listener: &TcpListener) -> (String, Vec<u8>) {
     let (stream, _) = listener.accept().unwrap();
     let mut reader = BufReader::new(stream);
@@ -54,7 +54,7 @@ fn verified(head: &str, body: &[u8], key: &str) -> bool {
 }
 
 #[test]
-fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
+fn c_3_c_4_an_enrolled_gateway_gets_signed_webhooks() {
     let token = format!("{TOKEN}=acme");
     let access = format!("{ACCESS}=acme");
     let mut program =
@@ -66,14 +66,14 @@ fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
         json!({"secret": "<hidden>", "deliveryKey": "<hidden>", "tenant": "acme", "gatewayId": "gw"});
     assert_eq!((&saw["saw"], &saw["status"], &saw["answer"]), (&json!("http"), &json!(200), &expected));
 
-    // Where it takes deliveries is said by provisioning.
+    // Provisioning gives the endpoint for webhook requests.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let profile = json!({
         "gatewayId": "gw", "platform": "discord", "botId": "", "gatewayEndpoint": endpoint, "routeKeys": [],
     });
     let provisioned = post(&url, "/relay/provision", &profile);
-    // H-4: each provisioning issues anew.
+    // H-4: each provisioning issues new credentials.
     assert!(
         provisioned["secretIssued"] == true && provisioned["secret"] != issued["secret"],
         "{provisioned}"
@@ -89,7 +89,7 @@ fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
         (&json!("connector"), &json!(200), &json!({"ok": true}))
     );
 
-    // From a rotation on, the next provisioning has new credentials, and deliveries have the new key.
+    // After a rotation, the next provisioning gets new credentials, and webhook requests are signed with the new key.
     program.write(format!("{{\"do\":\"rotate\",\"delivery_key\":\"{KEY}\",\"overlap_ms\":0}}\n").as_bytes());
     program.write(b"{\"do\":\"deliver\",\"interrupt\":{\"session_key\":\"k\"}}\n");
     let (head, body) = take(&listener);
@@ -102,7 +102,7 @@ fn c_3_c_4_a_gateway_enrols_and_is_delivered_to() {
 }
 
 #[test]
-fn a_script_expects_what_comes_of_its_deliveries() {
+fn a_script_can_expect_the_outcome_of_a_webhook() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("deliver.jsonl");
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

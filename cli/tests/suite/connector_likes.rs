@@ -1,5 +1,5 @@
-//! `relayline run` against each connector that `relayline connector --like` plays, over real sockets: what the gateway
-//! makes of it, by the rules.
+//! `relayline run` against each connector that `relayline connector --like` imitates, over real sockets: the gateway's
+//! reactions, by the rules.
 
 use crate::connector_program::Connector;
 use crate::side_car::{ID, SECRET, SideCar};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 on_one_runtime! {
-    l_18_strict_is_lost_on_what_it_does_not_take_and_served_again l_18_strict_never_serves_two_identities_and_gets_no_tight_loop,
-    l_12_l_14_silent_stays_live_and_is_left_in_time a_07_a_08_flood_is_taken_whole_and_acknowledged_in_any_order,
-    l_18_displacing_makes_two_gateways_back_off_and_name_their_id o_04_x_05_errors_leave_requests_ambiguous_and_are_logged,
-    o_02_o_05_lenient_is_no_success_but_for_chat_info l_07_l_09_a_revoked_gateway_ends_whichever_way_it_is_refused,
+    l_18_strict_closes_and_the_gateway_reconnects l_18_strict_with_two_identities_causes_no_tight_loop,
+    l_12_l_14_silent_stays_live_and_disconnects_in_time a_07_a_08_flood_is_accepted_and_acknowledged_in_any_order,
+    l_18_displaced_gateways_back_off_and_name_their_id o_04_x_05_errors_leave_requests_ambiguous_and_are_logged,
+    o_02_o_05_lenient_fails_all_requests_but_chat_info l_07_l_09_a_revoked_gateway_ends_after_any_refusal,
     i_03_i_04_a_press_answers_the_prompt_of_the_agent,
 }
 
@@ -28,14 +28,14 @@ fn say(connector: &mut Connector, text: &str) {
     connector.tell(json!({"do": "inbound", "event": event(text)}));
 }
 
-/// A message gets through, and it is the next thing that the host hears.
+/// Asserts that a message gets through, as the next line for the host.
 #[track_caller]
 fn alive(connector: &mut Connector, gateway: &mut SideCar, text: &str) {
     say(connector, text);
     assert_eq!(gateway.message().1, text);
 }
 
-/// The result of an op, which is the next thing that the host hears.
+/// Returns the result of an op, which must be the next line.
 #[track_caller]
 fn ask(gateway: &mut SideCar, mut op: Value) -> Value {
     op["id"] = json!("ask");
@@ -43,8 +43,8 @@ fn ask(gateway: &mut SideCar, mut op: Value) -> Value {
     gateway.event("result")
 }
 
-/// L-18: ordinary losses, with a back-off; the session goes on after each.
-fn l_18_strict_is_lost_on_what_it_does_not_take_and_served_again(runtime: &str) {
+/// L-18: each close is an ordinary loss with a back-off, and the session continues after it.
+fn l_18_strict_closes_and_the_gateway_reconnects(runtime: &str) {
     let mut connector = like("strict");
     let mut gateway = SideCar::start(runtime, &connector.url, &[]);
     gateway.event("connected");
@@ -55,7 +55,7 @@ fn l_18_strict_is_lost_on_what_it_does_not_take_and_served_again(runtime: &str) 
     assert!(retry_in_ms.is_some());
     gateway.event("connected");
     alive(&mut connector, &mut gateway, "served again");
-    // L-12: it is not confirmed, and the connection is gone.
+    // L-12: idleness is not confirmed, and the connection is gone.
     gateway.op(json!({"op": "go_idle", "id": "idle"}));
     let mut heard = [gateway.next(), gateway.next()];
     heard.sort_by_key(|event| event["event"].to_string());
@@ -64,7 +64,7 @@ fn l_18_strict_is_lost_on_what_it_does_not_take_and_served_again(runtime: &str) 
     assert_ne!(result["result"]["confirmed"], true, "{result}");
     gateway.event("connected");
     alive(&mut connector, &mut gateway, "and again");
-    // L-14: the end asks for idleness, is hung up on, and is a good end all the same.
+    // L-14: the disconnect asks for idleness, the connection is closed, and the program still succeeds.
     gateway.op(json!({"op": "disconnect"}));
     let (_, _, retry_in_ms) = gateway.disconnected();
     assert_eq!(retry_in_ms, None);
@@ -72,14 +72,14 @@ fn l_18_strict_is_lost_on_what_it_does_not_take_and_served_again(runtime: &str) 
     connector.sees(json!({"saw": "closed", "code": 1003, "reason": "unexpected going_idle"}));
 }
 
-/// L-3: a gateway with two identities says two hellos, at every dial.
-fn l_18_strict_never_serves_two_identities_and_gets_no_tight_loop(runtime: &str) {
+/// L-3: a gateway with two identities sends two hellos at every dial.
+fn l_18_strict_with_two_identities_causes_no_tight_loop(runtime: &str) {
     let mut connector = like("strict");
     let settings = ["backoff_first=40ms", "backoff_most=10s"];
     let mut gateway = SideCar::start_as(runtime, &connector.url, &settings, &["discord:1", "telegram:2"]);
     let mut attempt = 0;
     while attempt < 3 {
-        // Its first descriptor may arrive before it is hung up on, which is a handshake (D-8).
+        // Its first descriptor may arrive before the close, which completes the handshake (D-8).
         let event = gateway.next();
         if event["event"] == "connected" {
             continue;
@@ -97,7 +97,7 @@ fn l_18_strict_never_serves_two_identities_and_gets_no_tight_loop(runtime: &str)
     connector.sees(json!({"saw": "dial", "dial": 3}));
 }
 
-fn l_12_l_14_silent_stays_live_and_is_left_in_time(runtime: &str) {
+fn l_12_l_14_silent_stays_live_and_disconnects_in_time(runtime: &str) {
     let mut connector = like("silent");
     let mut gateway =
         SideCar::start(runtime, &connector.url, &["idle_timeout=200ms", "disconnect_idle_timeout=200ms"]);
@@ -114,8 +114,9 @@ fn l_12_l_14_silent_stays_live_and_is_left_in_time(runtime: &str) {
     connector.sees(json!({"saw": "closed", "code": 1000, "by": "gateway"}));
 }
 
-/// in order, all of it, once; each acknowledged when the agent says so, and not before.
-fn a_07_a_08_flood_is_taken_whole_and_acknowledged_in_any_order(runtime: &str) {
+/// everything is delivered in order and once. Each entry is acknowledged when the agent settles it, and not
+/// before.
+fn a_07_a_08_flood_is_accepted_and_acknowledged_in_any_order(runtime: &str) {
     const ENTRIES: usize = 120;
     let mut connector = like("flood");
     for n in 0..ENTRIES {
@@ -129,7 +130,7 @@ fn a_07_a_08_flood_is_taken_whole_and_acknowledged_in_any_order(runtime: &str) {
         assert_eq!(text, n.to_string());
         held.push(delivery);
     }
-    // The last first; what that makes room for comes behind what was there.
+    // The last one first. Entries that this makes room for come after those that were there.
     for delivery in held.into_iter().rev() {
         gateway.settle("ack", delivery);
     }
@@ -138,7 +139,7 @@ fn a_07_a_08_flood_is_taken_whole_and_acknowledged_in_any_order(runtime: &str) {
         assert_eq!(text, n.to_string());
         gateway.settle("ack", delivery);
     }
-    // one ack an entry, and those that were settled last come last.
+    // one acknowledgement per entry, in the order of settlement.
     let acks: Vec<[u64; 2]> = (0..ENTRIES)
         .map(|_| {
             let ack = connector.frame("inbound_ack");
@@ -151,7 +152,7 @@ fn a_07_a_08_flood_is_taken_whole_and_acknowledged_in_any_order(runtime: &str) {
     alive(&mut connector, &mut gateway, "nothing is left, and nothing comes twice");
 }
 
-fn l_18_displacing_makes_two_gateways_back_off_and_name_their_id(runtime: &str) {
+fn l_18_displaced_gateways_back_off_and_name_their_id(runtime: &str) {
     let mut connector = like("displacing");
     let mut older = SideCar::start(runtime, &connector.url, &["backoff_first=10s", "backoff_most=10s"]);
     older.event("connected");
@@ -161,12 +162,12 @@ fn l_18_displacing_makes_two_gateways_back_off_and_name_their_id(runtime: &str) 
     let (code, reason, retry_in_ms) = older.disconnected();
     assert_eq!(code, Some(4000));
     assert!(reason.starts_with("replaced") && reason.contains(ID), "{reason}");
-    // No tug-of-war: it leaves the other one in peace for a while.
+    // The gateways do not displace each other in a loop: this one waits for a while.
     assert!(retry_in_ms.is_some_and(|wait| wait >= 5000), "{retry_in_ms:?}");
     alive(&mut connector, &mut newer, "its turn");
 }
 
-/// O-4: no result is due any more, and what became of the request is unknown; it is not sent again (O-3).
+/// O-4: no result will arrive, so the outcome of the request is unknown. It is not sent again (O-3).
 fn o_04_x_05_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
     let mut connector = like("errors");
     let mut gateway = SideCar::start(runtime, &connector.url, &["request_timeout=300ms"]);
@@ -189,9 +190,9 @@ fn o_04_x_05_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
     );
 }
 
-/// O-2: only `success: true` is success, so each request is rejected: the message may be there all the same. O-5: chat
+/// O-2: only `success: true` is success, so each request is rejected although the message may have been sent. O-5: chat
 /// info needs no `success`.
-fn o_02_o_05_lenient_is_no_success_but_for_chat_info(runtime: &str) {
+fn o_02_o_05_lenient_fails_all_requests_but_chat_info(runtime: &str) {
     let connector = like("lenient");
     let mut gateway = SideCar::start(runtime, &connector.url, &[]);
     gateway.event("connected");
@@ -209,11 +210,11 @@ fn o_02_o_05_lenient_is_no_success_but_for_chat_info(runtime: &str) {
     assert_eq!(result["result"], json!({"name": "c1", "type": "dm"}), "{result}");
 }
 
-/// L-9: the program ends with 3 by the second refusal, be it a close or a 401.
-fn l_07_l_09_a_revoked_gateway_ends_whichever_way_it_is_refused(runtime: &str) {
+/// L-9: the program ends with 3 after the second refusal, by a close or by a 401.
+fn l_07_l_09_a_revoked_gateway_ends_after_any_refusal(runtime: &str) {
     for (how, first) in [("close", Some(4401)), ("http", None)] {
         let mut connector = Connector::start(&["--refuse", how, "--gateway", &format!("{ID}={SECRET}")]);
-        // L-7: before any handshake it is an ordinary failure.
+        // L-7: before any handshake a refusal is an ordinary failure.
         connector.tell(json!({"do": "expire"}));
         let mut gateway = SideCar::start(runtime, &connector.url, &[]);
         assert_eq!(gateway.disconnected().0, first, "{how}");
@@ -260,12 +261,12 @@ fn i_03_i_04_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
         connector.tell(json!({"do": "press", "option_id": 2}));
         let answer = gateway.event("prompt_answer");
         assert_eq!((&answer["prompt_id"], &answer["option_id"]), (&prompt_id, &json!("no")), "{answer}");
-        // I-4: who asked has answered, in the same place.
+        // I-4: the user of the prompt's chat has answered, in the same place.
         for field in ["platform", "chat_id", "chat_type", "user_id", "user_name", "thread_id", "scope_id"] {
             let before = &asked_by["message"]["source"][field];
             assert_eq!(&answer["source"][field], before, "{platform} {field}: {answer}");
         }
-        // I-2: once.
+        // I-2: it can be answered once.
         connector.tell(json!({"do": "press", "option_id": 1, "prompt_id": prompt_id}));
         let prompt_id = prompt_id.as_str().unwrap();
         connector.program.logged(&format!("no prompt is open with prompt_id `{prompt_id}`"));
@@ -273,15 +274,15 @@ fn i_03_i_04_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
 }
 
 #[test]
-fn a_name_that_nobody_plays_is_refused_and_lists_the_others() {
+fn an_unknown_connector_to_imitate_is_refused() {
     let ended = Program::start(crate::support::relayline(["connector", "--like", "nice"])).ended();
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("strict, silent, flood, displacing, errors, lenient"), "{ended:?}");
 }
 
-/// an agent that settles nothing shows at the connector, once, and is served on.
+/// an agent that settles nothing is observed at the connector once, and still gets live events.
 #[test]
-fn a_08_an_entry_that_the_agent_does_not_settle_is_reported() {
+fn a_08_an_unsettled_entry_is_reported() {
     let mut connector = Connector::start(&["--gateway", &format!("{ID}={SECRET}")]);
     connector.tell(json!({"do": "inbound", "event": event("held"), "buffered": true}));
     let mut gateway = SideCar::start("tokio", &connector.url, &[]);

@@ -1,4 +1,4 @@
-//! `relayline connector` as a child, its bridge in the test's hands.
+//! `relayline connector` as a child process, with its bridge controlled by the test.
 
 use crate::support::{Ended, Program, relayline};
 use relayline_connector::script::is_part_of;
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// The program. It is killed when it is dropped.
+/// The program. It is killed when this is dropped.
 pub(crate) struct Connector {
     pub(crate) program: Program,
     pub(crate) url: String,
-    /// What it has printed so far, for who has to find out what went wrong.
+    /// Its output so far, for diagnostics.
     history: String,
 }
 
 impl Connector {
-    /// Runs `relayline connector` with these flags on a port of its own.
+    /// Starts `relayline connector` with these flags on a free port.
     #[track_caller]
     pub(crate) fn start(flags: &[&str]) -> Connector {
         let mut command = relayline(["connector", "--listen", "127.0.0.1:0"]);
@@ -32,7 +32,7 @@ impl Connector {
         self.program.write(format!("{line}\n").as_bytes());
     }
 
-    /// The next line; none skipped.
+    /// Returns the next line.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Value {
         let line = self
@@ -43,7 +43,7 @@ impl Connector {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
-    /// The next line that has these parts; others are passed over.
+    /// Returns the next line that contains `part`. Skips others.
     #[track_caller]
     pub(crate) fn sees(&mut self, part: Value) -> Value {
         for _ in 0..10_000 {
@@ -55,13 +55,13 @@ impl Connector {
         panic!("no {part}; so far:\n{}", self.history);
     }
 
-    /// The next frame of this type; what else is seen until then is passed over.
+    /// Returns the next frame of this type. Skips other observations.
     #[track_caller]
     pub(crate) fn frame(&mut self, kind: &str) -> Value {
         self.sees(json!({"saw": "frame", "frame": {"type": kind}}))["frame"].take()
     }
 
-    /// Kills it as nothing can be caught: SIGKILL.
+    /// Kills it with SIGKILL, which it cannot handle.
     pub(crate) fn kill(self) {
         drop(self.program);
     }
@@ -70,7 +70,7 @@ impl Connector {
         self.program.ended()
     }
 
-    /// Posts a body with a bearer; the status and the body of the answer.
+    /// Posts a body with a bearer. Returns status and body of the answer.
     pub(crate) fn post(&self, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(self.url.strip_prefix("ws://").unwrap()).unwrap();
         let body = body.to_string();

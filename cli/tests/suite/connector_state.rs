@@ -1,4 +1,5 @@
-//! `relayline connector --state`: what outlives the process, also when it is killed; and files that are no state.
+//! `relayline connector --state`: the state that outlives the process, also after a kill, and files that are not a
+//! state.
 
 use crate::connector_program::Connector;
 use crate::side_car::{ID, SECRET, SideCar};
@@ -28,7 +29,7 @@ impl Place {
         Connector::start(&[&["--state", self.state().to_str().unwrap()], flags].concat())
     }
 
-    /// It does not start.
+    /// Runs it, and asserts that it does not start.
     fn fails(&self, flags: &[&str]) -> Ended {
         let mut command = relayline(["connector", "--state"]);
         command.arg(self.state()).args(flags);
@@ -64,15 +65,15 @@ fn restored(buffered: usize, revoked: bool, idle: bool) -> Value {
     json!({"saw": "restored", "gateway": ID, "buffered": buffered, "revoked": revoked, "idle": idle})
 }
 
-/// an entry that was reported as buffered is delivered, however often the connector is killed at whatever moment;
-/// one that was acknowledged need not be.
+/// an entry that was observed as buffered is delivered, however often and whenever the connector is killed. An
+/// acknowledged entry need not be.
 #[test]
 fn a_01_no_buffered_entry_is_lost_by_kill_9() {
     let place = Place::new();
     let (mut promised, mut text) = (Vec::new(), 0);
     for round in 0..6 {
         let mut connector = place.start(&["--gateway", &known()]);
-        // Those behind are on their way when it dies, and may have been taken or not.
+        // Later entries are under way when it is killed, and may have been accepted or not.
         for _ in 0..10 + 3 * round {
             text += 1;
             buffer(&mut connector, &format!("{text:03}"));
@@ -103,7 +104,7 @@ fn a_01_no_buffered_entry_is_lost_by_kill_9() {
         connector.frame("inbound_ack");
     }
     connector.kill();
-    // What was acknowledged is gone, and ids of before are not given again.
+    // Acknowledged entries are gone, and ids from before are not reused.
     let mut connector = place.start(&["--gateway", &known()]);
     buffer(&mut connector, "after");
     let after = connector.next();
@@ -128,7 +129,7 @@ fn h_1_c_4_issued_secrets_and_used_tokens_outlive_kill_9() {
     connector.tell(json!({"do": "inbound", "event": {"text": "hi"}}));
     printed += &connector.sees(json!({"saw": "buffered"})).to_string();
     connector.kill();
-    // The secret is good, and nobody else is let in, also where no flag says so.
+    // The secret is valid, and nobody else is admitted, even without any flag.
     for flags in [&[][..], &flags] {
         let mut connector = place.start(flags);
         let seen = connector.next();
@@ -159,7 +160,7 @@ fn h_1_c_4_issued_secrets_and_used_tokens_outlive_kill_9() {
     }
 }
 
-/// L-12: who went idle, and who was revoked, is known to the next process.
+/// L-12: idle and revoked gateways are known to the next process.
 #[test]
 fn l_12_idle_and_revoked_gateways_outlive_kill_9() {
     let place = Place::new();
@@ -174,7 +175,7 @@ fn l_12_idle_and_revoked_gateways_outlive_kill_9() {
     drop(gateway);
     let mut connector = place.start(&["--gateway", &known()]);
     assert_eq!(connector.next(), restored(1, false, true));
-    // Its next handshake ends that.
+    // Its next handshake ends the idleness.
     let mut gateway = SideCar::start("tokio", &connector.url, &[]);
     gateway.event("connected");
     assert_eq!(gateway.message().1, "while idle");
@@ -194,9 +195,9 @@ fn l_12_idle_and_revoked_gateways_outlive_kill_9() {
 }
 
 #[test]
-fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_state_is_refused_unchanged() {
     let place = Place::new();
-    // One of a connector that ran, whole and cut.
+    // The state of a connector that ran, complete and truncated.
     let mut connector = place.start(&["--gateway", &known()]);
     connector.tell(json!({"do": "rotate", "secret": "hunter2-rotated"}));
     buffer(&mut connector, "one");
@@ -206,12 +207,12 @@ fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
     let damaged = String::from_utf8(good.clone()).unwrap().replace("\"idle\"", "\"idel\"").into_bytes();
     let newer = String::from_utf8(good.clone()).unwrap().replace("_state\":1", "_state\":7").into_bytes();
     for (bytes, expected) in [
-        (good[..good.len() / 2].to_vec(), "is no connector's state, or damaged (line 1, column "),
+        (good[..good.len() / 2].to_vec(), "is not a connector's state, or is damaged (line 1, column "),
         (damaged, "is damaged (line 1, column "),
         (newer, "has the format 7, and this program reads format 1 alone"),
-        (b"hunter2=1\n".to_vec(), "is no connector's state, or damaged (it is not a JSON object)"),
-        (b"{\"hunter2\":{}}".to_vec(), "is no connector's state, or damaged (it has no field"),
-        (vec![0xff; 64], "is no connector's state, or damaged ("),
+        (b"hunter2=1\n".to_vec(), "is not a connector's state, or is damaged (it is not a JSON object)"),
+        (b"{\"hunter2\":{}}".to_vec(), "is not a connector's state, or is damaged (it has no field"),
+        (vec![0xff; 64], "is not a connector's state, or is damaged ("),
     ] {
         fs::write(place.state(), &bytes).unwrap();
         fs::set_permissions(place.state(), fs::Permissions::from_mode(0o644)).unwrap();
@@ -225,7 +226,7 @@ fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
         assert_eq!(left, (bytes, inode));
         assert_eq!(mode(&place.state()), 0o644);
     }
-    // The good one is, once it is there again; and then it is private again.
+    // The valid state works once it is restored, and is private again.
     fs::write(place.state(), &good).unwrap();
     let mut connector = place.start(&["--gateway", &known()]);
     assert_eq!(connector.next(), restored(1, false, false));
@@ -233,7 +234,7 @@ fn a_file_that_is_no_state_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_file_that_cannot_be_had_is_said_before_anything_listens() {
+fn an_unusable_state_file_is_reported_before_listening() {
     let place = Place::new();
     fs::create_dir(place.state()).unwrap();
     let ended = place.fails(&[]);
@@ -245,13 +246,13 @@ fn a_file_that_cannot_be_had_is_said_before_anything_listens() {
         ended.stderr.contains("is another connector's: stop that one, or name another file"),
         "{ended:?}"
     );
-    // Also when it was replaced meanwhile.
+    // This also holds if the file was replaced meanwhile.
     let mut connector = connector;
     buffer(&mut connector, "one");
     connector.sees(json!({"saw": "buffered"}));
     place.fails(&["--gateway", &known()]);
     connector.kill();
-    // Messages for whoever comes are nobody's where only some may come, and the other way round.
+    // A state of a connector that admits everybody does not fit one that does not, and the reverse.
     let other = Place::new();
     let mut connector = other.start(&[]);
     connector.tell(json!({"do": "inbound", "event": {"text": "hi"}}));
@@ -263,7 +264,7 @@ fn a_file_that_cannot_be_had_is_said_before_anything_listens() {
     assert_eq!(connector.next()["buffered"], 1);
 }
 
-/// A state that cannot be kept any more is promised to nobody: the connector ends.
+/// If the state cannot be written any more, nothing relies on it: the connector ends.
 #[test]
 fn a_state_that_cannot_be_written_ends_the_connector() {
     let place = Place::new();
@@ -271,7 +272,7 @@ fn a_state_that_cannot_be_written_ends_the_connector() {
     buffer(&mut connector, "one");
     connector.sees(json!({"saw": "buffered"}));
     let before = fs::read(place.state()).unwrap();
-    // A folder in the place of the draft: root could write into one that is read-only.
+    // A folder in place of the draft: root could write into a read-only folder.
     fs::create_dir_all(place.0.path().join(".state.json.new/full")).unwrap();
     buffer(&mut connector, "two");
     let ended = connector.ended();
@@ -280,9 +281,9 @@ fn a_state_that_cannot_be_written_ends_the_connector() {
     assert_eq!(fs::read(place.state()).unwrap(), before);
 }
 
-/// What is begun when a process is killed is in nobody's way, and a link stays one.
+/// A draft left by a killed process causes no error, and a link stays a link.
 #[test]
-fn a_draft_that_was_left_and_a_link_are_no_trouble() {
+fn a_leftover_draft_and_a_link_are_handled() {
     let place = Place::new();
     let real = place.0.path().join("real.json");
     std::os::unix::fs::symlink(&real, place.state()).unwrap();

@@ -1,4 +1,4 @@
-//! What somebody types at `relayline connector`.
+//! Lines typed at `relayline connector` in a terminal.
 
 use crate::connector_program::Connector;
 use crate::side_car::{ID, SECRET, SideCar};
@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-/// A terminal: what is typed goes in at the first, the second is the program's.
+/// Returns both ends of a terminal: the test types into the first, the second is the program's.
 fn terminal() -> (File, File) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let controller = openpt(flags).unwrap();
@@ -22,7 +22,7 @@ fn terminal() -> (File, File) {
     (controller.into(), other.into())
 }
 
-/// `relayline connector` with a terminal as its stdin. It is killed when it is dropped.
+/// `relayline connector` with a terminal as its stdin. It is killed when this is dropped.
 struct Typed {
     child: Child,
     terminal: File,
@@ -70,7 +70,7 @@ impl Drop for Typed {
 #[test]
 fn on_a_terminal_a_bare_line_is_a_message_from_a_user() {
     let (mut connector, url) = Typed::start(&["--gateway", &format!("{ID}={SECRET}")]);
-    // Nobody is connected yet: it waits in the buffer, and the first platform is discord.
+    // Nobody is connected yet: the message waits in the buffer, and the first platform is discord.
     connector.types("  hello there  ");
     let mut gateway = SideCar::start("tokio", &url, &[]);
     gateway.event("connected");
@@ -79,7 +79,7 @@ fn on_a_terminal_a_bare_line_is_a_message_from_a_user() {
     assert_eq!((&event["message"]["text"], &source["platform"]), (&json!("hello there"), &json!("discord")));
     assert!(source["user_id"].is_string() && source["chat_id"].is_string(), "{event}");
     gateway.settle("ack", event["delivery"].as_u64().unwrap());
-    // It is answered where it was said; an empty line says nothing, and a slash is a command.
+    // It is answered in its chat. An empty line is ignored, and a slash begins a command.
     gateway.op(json!({"op": "reply", "id": "r", "delivery": event["delivery"], "content": "hi"}));
     connector.types("");
     connector.types("/status now");
@@ -91,21 +91,21 @@ fn on_a_terminal_a_bare_line_is_a_message_from_a_user() {
         (&message["message"]["text"], &message["message"]["message_type"]),
         (&json!("/status now"), &json!("command"))
     );
-    // It may have come through the buffer, behind the first.
+    // It may have come through the buffer, after the first.
     gateway.settle("ack", message["delivery"].as_u64().unwrap());
-    // JSON is an instruction, and a bad one an error.
+    // JSON is an instruction, and malformed JSON an error.
     connector.types(r#"{"do":"inbound","event":{"text":"as JSON"}}"#);
     assert_eq!(gateway.message().1, "as JSON");
     connector.types(r#"{"do":"#);
     let error = connector.error();
-    assert!(error.contains("line 5: no JSON object, like {\"do\":\"drop\"}"), "{error}");
+    assert!(error.contains("line 5: not a JSON object, like {\"do\":\"drop\"}"), "{error}");
     connector.types("still there");
     assert_eq!(gateway.message().1, "still there");
 }
 
-/// A gateway that speaks for another platform is spoken to on that one.
+/// A gateway that fronts another platform gets the message on that platform.
 #[test]
-fn on_a_terminal_a_user_is_where_the_gateway_is() {
+fn on_a_terminal_the_user_is_on_the_gateways_platform() {
     let flags = ["--gateway", &format!("{ID}={SECRET}"), "--gateway", "other=secret"];
     let (mut connector, url) = Typed::start(&flags);
     connector.types("anybody?");
@@ -119,11 +119,14 @@ fn on_a_terminal_a_user_is_where_the_gateway_is() {
 }
 
 #[test]
-fn elsewhere_a_bare_line_is_an_error_that_says_what_to_do() {
+fn without_a_terminal_a_bare_line_is_an_error() {
     let mut connector = Connector::start(&[]);
     connector.program.write(b"hello\n");
     let said = connector.program.logged("line 1: ");
-    assert!(said.contains("no JSON object") && said.contains(r#"write {"do":"inbound","event":{"#), "{said}");
+    assert!(
+        said.contains("not a JSON object") && said.contains(r#"write {"do":"inbound","event":{"#),
+        "{said}"
+    );
     connector.tell(json!({"do": "revoke", "gateway": "nobody"}));
     connector.program.logged("line 2: there is no gateway `nobody`");
 }

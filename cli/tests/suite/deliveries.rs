@@ -1,4 +1,4 @@
-//! H-6: signed deliveries reach the agent as messages do, from a connector that signs them, on either runtime.
+//! H-6: signed webhook requests reach the agent like messages, from a connector that signs them, on either runtime.
 
 use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use std::net::TcpListener;
 
 on_one_runtime! {
-    h_6_a_signed_delivery_is_taken_once_its_line_is_written h_6_a_port_that_is_taken_is_logged_and_stops_nothing,
+    h_6_a_signed_delivery_is_accepted_once_written h_6_a_port_that_is_taken_is_logged_and_stops_nothing,
 }
 
-/// With these keys, the gateway listens on that address; connected as discord.
+/// Starts a connected gateway (discord) that accepts these keys on this address.
 fn start(runtime: &str, listen: &str, keys: &str) -> Bridge {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let mut command = relayline(["run", "--runtime", runtime, "--platform", "discord", "--bot-id", "1"]);
@@ -23,7 +23,7 @@ fn start(runtime: &str, listen: &str, keys: &str) -> Bridge {
     bridge
 }
 
-/// Posts a delivery; its answer is awaited with `answered`.
+/// Posts a webhook request. `answered` awaits its answer.
 fn post(bridge: &Bridge, url: &str, key: &str, what: Webhook) {
     bridge.tell(Act::Deliver(Webhook { url: Some(url.to_owned()), key: Some(Secret::new(key)), ..what }));
 }
@@ -40,7 +40,7 @@ fn object(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-fn h_6_a_signed_delivery_is_taken_once_its_line_is_written(runtime: &str) {
+fn h_6_a_signed_delivery_is_accepted_once_written(runtime: &str) {
     let mut bridge = start(runtime, "127.0.0.1:0", "new-key, old-key");
     let url = format!("http://{}", bridge.program.logged("inbound_listening address="));
     let mut event = |text: &str| {
@@ -54,10 +54,10 @@ fn h_6_a_signed_delivery_is_taken_once_its_line_is_written(runtime: &str) {
         assert_eq!((&line["event"], &line["buffered"]), (&json!("message"), &json!(false)), "{line}");
         assert_eq!(line["message"]["text"], text);
         assert_eq!(answered(&bridge), Some(200));
-        // An ack for it is harmless.
+        // Acknowledging it is harmless.
         bridge.say(json!({"op": "ack", "delivery": line["delivery"]}));
     }
-    // Nobody else's, nothing stale, and nothing twice: the next line is the interrupt's.
+    // Wrong keys, old signatures and repetitions are rejected: the next line is the interrupt's.
     post(&bridge, &url, "another-key", refused.clone());
     assert_eq!(answered(&bridge), Some(401));
     post(&bridge, &url, "new-key", Webhook { skew_s: -302, ..refused });

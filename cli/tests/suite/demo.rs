@@ -1,4 +1,4 @@
-//! `relayline demo`: the conversation that it plays when nobody sits at a terminal.
+//! `relayline demo`: the conversation that it plays without a terminal.
 
 use crate::support::{Ended, Program, relayline};
 use std::io::Read;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 on_one_runtime! {
     the_built_in_conversation a_script_of_ones_own,
-    a_reader_that_goes_away_ends_it_quietly,
+    a_closed_stdout_ends_the_demo_quietly,
 }
 
 const BUILT_IN: &str = "\
@@ -76,7 +76,7 @@ slack: platform, a thread
 -- 2 dials, 12 messages delivered, 39 frames in, 27 out, 1 acknowledged
 ";
 
-/// Puts a word in the place of what stands between two others.
+/// Replaces the text between two others by a word.
 fn blank(text: &str, before: &str, after: &str, word: &str) -> String {
     let Some((head, rest)) = text.split_once(before) else { return text.to_owned() };
     let Some((_, tail)) = rest.split_once(after) else { return text.to_owned() };
@@ -91,7 +91,7 @@ fn play(command: Command) -> Ended {
 
 fn the_built_in_conversation(runtime: &str) {
     let ended = play(relayline(["demo", "--runtime", runtime]));
-    // Piped, it is plain text.
+    // In a pipe the output is plain text.
     assert_eq!(ended.stdout, BUILT_IN);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
 }
@@ -111,7 +111,7 @@ fn a_script_of_ones_own(runtime: &str) {
 }
 
 /// `relayline demo | head -1`
-fn a_reader_that_goes_away_ends_it_quietly(runtime: &str) {
+fn a_closed_stdout_ends_the_demo_quietly(runtime: &str) {
     let mut command = relayline(["demo", "--runtime", runtime]);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! What `doctor` says of a connector that can be reached, and of all that can be wrong before that.
+//! The output of `doctor`, with a reachable connector and with every fault before that.
 
 use crate::support::http::{Answer, Request, Server, answer, answer_with};
 use crate::support::{Ended, Program, relayline};
@@ -6,8 +6,8 @@ use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, UpgradeRefusa
 use std::net::TcpListener;
 
 on_one_runtime! {
-    a_step_that_waits_says_for_how_long it_takes_every_flag_of_run_and_warns_of_platforms,
-    h_4_a_connector_that_is_well l_1_c_1_each_step_that_fails_says_what_to_do,
+    a_step_that_waits_prints_its_time_out doctor_takes_every_flag_of_run,
+    h_4_a_healthy_connector l_1_c_1_each_failed_step_has_advice,
 }
 
 const ID: (&str, &str) = ("GATEWAY_RELAY_ID", "gw-1");
@@ -25,14 +25,14 @@ fn doctor(runtime: &str, url: &str, environment: &[(&str, &str)]) -> Ended {
     ended
 }
 
-/// The verdict and the step of each line, but for those that say how long the next one may wait.
+/// Returns the verdict and the step of each line, except lines that announce a wait.
 fn steps(ended: &Ended) -> String {
     let step = |line: &str| line.split(':').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     let lines = ended.stdout.lines().filter(|line| !line.starts_with("wait "));
     lines.map(step).collect::<Vec<_>>().join(", ")
 }
 
-fn h_4_a_connector_that_is_well(runtime: &str) {
+fn h_4_a_healthy_connector(runtime: &str) {
     let known = ConnectorConfig::default().gateway("gw-1", "s3cret");
     let provisioning = ConnectorConfig::default().identity("acc3ss", "acme");
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
@@ -67,7 +67,7 @@ fn h_4_a_connector_that_is_well(runtime: &str) {
         assert_eq!(steps(&ended), format!("{reached}, {expected}"), "{ended:?}");
         assert_eq!(ended.code, Some(code), "{ended:?}");
     }
-    // One that lets everybody in, and then stays silent.
+    // A connector that admits everybody and then stays silent.
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     connector.control(Act::Mute { on: true }).unwrap();
     let ended = doctor(runtime, &connector.url(), &[]);
@@ -76,7 +76,7 @@ fn h_4_a_connector_that_is_well(runtime: &str) {
     assert!(last.starts_with("fail handshake: "), "{ended:?}");
 }
 
-fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
+fn l_1_c_1_each_failed_step_has_advice(runtime: &str) {
     type Answers = fn(&Request) -> Answer;
     const LONG_AGO: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
     let reached = "ok settings, ok dns, ok tcp";
@@ -102,7 +102,7 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
             "refused (401): check the gateway's id and secret, and enroll again if they were revoked (the connector \
              answered 401 Unauthorized: unauthorized)",
         ),
-        // L-9: not the connector's own word.
+        // L-9: this is not the connector's own verdict.
         (
             |_| answer_with(401, LONG_AGO, ""),
             "ok tls, ok upgrade, fail clock, fail credentials",
@@ -124,7 +124,7 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
             "fail upgrade",
             "could not reach HOST: the upgrade failed: the connection broke (",
         ),
-        // It says that it upgrades, and hangs up.
+        // It accepts the upgrade and closes the connection.
         (
             |_| answer_with(101, "Connection: Upgrade\r\nUpgrade: websocket\r\n", ""),
             "fail upgrade",
@@ -159,8 +159,8 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
             "check the URL and the network's DNS",
         ),
         (format!("https://{}", plain.address), &[], 1, "ok settings, ok dns, ok tcp, fail tls", "TLS failed"),
-        ("ftp://x".into(), &[], 2, "fail settings", "is no ws, wss, http or https URL"),
-        ("wss://x".into(), &[ID], 2, "fail settings", "there is no secret to it"),
+        ("ftp://x".into(), &[], 2, "fail settings", "is not a ws, wss, http or https URL"),
+        ("wss://x".into(), &[ID], 2, "fail settings", "there is no secret for it"),
         ("wss://x".into(), &[("GATEWAY_RELAY_ENABLED", "0")], 0, "warn settings", "switches the relay off"),
         (
             "wss://connector.example".into(),
@@ -176,8 +176,8 @@ fn l_1_c_1_each_step_that_fails_says_what_to_do(runtime: &str) {
     }
 }
 
-/// Before each step that waits, and with the time that is set.
-fn a_step_that_waits_says_for_how_long(runtime: &str) {
+/// Each step that waits is preceded by a line with its time-out.
+fn a_step_that_waits_prints_its_time_out(runtime: &str) {
     let config = ConnectorConfig::default().identity("acc3ss", "acme");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
     let ended = doctor(runtime, &connector.url(), &[("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss")]);
@@ -188,7 +188,7 @@ fn a_step_that_waits_says_for_how_long(runtime: &str) {
         let expected = format!("wait {step}: waiting up to {seconds} s");
         let at = lines.iter().position(|line| *line == expected);
         let at = at.unwrap_or_else(|| panic!("{expected}: {ended:?}"));
-        // What comes of it is said after it.
+        // The result of the step follows.
         assert!(
             lines[at + 1..].iter().any(|line| line.starts_with(&format!("ok   {step}: "))),
             "{step}: {ended:?}"
@@ -196,7 +196,7 @@ fn a_step_that_waits_says_for_how_long(runtime: &str) {
     }
 }
 
-fn it_takes_every_flag_of_run_and_warns_of_platforms(runtime: &str) {
+fn doctor_takes_every_flag_of_run(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let url = connector.url();
     let line = |flags: &[&str]| {
@@ -204,7 +204,7 @@ fn it_takes_every_flag_of_run_and_warns_of_platforms(runtime: &str) {
         command.args(flags);
         Program::start(command).ended()
     };
-    // As `run` would be given it: nothing of it is started or opened.
+    // The same flags as for `run`: nothing of them is started or opened.
     let run = [
         "--platform",
         "discord",
@@ -230,7 +230,7 @@ fn it_takes_every_flag_of_run_and_warns_of_platforms(runtime: &str) {
         "warn settings: GATEWAY_RELAY_PLATFORM: the quotes around its value are taken as a part of it";
     assert!(ended.stdout.contains(warning), "{ended:?}");
 
-    // A connector that takes the gateway for another platform's.
+    // A connector that answers with the descriptor of another platform.
     let irc = serde_json::json!({
         "contract_version": 1, "platform": "irc", "label": "IRC", "markdown_dialect": "plain", "len_unit": "chars",
         "max_message_length": 400, "supports_draft_streaming": false, "supports_edit": false, "supports_threads": false,

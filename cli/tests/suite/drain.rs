@@ -1,4 +1,4 @@
-//! A connector's drain goes on, whatever stands in a buffered line (A-8, A-9, W-11), on either runtime.
+//! A connector's drain continues, whatever a buffered line contains (A-8, A-9, W-11), on either runtime.
 
 use crate::bridging::Bridge;
 use relayline_connector::Act;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 on_both_runtimes! {
     w_11_a_buffered_nan_is_delivered_and_acknowledged
-    a_9_an_unreadable_entry_is_a_dead_letter_and_the_drain_goes_on
+    a_9_an_unreadable_entry_does_not_stop_the_drain
     w_5_a_9_an_entry_that_is_too_long_is_not_acknowledged
     d_3_a_descriptor_of_fractions_connects
 }
@@ -17,7 +17,8 @@ impl Bridge {
         self.tell(Act::Raw { text: format!("{line}\n") });
     }
 
-    /// The next line is this buffered message, which the agent takes; the connector sees that it did.
+    /// Takes the next line, which must be this buffered message, and acknowledges it. The connector observes the
+    /// acknowledgement.
     #[track_caller]
     fn takes(&mut self, text: &str) -> Value {
         let line = self.next();
@@ -40,7 +41,7 @@ fn w_11_a_buffered_nan_is_delivered_and_acknowledged(runtime: &str) {
     bridge.takes("after");
 }
 
-fn a_9_an_unreadable_entry_is_a_dead_letter_and_the_drain_goes_on(runtime: &str) {
+fn a_9_an_unreadable_entry_does_not_stop_the_drain(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &[]);
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for (id, value) in [("b1", "-NaN"), ("b2", deep.as_str()), ("b3", r#""cut o"#)] {
@@ -55,7 +56,7 @@ fn a_9_an_unreadable_entry_is_a_dead_letter_and_the_drain_goes_on(runtime: &str)
     }
     bridge.deliver(&guild_channel(), "after", true);
     bridge.takes("after");
-    // Once a connection.
+    // Once for each connection.
     bridge.program.close_stdin();
     let log = bridge.program.ended().stderr;
     assert_eq!(log.matches("dead_letter").count(), 1, "{log}");
@@ -71,7 +72,7 @@ fn w_5_a_9_an_entry_that_is_too_long_is_not_acknowledged(runtime: &str) {
     let reason = letter["reason"].as_str().unwrap();
     assert!(reason.contains("raise `max_line_bytes`") && reason.contains("comes again"), "{reason}");
     assert_eq!((&letter["buffer_id"], letter["line"].as_str()), (&Value::Null, line.get(..64 << 10)));
-    // The next acknowledgement is another's.
+    // The next acknowledgement is for another entry.
     bridge.deliver(&guild_channel(), "after", true);
     assert_ne!(bridge.takes("after"), "b1");
 }

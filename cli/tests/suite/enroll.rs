@@ -1,4 +1,4 @@
-//! Enrolment over real sockets, and what it does to the env file (H-1, H-2, H-3).
+//! Enrolment over real sockets, and its effects on the env file (H-1, H-2, H-3).
 
 use crate::support::http::{Answer, Server, answer, answer_with};
 use crate::support::{Ended, Program, copy_program, relayline};
@@ -13,20 +13,20 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 on_one_runtime! {
-    h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing h_1_each_failure_says_why_and_leaves_the_env_file_alone,
-    h_1_a_connector_that_never_answers h_8_c_6_what_cannot_work_is_not_tried,
-    h_8_a_command_prints_a_token_or_says_why_not h_8_a_command_that_hangs_is_ended,
-    h_8_a_command_does_not_outlive_the_program h_8_a_login_in_a_file_is_used_and_left_alone,
+    h_1_h_2_an_enrolment_fills_the_env_file_once h_1_each_failure_has_a_cause_and_keeps_the_env_file,
+    h_1_a_connector_that_never_answers h_8_c_6_an_impossible_request_is_not_sent,
+    h_8_a_command_prints_a_token_or_is_an_error h_8_a_command_that_hangs_is_ended,
+    h_8_a_command_does_not_outlive_the_program h_8_a_login_in_a_file_is_used_unchanged,
     h_8_an_ambient_endpoint_gives_the_token h_3_a_managed_install_does_not_enroll,
-    h_2_a_write_that_breaks_off_leaves_the_old_file h_2_a_planted_env_file_is_refused,
+    h_2_a_failed_write_keeps_the_old_file h_2_a_planted_env_file_is_refused,
     h_2_an_interrupted_enrolment_leaves_no_file h_2_the_last_line_runs_the_gateway,
 }
 
 const OLD: &str = "# mine\nexport OTHER='x y' # keep\nGATEWAY_RELAY_SECRET=\"old\"\nrubbish\n";
 const ISSUED: &str = r#"{"secret":"s3cret","deliveryKey":"d3livery","tenant":"acme","gatewayId":"gw-7"}"#;
-/// A token of the shape that an ambient endpoint gives.
+/// A token in the form of those from an ambient endpoint.
 const AMBIENT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl";
-/// What must be seen nowhere: what was sent, and what came.
+/// Secrets that must never be printed: those that were sent, and those that were received.
 const SECRETS: [&str; 4] = ["s3cret", "d3livery", "acc3ss", "0nce"];
 
 /// A folder with an env file.
@@ -49,7 +49,7 @@ impl Place {
         fs::read_to_string(self.file()).unwrap()
     }
 
-    /// Nothing but the env file is there.
+    /// Asserts that the folder contains only the env file.
     #[track_caller]
     fn is_tidy(&self) {
         let names: Vec<_> =
@@ -69,7 +69,7 @@ fn enroll(runtime: &str, url: &str, env_file: &Path) -> Command {
     command
 }
 
-/// Runs it to its end; none of the secrets is in what it says (C-4).
+/// Runs the command to its end. Asserts that its output contains no secret (C-4).
 #[track_caller]
 fn ended(command: Command) -> Ended {
     let ended = Program::start(command).ended();
@@ -79,7 +79,7 @@ fn ended(command: Command) -> Ended {
     ended
 }
 
-fn h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing(runtime: &str) {
+fn h_1_h_2_an_enrolment_fills_the_env_file_once(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let place = Place::new(OLD);
     let url = server.url();
@@ -109,7 +109,7 @@ fn h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing(runt
     assert_eq!(request.header("authorization"), Some("Bearer acc3ss"));
     assert_eq!(request.body, r#"{"enrollmentToken":"0nce","gatewayId":"gw-1"}"#);
 
-    // H-2: what was not given explicitly does not go into the file.
+    // H-2: a value that was not given explicitly is not written to the file.
     let bare = Place::new("");
     let mut command = relayline(["enroll", "--env-file"]);
     command
@@ -124,10 +124,10 @@ fn h_1_h_2_an_enrolment_fills_the_env_file_and_a_second_one_changes_nothing(runt
     assert_eq!(server.came()[0].header("authorization"), Some("Bearer acc3ss"));
 }
 
-fn h_1_each_failure_says_why_and_leaves_the_env_file_alone(runtime: &str) {
+fn h_1_each_failure_has_a_cause_and_keeps_the_env_file(runtime: &str) {
     let elsewhere = Server::start(|_| answer(200, ISSUED));
     let to = format!("Location: http://localhost:{}/relay/enroll\r\n", elsewhere.address.port());
-    let no_object = "no JSON object, check the URL";
+    let no_object = "not a JSON object, check the URL";
     type Case = (Box<dyn Fn() -> Answer + Send>, &'static str);
     let cases: Vec<Case> = vec![
         (
@@ -170,7 +170,7 @@ fn h_1_each_failure_says_why_and_leaves_the_env_file_alone(runtime: &str) {
     for (answer, expected) in cases {
         let server = Server::start(move |_| answer());
         fails(&server.url(), &server.address.to_string(), expected);
-        // It is asked once, whatever comes.
+        // The connector gets one request, whatever the answer.
         assert_eq!(server.came().len(), 1, "{expected}");
     }
     assert_eq!(elsewhere.came().len(), 0, "a redirect is not followed");
@@ -187,7 +187,7 @@ fn h_1_each_failure_says_why_and_leaves_the_env_file_alone(runtime: &str) {
     );
 }
 
-/// H-1: a connector that never answers is given up after 15 s.
+/// H-1: the command gives up after 15 s without an answer.
 fn h_1_a_connector_that_never_answers(runtime: &str) {
     let server = Server::start(|_| Answer::Hang);
     let place = Place::new(OLD);
@@ -204,7 +204,7 @@ fn enroll_with(runtime: &str, url: &str, place: &Place, command_text: &str) -> C
     command
 }
 
-fn h_8_a_command_prints_a_token_or_says_why_not(runtime: &str) {
+fn h_8_a_command_prints_a_token_or_is_an_error(runtime: &str) {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer acc3ss") => answer(200, ISSUED),
         _ => answer(401, ""),
@@ -236,12 +236,12 @@ fn h_8_a_command_prints_a_token_or_says_why_not(runtime: &str) {
     }
 }
 
-/// A command that writes its process id and that of a child of its own, and then hangs.
+/// Returns a command that writes its process id and that of a child, and then hangs.
 fn hanging(pids: &Path) -> String {
     format!("sleep 1000 & echo $! $$ > {0}.new; mv {0}.new {0}; wait", pids.display())
 }
 
-/// Waits until the processes that [`hanging`] wrote have gone.
+/// Waits until the processes of [`hanging`] are gone.
 #[track_caller]
 fn have_gone(pids: &Path) {
     let until = Instant::now() + crate::support::SOON;
@@ -264,7 +264,7 @@ fn h_8_a_command_that_hangs_is_ended(runtime: &str) {
     have_gone(&pids);
 }
 
-/// However the program ends.
+/// This holds however the program ends.
 fn h_8_a_command_does_not_outlive_the_program(runtime: &str) {
     for signal in ["-TERM", "-INT", "-KILL"] {
         let (place, folder) = (Place::new(OLD), tempfile::tempdir().unwrap());
@@ -282,8 +282,8 @@ fn h_8_a_command_does_not_outlive_the_program(runtime: &str) {
     }
 }
 
-/// H-8: the login of the public agent, as its file has it.
-fn h_8_a_login_in_a_file_is_used_and_left_alone(runtime: &str) {
+/// H-8: the login of the public agent, from its file.
+fn h_8_a_login_in_a_file_is_used_unchanged(runtime: &str) {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer acc3ss") => answer(200, ISSUED),
         _ => answer(401, ""),
@@ -311,7 +311,7 @@ fn h_8_a_login_in_a_file_is_used_and_left_alone(runtime: &str) {
     assert_eq!((fresh.code, server.came().len()), (Some(0), 1), "{}", fresh.stderr);
 }
 
-/// H-8: a URL alone is asked with a plain GET, and no redirect is followed.
+/// H-8: with a URL alone, the request is a plain GET, and no redirect is followed.
 fn h_8_an_ambient_endpoint_gives_the_token(runtime: &str) {
     let server = Server::start(|request| match (request.line.as_str(), request.header("authorization")) {
         ("GET /token HTTP/1.1", None) => answer(200, format!("{AMBIENT}\n")),
@@ -347,8 +347,8 @@ fn h_8_an_ambient_endpoint_gives_the_token(runtime: &str) {
     }
 }
 
-/// H-1, H-8, C-6: nothing is asked when it is clear that it would be of no use.
-fn h_8_c_6_what_cannot_work_is_not_tried(runtime: &str) {
+/// H-1, H-8, C-6: a request that cannot succeed is not sent.
+fn h_8_c_6_an_impossible_request_is_not_sent(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let url = server.url();
     let nowhere = tempfile::tempdir().unwrap();
@@ -363,7 +363,7 @@ fn h_8_c_6_what_cannot_work_is_not_tried(runtime: &str) {
             &file,
             Box::new(|c| c),
             2,
-            "http://connector.example/relay is no loopback address",
+            "http://connector.example/relay is not a loopback address",
         ),
         (
             &url,
@@ -394,7 +394,7 @@ fn h_8_c_6_what_cannot_work_is_not_tried(runtime: &str) {
         change(&mut command);
         let ended = ended(command);
         let said = ended.stderr.lines().last().unwrap_or_default();
-        // ws, since that is what is dialled.
+        // `ws`, since that is the dialled URL.
         let expected = expected.replace("http://connector", "ws://connector");
         assert!(said.starts_with(&format!("relayline: {expected}")), "{expected}: {}", ended.stderr);
         assert_eq!((ended.code, place.text().as_str()), (Some(code), OLD), "{expected}");
@@ -403,7 +403,7 @@ fn h_8_c_6_what_cannot_work_is_not_tried(runtime: &str) {
     assert_eq!(server.came().len(), 0);
 }
 
-/// H-3: a managed install refuses, and says why.
+/// H-3: a managed install refuses to enrol, with the reason.
 fn h_3_a_managed_install_does_not_enroll(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let place = Place::new(OLD);
@@ -425,9 +425,9 @@ fn h_3_a_managed_install_does_not_enroll(runtime: &str) {
     assert_eq!(server.came().len(), 0);
 }
 
-/// H-2: what cannot be written is found before the token is used, and the old file stays. A limit of the shell's, which
-/// ends other programs by a signal, is an error like a full disk.
-fn h_2_a_write_that_breaks_off_leaves_the_old_file(runtime: &str) {
+/// H-2: a file that cannot be written is detected before the token is used, and the old file stays. A file size limit
+/// of the shell, which ends other programs by a signal, is an error like a full disk.
+fn h_2_a_failed_write_keeps_the_old_file(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let old = format!("{OLD}# {}\n", "x".repeat(64 << 10));
     for limit in ["ulimit -f 8", "ulimit -f 0", "trap '' XFSZ; ulimit -f 0"] {
@@ -445,7 +445,7 @@ fn h_2_a_write_that_breaks_off_leaves_the_old_file(runtime: &str) {
     assert_eq!(server.came().len(), 0);
 }
 
-/// Runs a command behind these words of a shell.
+/// Runs a command in a shell, after these words.
 fn through_a_shell(words: &str, what: &Command) -> Output {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("ulimit -c 0; {words}; exec \"$@\"")).arg("sh");
@@ -459,7 +459,7 @@ fn through_a_shell(words: &str, what: &Command) -> Output {
     command.output().unwrap()
 }
 
-/// Whether this test can give files to other users; it says so if not.
+/// Returns true if this test can give files to other users. Otherwise prints that it is skipped.
 fn is_root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
@@ -470,8 +470,8 @@ fn is_root(test: &str) -> bool {
 
 const NOBODY: u32 = 65534;
 
-/// H-2: an env file that somebody else could read or replace is refused before anything is asked, naming the owner and
-/// the reason; `--force` overrides.
+/// H-2: an env file that another user could read or replace is refused before any request. The error names the owner
+/// and the reason. `--force` overrides this.
 fn h_2_a_planted_env_file_is_refused(runtime: &str) {
     let server = Server::start(|_| answer(200, ISSUED));
     let refuses = |place: &Place, file: &Path, expected: &str| {
@@ -497,7 +497,7 @@ fn h_2_a_planted_env_file_is_refused(runtime: &str) {
     };
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 
-    // A link that leads to what others can read: its mode is not ours to change.
+    // A link to a file that others can read: its mode is not ours to change.
     let place = Place::new("");
     let [target, link] = ["target", "link"].map(|name| place.folder.path().join(name));
     fs::write(&target, "OTHER=1\n").unwrap();
@@ -531,12 +531,13 @@ fn h_2_a_planted_env_file_is_refused(runtime: &str) {
     mode(&place.folder.path().join("a"), 0o775);
     refuses(&place, &inner.join(".env"), "/a belongs to root (uid 0) and is writable by the group ");
     forced(&inner.join(".env"));
-    // A folder of our own group may be written to by it; and so may a sticky one, where nobody replaces our files.
+    // A folder that our own group can write to is accepted. So is a sticky one, where nobody else can replace our
+    // files.
     chown(place.folder.path().join("a"), Some(0), Some(0)).unwrap();
     assert_eq!(ended(enroll(runtime, &server.url(), &inner.join(".env"))).code, Some(0));
     mode(&place.folder.path().join("a"), 0o1777);
     assert_eq!(ended(enroll(runtime, &server.url(), &inner.join(".env"))).code, Some(0));
-    // A link of somebody else's on the way may lead elsewhere tomorrow.
+    // Another user could redirect a link of theirs on the way.
     let way = place.folder.path().join("a/way");
     symlink(&inner, &way).unwrap();
     lchown(&way, Some(NOBODY), None).unwrap();
@@ -548,14 +549,14 @@ fn h_2_a_planted_env_file_is_refused(runtime: &str) {
     );
 }
 
-/// H-2: for another user than root, whose files root's are not.
+/// H-2: for a user other than root, whose files are not root's.
 #[test]
-fn h_2_a_user_enrolls_into_files_of_their_own() {
-    if !is_root("h_2_a_user_enrolls_into_files_of_their_own") {
+fn h_2_a_user_enrolls_into_their_own_files() {
+    if !is_root("h_2_a_user_enrolls_into_their_own_files") {
         return;
     }
     let server = Server::start(|_| answer(200, ISSUED));
-    // The program must be somewhere where that user can reach it.
+    // The program must be in a place that this user can reach.
     let place = Place::new("");
     let program = copy_program(place.folder.path());
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -583,7 +584,7 @@ fn h_2_a_user_enrolls_into_files_of_their_own() {
     }
     assert_eq!(fs::metadata(home.join(".env")).unwrap().uid(), NOBODY);
     server.came();
-    // Root's file is not theirs, and root's folder they cannot write to.
+    // Root's file is not theirs, and they cannot write to root's folder.
     for file in [place.file(), place.folder.path().join("new")] {
         let ended = run(&file);
         assert_eq!(ended.code, Some(1), "{}", ended.stderr);
@@ -591,7 +592,7 @@ fn h_2_a_user_enrolls_into_files_of_their_own() {
     assert_eq!(server.came().len(), 0);
 }
 
-/// H-2: a signal at any moment of the write, or while the answer is awaited, leaves no other file.
+/// H-2: a signal at any moment of the write, or during the request, leaves no other file.
 fn h_2_an_interrupted_enrolment_leaves_no_file(runtime: &str) {
     let large = format!("# {}\n", "x".repeat(8 << 20));
     let server = Server::start(|_| answer(200, ISSUED));
@@ -604,7 +605,7 @@ fn h_2_an_interrupted_enrolment_leaves_no_file(runtime: &str) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // From the moment in which a second file is there, a little later each time.
+        // The signal comes after the second file appears, a little later each time.
         let begun = || fs::read_dir(place.folder.path()).unwrap().count() > 1;
         while !begun() && child.try_wait().unwrap().is_none() {}
         let until = Instant::now() + at;
@@ -628,7 +629,7 @@ fn h_2_an_interrupted_enrolment_leaves_no_file(runtime: &str) {
     place.is_tidy();
 }
 
-/// H-2: the URL is kept without its slash, and the last line is a command that runs the gateway.
+/// H-2: the URL is written without its slash, and the last line of the output is a command that runs the gateway.
 fn h_2_the_last_line_runs_the_gateway(runtime: &str) {
     let config = ConnectorConfig::default().enroll_token("0nce", "acme").identity("acc3ss", "acme");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
@@ -643,7 +644,7 @@ fn h_2_the_last_line_runs_the_gateway(runtime: &str) {
     assert!(ended.stdout.contains(&format!("GATEWAY_RELAY_URL={url}\n")), "{}", ended.stdout);
     assert!(fs::read_to_string(&file).unwrap().contains(&format!("GATEWAY_RELAY_URL={url}\n")));
 
-    // As it stands there, in a shell that knows nothing of the gateway.
+    // The command runs unchanged, in a shell without any of the gateway's variables.
     let mut command = Command::new("sh");
     let programs = Path::new(env!("CARGO_BIN_EXE_relayline")).parent().unwrap().display();
     command.args(["-c", &format!("exec {line} --platform discord --exec cat")]).env_clear();

@@ -9,9 +9,9 @@ on_both_runtimes! {
     a_child_that_answers_and_then_ends_is_a_success
     a_child_that_fails_is_a_failure_with_one_clear_line
     a_child_may_write_to_its_end
-    a_child_that_writes_back_what_it_reads_is_not_answered_for_ever
-    ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child
-    l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says
+    a_child_that_echoes_its_input_is_not_answered_for_ever
+    ctrl_c_of_a_terminal_only_ends_the_childs_input
+    l_10_a_revoked_gateway_ends_with_3_whatever_its_child
 }
 
 fn start(runtime: &str, script: &str) -> (Program, EmbeddedConnector) {
@@ -25,7 +25,7 @@ fn sees(connector: &EmbeddedConnector, wanted: impl FnMut(&Observation) -> bool)
     connector.wait_for(wanted, SOON).unwrap_or_else(|missed| panic!("{missed}"));
 }
 
-/// L-14
+/// Asserts an orderly disconnect (L-14).
 fn sees_goodbye(connector: &EmbeddedConnector) {
     sees(connector, |saw| matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
 }
@@ -49,7 +49,7 @@ fn a_child_that_answers_and_then_ends_is_a_success(runtime: &str) {
     );
     sees_goodbye(&connector);
     let ended = program.ended();
-    // Its lines are the child's: none of them are on our stdout.
+    // Its lines go to the child: none of them is on our stdout.
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
 }
 
@@ -62,8 +62,8 @@ fn a_child_that_fails_is_a_failure_with_one_clear_line(runtime: &str) {
     }
 }
 
-/// `--exec cat`: an answer to a line that was an answer would come back, too.
-fn a_child_that_writes_back_what_it_reads_is_not_answered_for_ever(runtime: &str) {
+/// `--exec cat`: if an answer were answered, it would come back again.
+fn a_child_that_echoes_its_input_is_not_answered_for_ever(runtime: &str) {
     let (program, connector) = start(
         runtime,
         r#"n=0
@@ -87,17 +87,17 @@ fn a_child_that_writes_back_what_it_reads_is_not_answered_for_ever(runtime: &str
         }
         _ => false,
     });
-    // `connected`, `message`, an `invalid` for each, `result`.
+    // `connected`, `message`, an `invalid` for each, and `result`.
     assert_eq!(content, "5 lines");
     program.terminate();
     let ended = program.ended();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    // Each is told; at the end there may be `disconnected`, and its answer.
+    // Each is logged. At the end there may be `disconnected` and its answer.
     let told = ended.stderr.matches(" WARN invalid").count();
     assert!((4..=6).contains(&told), "{}", ended.stderr);
 }
 
-/// What the agent still writes once its input has ended is read to the end: otherwise a broken pipe would kill it.
+/// Output after the end of the agent's input is read to its end: otherwise a broken pipe would kill the agent.
 fn a_child_may_write_to_its_end(runtime: &str) {
     let (program, connector) = start(
         runtime,
@@ -113,8 +113,8 @@ fn a_child_may_write_to_its_end(runtime: &str) {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
-/// A terminal sends it to every process of its foreground group.
-fn ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child(runtime: &str) {
+/// A terminal sends the signal to every process of its foreground group.
+fn ctrl_c_of_a_terminal_only_ends_the_childs_input(runtime: &str) {
     use std::os::unix::process::CommandExt;
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let mut command = relayline(["run", "--runtime", runtime, "--url", &connector.url()]);
@@ -130,10 +130,10 @@ fn ctrl_c_of_a_terminal_ends_the_childs_input_and_not_the_child(runtime: &str) {
     assert!(ended.stderr.contains("its input has ended"), "{}", ended.stderr);
 }
 
-fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child_says(runtime: &str) {
+fn l_10_a_revoked_gateway_ends_with_3_whatever_its_child(runtime: &str) {
     let (program, connector) = start(runtime, "while read -r line; do :; done; exit 5");
     sees(&connector, |saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
-    // The handshake is complete once an event has been served; until then a refusal would be a cold start (L-7).
+    // The handshake is complete once an event is delivered. Until then a refusal is an ordinary failure (L-7).
     let event = discord::dm().message(&mut Ids::new([0; 32]), Now::default(), "first");
     connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();

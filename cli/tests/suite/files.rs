@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 on_one_runtime! {
-    h_9_c_4_an_env_file_is_the_environments_lower_layer h_9_a_configuration_file_has_every_flag,
+    h_9_c_4_the_environment_overrides_an_env_file h_9_a_configuration_file_has_every_flag,
 }
 
 /// A folder of files that only this user can read.
@@ -42,8 +42,8 @@ fn hello(connector: &EmbeddedConnector) -> String {
     format!("{}:{}", frame["platform"].as_str().unwrap(), frame["botId"].as_str().unwrap())
 }
 
-/// H-9: flags, then the environment, then the env file; and none of its secrets reaches the agent (C-4).
-fn h_9_c_4_an_env_file_is_the_environments_lower_layer(runtime: &str) {
+/// H-9, C-4: flags override the environment, which overrides the env file. None of its secrets reaches the agent.
+fn h_9_c_4_the_environment_overrides_an_env_file(runtime: &str) {
     let connector =
         EmbeddedConnector::start(ConnectorConfig::default().gateway("gw-1", "it's s3cret"), "127.0.0.1:0")
             .unwrap();
@@ -65,7 +65,7 @@ fn h_9_c_4_an_env_file_is_the_environments_lower_layer(runtime: &str) {
     assert!(seen.contains("PATH=") && !seen.contains("s3cret") && !seen.contains("OTHER_KEY"), "{seen}");
     assert!(!ended.stderr.contains("WARN") && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
 
-    // The commands that do a part of it read it, too.
+    // The commands for single steps read it, too.
     for command in ["doctor", "provision"] {
         let mut command = relayline([command, "--runtime", runtime, "--env-file"]);
         command.arg(place.path("gw.env"));
@@ -86,8 +86,8 @@ fn h_9_c_4_an_env_file_is_the_environments_lower_layer(runtime: &str) {
     assert_eq!((ended.code, ended.stderr), (Some(2), expected));
 }
 
-/// H-9: what a file says under a flag's name is what the flag would say, and a flag goes before it. The logs are JSON:
-/// one shape for each line, numbers as numbers.
+/// H-9: a key with a flag's name has the flag's meaning, and the flag overrides it. Log lines are JSON of one shape,
+/// with numbers as numbers.
 fn h_9_a_configuration_file_has_every_flag(runtime: &str) {
     let connector =
         EmbeddedConnector::start(ConnectorConfig::default().gateway("gw-1", "s3cret"), "127.0.0.1:0")
@@ -149,9 +149,9 @@ fn h_9_a_configuration_file_has_every_flag(runtime: &str) {
     }
 }
 
-/// C-4: each file that holds a secret and that others can read is warned of, with what to do.
+/// C-4: each file with a secret that others can read causes a warning with advice.
 #[test]
-fn c_4_h_9_a_secret_that_others_can_read_is_warned_of() {
+fn c_4_h_9_a_readable_secret_causes_a_warning() {
     let warned = |args: &[&str], secret_in: &Path, what: &str| {
         for (mode, is_warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
             fs::set_permissions(secret_in, fs::Permissions::from_mode(mode)).unwrap();
@@ -183,7 +183,7 @@ fn c_4_h_9_a_secret_that_others_can_read_is_warned_of() {
     let by_key = format!("{}:2: secret-file {}", toml.display(), secret.display());
     warned(&["--config", &text(&toml)], &secret, &by_key);
 
-    // The commands that need a secret and nothing else say so, too.
+    // Commands that need only a secret warn, too.
     place.mode("secret", 0o644);
     let mut token = relayline(["token", "--gateway-id", "gw-1", "--secret-file"]);
     token.arg(&secret);
@@ -191,13 +191,13 @@ fn c_4_h_9_a_secret_that_others_can_read_is_warned_of() {
     assert!(ended.stderr.contains("others on this machine can read it (mode 0644)"), "{ended:?}");
 }
 
-/// Runs a command of the program's in a shell where no file can grow, with its output in files.
+/// Runs the program in a shell with a file size limit of zero, with its output in files.
 fn without_room(arguments: &str, folder: &Path) -> Output {
     let script = format!("ulimit -c 0; ulimit -f 0; exec {} {arguments}", env!("CARGO_BIN_EXE_relayline"));
     Command::new("sh").args(["-c", &script]).current_dir(folder).output().unwrap()
 }
 
-/// A limit of the shell's is an error with exit code 1, and no death by a signal, wherever a file is written.
+/// A file size limit of the shell is an error with exit code 1, not a fatal signal, for every file that is written.
 #[test]
 fn a_file_that_cannot_grow_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -215,7 +215,7 @@ fn a_file_that_cannot_grow_is_an_error() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("standard output: File too large"), "{}", said(&output));
 
-    // What is logged has nowhere to go, and nothing else changes.
+    // The log cannot be written, and nothing else changes.
     let output = without_room("run --url nowhere 2> log", folder.path());
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let run = format!("run -vv --url {} --exec true 2> log2", connector.url());

@@ -1,8 +1,8 @@
-//! What every `--help` has, and the names that scripts rely on.
+//! The common parts of every `--help`, and the names that scripts rely on.
 
 use std::process::Command;
 
-/// Each command, and the flags of it that stay as they are.
+/// Each command, and those of its flags that must not change.
 const COMMANDS: &[(&str, &str)] = &[
     ("demo", "--script --runtime"),
     (
@@ -24,7 +24,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("verify", "--secret-file"),
 ];
 
-/// Flags that stand before a variable, wherever there is such a flag.
+/// Flags that override a variable, in every command that has them.
 const VARIABLES: &[(&str, &str)] = &[
     ("--url", "GATEWAY_RELAY_URL"),
     ("--connector-url", "GATEWAY_RELAY_URL"),
@@ -55,7 +55,7 @@ fn help(command: &str) -> String {
     unwrapped(&String::from_utf8(output.stdout).unwrap())
 }
 
-/// A help with each flag and command on one line, however wide the lines are.
+/// Returns a help text with each flag and command on one line, however wide the lines are.
 fn unwrapped(help: &str) -> String {
     let mut text = String::new();
     for line in help.lines() {
@@ -67,7 +67,7 @@ fn unwrapped(help: &str) -> String {
     text
 }
 
-/// The flag at the beginning of a help's line.
+/// Returns the flag at the beginning of a line.
 fn flag(line: &str) -> Option<&str> {
     line.split_whitespace()
         .take(2)
@@ -76,7 +76,7 @@ fn flag(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn every_help_has_an_example_the_exit_codes_and_the_logs_apart() {
+fn every_help_has_an_example_exit_codes_and_log_flags() {
     for (command, flags) in COMMANDS {
         let help = help(command);
         assert!(help.contains("\nExample") && help.contains(&format!("relayline {command} ")), "{command}");
@@ -93,12 +93,12 @@ fn every_help_has_an_example_the_exit_codes_and_the_logs_apart() {
 }
 
 #[test]
-fn h_9_a_flag_that_stands_before_a_variable_names_it() {
+fn h_9_a_flag_that_overrides_a_variable_names_it() {
     let mut seen = 0;
     for (command, _) in COMMANDS {
         let help = help(command);
         let (flags, _) = help.split_once("\nExample").unwrap();
-        // What is said of a flag may go on below it, and break off anywhere.
+        // The description of a flag may continue below it, and may be wrapped anywhere.
         let starts = flags.lines().map(|line| line.trim_start().starts_with('-') && flag(line).is_some());
         let lines: Vec<(bool, &str)> = starts.zip(flags.lines()).collect();
         for entry in lines.chunk_by(|_, (starts, _)| !starts) {
@@ -114,7 +114,7 @@ fn h_9_a_flag_that_stands_before_a_variable_names_it() {
 }
 
 #[test]
-fn no_command_is_forgotten() {
+fn every_command_is_listed() {
     let output = Command::new(env!("CARGO_BIN_EXE_relayline")).arg("--help").output().unwrap();
     let help = unwrapped(&String::from_utf8(output.stdout).unwrap());
     let (_, rest) = help.split_once("Commands:\n").unwrap();

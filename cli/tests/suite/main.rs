@@ -1,7 +1,7 @@
 //! Tests of the program: each runs it as a child process.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
-/// Runs each test on both runtimes, for what depends on them.
+/// Runs each test on both runtimes, for behaviour that depends on them.
 macro_rules! on_both_runtimes {
     ($($name:ident)*) => {
         mod tokio { $(#[test] fn $name() { super::$name("tokio"); })* }
@@ -9,7 +9,7 @@ macro_rules! on_both_runtimes {
     };
 }
 
-/// Runs each test on one of the runtimes, every second on smol.
+/// Runs each test on one of the runtimes, alternating between them.
 macro_rules! on_one_runtime {
     ($($first:ident $($second:ident)?),* $(,)?) => {
         mod tokio { $(#[test] fn $first() { super::$first("tokio"); })* }

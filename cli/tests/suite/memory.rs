@@ -1,5 +1,5 @@
-//! whatever the connector, the agent or a client sends, and however much of it, the whole process stays under 256
-//! MiB. Measured is what the system says was its peak.
+//! whatever the connector, the agent or a client sends, and however much, the process stays under 256 MiB. The
+//! tests check the peak that the system reports.
 #![allow(clippy::print_stdout)] // Figures are printed.
 
 use crate::support::{SOON, relayline};
@@ -14,26 +14,27 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const MIB: usize = 1 << 20;
-/// The most that the process may have had, in MiB.
+/// Maximum memory of the process, in MiB.
 const MOST: usize = 256;
-/// Mebibytes of a flood: more than the process may have with `RELAYLINE_FULL`, else enough to meet every budget.
+/// Returns the mebibytes of a flood: with `RELAYLINE_FULL` more than the process may use, else enough to fill every
+/// budget.
 fn flood() -> usize {
     if std::env::var_os("RELAYLINE_FULL").is_some() { 320 } else { 100 }
 }
 
-/// A write that makes no progress for so long is held back.
+/// A write without progress for this time counts as held back.
 const HELD_BACK: Duration = Duration::from_secs(2);
-/// Nearly the longest line that is taken.
+/// Almost the maximum length of a line.
 const LONG: usize = MIB - 1024;
 
-/// A gateway between a connector and an agent that are both in the test's hands.
+/// A gateway whose connector and agent are both controlled by the test.
 struct Gateway {
     child: Child,
     agent: ChildStdin,
-    /// What it writes to the agent, as long as nobody reads it.
+    /// Its output for the agent, as long as nobody reads it.
     unread: Option<ChildStdout>,
     connector: WebSocket<TcpStream>,
-    /// Ids of the requests that it has written to the connector.
+    /// Ids of the requests that the connector has received.
     requests: Receiver<String>,
 }
 
@@ -45,7 +46,7 @@ impl Drop for Gateway {
 }
 
 impl Gateway {
-    /// Connected as discord, which offers every op and takes texts of any length.
+    /// Starts a gateway on discord, with every op and without a limit on texts.
     fn start(flags: &[&str]) -> Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
@@ -81,7 +82,7 @@ impl Gateway {
         gateway
     }
 
-    /// The agent reads one line, which is that event's.
+    /// Reads one line as the agent, which must be of this event.
     fn reads_one(&mut self, event: &str) {
         let mut line = Vec::new();
         let mut byte = [0];
@@ -93,7 +94,7 @@ impl Gateway {
         assert!(String::from_utf8_lossy(&line).contains(event), "{}", String::from_utf8_lossy(&line));
     }
 
-    /// From now on the agent reads all that there is: gives the kind of each line.
+    /// Reads all further lines as the agent. Returns the kind of each.
     fn reads_on(&mut self) -> Receiver<String> {
         let mut stdout = BufReader::new(self.unread.take().unwrap());
         let (sender, kinds) = channel();
@@ -109,7 +110,7 @@ impl Gateway {
         kinds
     }
 
-    /// The connector sends a line; `false` when it is held back.
+    /// Sends a line as the connector. Returns false if it is held back.
     fn says(&mut self, line: String) -> bool {
         match self.connector.send(Message::text(line + "\n")) {
             Ok(()) => true,
@@ -118,7 +119,7 @@ impl Gateway {
         }
     }
 
-    /// The connector sends lines until they are held back, or come to a flood; how many mebibytes.
+    /// Sends lines as the connector until they are held back or amount to a flood. Returns the mebibytes sent.
     fn floods(&mut self, line: impl Fn(usize) -> Value) -> usize {
         let mut sent = 0;
         for n in 0.. {
@@ -132,12 +133,12 @@ impl Gateway {
         sent / MIB
     }
 
-    /// The agent writes an op.
+    /// Writes an op as the agent.
     fn asks(&mut self, op: &str) {
         self.agent.write_all(op.as_bytes()).and_then(|()| self.agent.write_all(b"\n")).unwrap();
     }
 
-    /// The agent writes the same op as often as makes a flood, and reads as many lines of that kind.
+    /// Writes the same op until it amounts to a flood, and reads as many lines of the expected kind.
     fn asks_a_flood(&mut self, op: &Value, expected: &str) {
         let kinds = self.reads_on();
         let op = op.to_string();
@@ -150,14 +151,14 @@ impl Gateway {
         }
     }
 
-    /// The most memory that it has had so far, in MiB.
+    /// Returns the peak memory so far, in MiB.
     fn peak(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
     }
 
-    /// It is alive, and has never had more than it may.
+    /// Asserts that it is alive, and that its peak is within the maximum.
     fn stays_small(&mut self, what: &str) {
         assert_eq!(self.child.try_wait().unwrap(), None, "{what}: it has ended");
         let peak = self.peak();
@@ -170,7 +171,7 @@ fn held_back(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Whether this system says what a process takes.
+/// Returns true if this system reports the memory of a process.
 fn is_told() -> bool {
     let told = std::path::Path::new("/proc/self/status").exists();
     if !told {
@@ -378,7 +379,7 @@ fn x_1_signed_deliveries_in_flight() {
         return;
     }
     let address = {
-        // Free a moment ago.
+        // An address that was just free.
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
     };
     let connector = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -408,7 +409,7 @@ fn x_1_signed_deliveries_in_flight() {
         client.write_all(head.as_bytes()).and_then(|()| client.write_all(&body)).unwrap();
         clients.push(client);
     }
-    // Those that found room wait for their last byte, the others are answered once theirs has come.
+    // Requests that found room wait for their last byte. The others are answered after it.
     let mut crowded = 0;
     for client in &mut clients {
         client.write_all(b"x").unwrap();

@@ -6,10 +6,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 on_one_runtime! {
-    x_2_the_page_is_there_while_it_runs a_port_that_is_taken_ends_it_before_it_begins,
+    x_2_the_metrics_page_is_served_while_it_runs a_used_port_is_an_error_at_the_start,
 }
 
-fn x_2_the_page_is_there_while_it_runs(runtime: &str) {
+fn x_2_the_metrics_page_is_served_while_it_runs(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let url = connector.url();
     let flags =
@@ -29,7 +29,7 @@ fn x_2_the_page_is_there_while_it_runs(runtime: &str) {
     assert_eq!(program.ended().code, Some(0));
 }
 
-fn a_port_that_is_taken_ends_it_before_it_begins(runtime: &str) {
+fn a_used_port_is_an_error_at_the_start(runtime: &str) {
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();

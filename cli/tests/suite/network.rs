@@ -1,4 +1,4 @@
-//! Proxies and authorities, as the program is told of them.
+//! Settings of proxies and authorities.
 
 use crate::support::{Program, SOON, relayline};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -8,11 +8,11 @@ use std::net::TcpListener;
 
 on_both_runtimes! {
     h_9_an_authority_is_trusted_by_flag_variable_or_file
-    h_9_what_is_wrong_with_the_network_is_said_in_one_line
-    c_4_a_proxys_password_is_in_no_log_however_much_is_logged
+    h_9_network_errors_are_one_line
+    c_4_a_proxys_password_is_in_no_log
 }
 
-/// C-7: a certificate that is an authority's as well, as `openssl req -x509` makes them.
+/// C-7: a certificate that is also an authority's, like those of `openssl req -x509`.
 fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
@@ -27,7 +27,7 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     let file = folder.path().join("ca.pem");
     fs::write(&file, pem).unwrap();
     let file = file.to_str().unwrap();
-    // What a configuration file names is beside it.
+    // A file that a configuration file names is beside it.
     let (right, wrong) = (folder.path().join("right.toml"), folder.path().join("wrong.toml"));
     fs::write(&right, "ca-file = \"ca.pem\"").unwrap();
     fs::write(&wrong, "ca-file = \"nowhere.pem\"").unwrap();
@@ -35,7 +35,7 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     for (flags, variable) in [
         (&["--ca-file", file, "--config", wrong][..], "/nowhere"),
         (&["--config", wrong], file),
-        // Blank is unset.
+        // A blank value is unset.
         (&["--config", right], " "),
     ] {
         let mut command = relayline(["run", "--url", &connector.url(), "--runtime", runtime]);
@@ -50,8 +50,8 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     }
 }
 
-/// H-9: what is wrong names the variable or flag, and nothing is dialled.
-fn h_9_what_is_wrong_with_the_network_is_said_in_one_line(runtime: &str) {
+/// H-9: an error names the variable or the flag, and nothing is dialled.
+fn h_9_network_errors_are_one_line(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.pem");
     fs::write(&file, "").unwrap();
@@ -80,7 +80,7 @@ fn h_9_what_is_wrong_with_the_network_is_said_in_one_line(runtime: &str) {
     }
 }
 
-fn c_4_a_proxys_password_is_in_no_log_however_much_is_logged(runtime: &str) {
+fn c_4_a_proxys_password_is_in_no_log(runtime: &str) {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
@@ -92,7 +92,7 @@ fn c_4_a_proxys_password_is_in_no_log_however_much_is_logged(runtime: &str) {
     assert!(line.contains(&format!("the proxy {refused} (HTTPS_PROXY): no connection (")), "{line}");
     program.close_stdin();
     let ended = program.ended();
-    // `user:hunter2` as the header has it.
+    // `user:hunter2`, as in the header.
     for secret in ["hunter2", "dXNlcjpodW50ZXIy"] {
         assert!(!ended.stderr.contains(secret) && !line.contains(secret), "{}", ended.stderr);
     }

@@ -1,4 +1,4 @@
-//! The gateway, its guard and its agent as processes: how each of them can end, and what is left then.
+//! The gateway, its guard and its agent as processes: the ways in which each can end, and the processes left then.
 
 mod gateway;
 mod group;

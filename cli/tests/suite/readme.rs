@@ -1,4 +1,4 @@
-//! The README's agent, as it is written there, against the connector of the README, through the program.
+//! The README's agent, as it is written there, with the README's connector and the program.
 
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     // M-7: it completes the turn's answer.
     assert_eq!(answer["action"]["metadata"]["notify"], json!(true));
 
-    // A-1: what comes out of the buffer is acknowledged, since the agent acks it.
+    // A-1: a buffered delivery is acknowledged, since the agent acknowledges it.
     connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
     connector.wait_for(|saw| frame(saw, "inbound_ack"), PATIENCE).unwrap();
 
@@ -98,7 +98,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     assert_eq!(run.0.wait().unwrap().code(), Some(3));
 }
 
-/// H-1: the enrolment of docs/settings.md, but for the connector's place and an agent that is there.
+/// H-1: the enrolment of docs/settings.md, except for the connector's address and the agent.
 #[cfg(unix)]
 #[test]
 fn h_1_the_enrolment_of_the_documents_runs() {
@@ -110,7 +110,7 @@ fn h_1_the_enrolment_of_the_documents_runs() {
     );
     let script =
         format!("GATEWAY_RELAY_ACCESS_TOKEN{}", block(&settings, "```sh\nGATEWAY_RELAY_ACCESS_TOKEN"));
-    // A shell that is killed takes the gateway with it.
+    // With `exec`, killing the shell also ends the gateway.
     let script = script.replace("\nrelayline run", "\nexec relayline run").replace("./agent.py", "cat");
     let script = script.replace("http://127.0.0.1:8765", &connector.url().replace("ws://", "http://"));
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn h_1_the_enrolment_of_the_documents_runs() {
     assert_eq!(shell.0.wait().unwrap().code(), Some(3));
 }
 
-/// What `run --help` lists between two of its words.
+/// Returns the words of `run --help` between two of its words.
 fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
     let (_, rest) = help.split_once(from).unwrap_or_else(|| panic!("no {from:?} in {help}"));
     let (list, _) = rest.split_once(to).unwrap_or_else(|| panic!("no {to:?} in {rest}"));
@@ -144,7 +144,7 @@ fn listed(help: &str, from: &str, to: &str) -> Vec<String> {
 #[test]
 fn the_documents_name_every_line_op_and_flag_of_the_bridge() {
     let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args(["run", "--help"]).output().unwrap();
-    // Where the lines break depends on how clap was built.
+    // The line breaks depend on how clap was built.
     let help = String::from_utf8(output.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     let agents = page("docs/agents.md");
@@ -158,7 +158,7 @@ fn the_documents_name_every_line_op_and_flag_of_the_bridge() {
     let flags = help.split_whitespace().filter(|word| word.starts_with("--"));
     for flag in flags.map(|flag| flag.split('[').next().unwrap().trim_end_matches([',', '.', ';', ']', '>']))
     {
-        // These are every command's, or nobody needs to be told.
+        // Flags that every command has, or that need no documentation.
         let known = ["--help", "--version", "--verbose", "--quiet"];
         let is_named = agents.contains(flag) || settings.contains(flag);
         assert!(known.contains(&flag) || is_named, "neither document names {flag}");
@@ -166,12 +166,12 @@ fn the_documents_name_every_line_op_and_flag_of_the_bridge() {
 }
 
 #[test]
-fn the_map_names_what_is_there() {
+fn the_architecture_names_existing_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let map = page("ARCHITECTURE.md");
     let mut seen = 0;
     for line in map.lines() {
-        // In the first cell of a row, what has no folder of its own lies where the one before it does.
+        // In the first cell of a row, a path without a folder is in the folder of the path before it.
         let (first, rest) = match line.strip_prefix("| `") {
             Some(row) => row.split_once(" | ").unwrap_or((row, "")),
             None => ("", line),
@@ -184,7 +184,7 @@ fn the_map_names_what_is_there() {
             folder = path.parent().unwrap().to_owned();
             seen += 1;
         }
-        // Elsewhere a path is whole.
+        // Elsewhere a path is complete.
         let is_path = |text: &&str| text.ends_with(".rs") && text.contains("/src/");
         for place in rest.split('`').filter(is_path) {
             assert!(root.join(place).exists(), "ARCHITECTURE.md names {place}, which is not there");
@@ -194,9 +194,9 @@ fn the_map_names_what_is_there() {
     assert!(seen > 60, "{seen}");
 }
 
-/// A link in a document that leads nowhere helps nobody.
+/// Each link in a document leads to a file.
 #[test]
-fn the_documents_link_to_what_is_there() {
+fn links_of_the_documents_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for name in [
         "README.md",

@@ -1,5 +1,5 @@
-//! `relayline record` between a real gateway and a real connector, each a process of its own; and what `replay` makes
-//! of it.
+//! `relayline record` between a real gateway and a real connector, each in a process of its own, and `replay` of the
+//! recordings.
 
 use crate::side_car::{ID, SECRET, SideCar};
 use crate::support::{Ended, Program, relayline};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 on_one_runtime! {
-    a_recorded_session_replays_and_holds_no_secret c_4_a_session_without_its_texts_replays_all_the_same,
+    a_recorded_session_replays_and_holds_no_secret c_4_a_session_with_redacted_texts_replays_the_same,
     a_full_disk_does_not_break_the_session,
 }
 
@@ -27,7 +27,7 @@ fn record(upstream: &str, out: &Path, more: &[&str]) -> (Program, String) {
     (record, listening["listening"].as_str().unwrap().to_owned())
 }
 
-/// Until the connector has seen a frame of that kind.
+/// Waits until the connector has received a frame of this kind.
 fn saw(connector: &mut Program, kind: &str) {
     loop {
         let saw: Value = serde_json::from_str(&connector.line().expect("it goes on")).unwrap();
@@ -37,7 +37,8 @@ fn saw(connector: &mut Program, kind: &str) {
     }
 }
 
-/// Messages, answers, buffered ones with their acks, an interrupt, a cut and a close, each with its re-dial.
+/// Plays a conversation: messages, answers, buffered events with their acknowledgements, an interrupt, a cut and a
+/// close, each with a re-dial.
 fn converse(runtime: &str, url: &str, connector: &mut Program) {
     let mut gateway = SideCar::start(runtime, url, &[]);
     gateway.event("connected");
@@ -88,7 +89,7 @@ fn a_recorded_session_replays_and_holds_no_secret(runtime: &str) {
     let ended = ended(record);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{}", ended.stderr);
 
-    // C-4: neither the secret nor a token, nor what a frame calls one, in any of its files.
+    // C-4: none of its files contains the secret, a token, or a value that a frame labels as secret.
     let mut files = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -104,7 +105,7 @@ fn a_recorded_session_replays_and_holds_no_secret(runtime: &str) {
     replays(&file);
 }
 
-/// The session passes, and it is the session that is played, not the beginning of it.
+/// Asserts that the recording passes its check, and that the whole session is played.
 fn replays(file: &Path) {
     let mut replay = relayline(["replay", "--check"]);
     replay.arg(file);
@@ -120,7 +121,7 @@ fn replays(file: &Path) {
     }
 }
 
-fn c_4_a_session_without_its_texts_replays_all_the_same(runtime: &str) {
+fn c_4_a_session_with_redacted_texts_replays_the_same(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session.jsonl");
     let (mut connector, upstream) = connector();
@@ -131,7 +132,7 @@ fn c_4_a_session_without_its_texts_replays_all_the_same(runtime: &str) {
     let text = std::fs::read_to_string(&file).unwrap();
     let said =
         ["one", "two", "three", "four", "you", "said", "webhook", "t0psecret", SECRET, ID, "127.0.0.1"];
-    // Pseudonyms may hold a short one by chance, but not as a whole.
+    // Pseudonyms may contain a short word by chance, but not as a whole word.
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && !".-_".contains(c)).collect();
     for word in said {
         assert!(!words.contains(&word), "{word}: {text}");
@@ -149,7 +150,7 @@ fn c_4_a_session_without_its_texts_replays_all_the_same(runtime: &str) {
     replays(&file);
 }
 
-/// A full disk costs the recording, and not the session; who asked is told, once.
+/// A full disk ends the recording, not the session. The user is told once.
 fn a_full_disk_does_not_break_the_session(runtime: &str) {
     if !cfg!(target_os = "linux") {
         eprintln!("there is no /dev/full here");
@@ -165,7 +166,7 @@ fn a_full_disk_does_not_break_the_session(runtime: &str) {
 }
 
 #[test]
-fn what_cannot_be_recorded_is_said_at_once() {
+fn an_impossible_recording_is_an_error_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let precious = folder.path().join("precious.jsonl");
     std::fs::write(&precious, "precious").unwrap();
@@ -174,7 +175,7 @@ fn what_cannot_be_recorded_is_said_at_once() {
     for (upstream, out, code, expected) in [
         ("ws://127.0.0.1:9", &precious, 1, "it exists and is not empty: name another file, or remove it"),
         ("ws://127.0.0.1:9", &missing, 1, "No such file or directory"),
-        ("ftp://c.example", &new, 2, "is no ws, wss, http or https URL"),
+        ("ftp://c.example", &new, 2, "is not a ws, wss, http or https URL"),
         ("ws://c.example", &new, 2, "use a wss URL, or give --allow-insecure"),
     ] {
         let mut command = relayline(["record", "--upstream", upstream, "--out"]);

@@ -1,7 +1,7 @@
-//! C-4: every secret stays where it belongs, whatever the program does, and however much it logs.
+//! C-4: no command reveals a secret, whatever it does and however much it logs.
 //!
-//! Each command runs with all secrets in its environment, all of them at trace level; what it prints is swept for each
-//! of them, in every form that a library could have given it.
+//! Each command runs with all secrets in its environment, at trace level. Its output is searched for each of them, in
+//! every form that a library could have given it.
 
 mod armed;
 mod bad_input;

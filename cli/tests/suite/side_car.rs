@@ -1,28 +1,28 @@
-//! `relayline run` as a child, its bridge in the test's hands.
+//! `relayline run` as a child process, with its bridge controlled by the test.
 
 pub(crate) mod proxy;
 
 use crate::support::{Program, relayline};
 use serde_json::{Value, json};
 
-/// The id and secret of every gateway here.
+/// Id and secret of every gateway here.
 pub(crate) const ID: &str = "gw-1";
 pub(crate) const SECRET: &str = "s3cret";
 
-/// A gateway as a side-car. It is killed when it is dropped.
+/// A gateway as a side-car. It is killed when this is dropped.
 pub(crate) struct SideCar {
     program: Program,
-    /// What it has printed so far, for who has to find out what went wrong.
+    /// Its output so far, for diagnostics.
     history: String,
 }
 
 impl SideCar {
-    /// Runs `relayline run` against this URL, with these `--set`s; back-offs are short unless they say otherwise.
+    /// Starts `relayline run` with this URL and these `--set`s. Back-offs are short by default.
     pub(crate) fn start(runtime: &str, url: &str, settings: &[&str]) -> SideCar {
         SideCar::start_as(runtime, url, settings, &["discord:1"])
     }
 
-    /// The same for these identities, `PLATFORM:BOT_ID`.
+    /// Starts it with these identities, `PLATFORM:BOT_ID`.
     pub(crate) fn start_as(runtime: &str, url: &str, settings: &[&str], identities: &[&str]) -> SideCar {
         let mut command = relayline(["run", "--runtime", runtime]);
         for identity in identities {
@@ -40,7 +40,7 @@ impl SideCar {
         self.program.write(format!("{op}\n").as_bytes());
     }
 
-    /// The next event; none skipped.
+    /// Returns the next event.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Value {
         let line = self.program.line().unwrap_or_else(|| panic!("it ended; so far:\n{}", self.history));
@@ -48,7 +48,7 @@ impl SideCar {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 
-    /// The next event, which must be of this kind.
+    /// Returns the next event, which must be of this kind.
     #[track_caller]
     pub(crate) fn event(&mut self, kind: &str) -> Value {
         let event = self.next();
@@ -56,7 +56,7 @@ impl SideCar {
         event
     }
 
-    /// Waits for `connected` through the ends of connections for this reason, of which there may be some.
+    /// Waits for `connected`. Connections may end for this reason before that.
     #[track_caller]
     pub(crate) fn connected_through(&mut self, reason: &str) {
         for _ in 0..20 {
@@ -69,7 +69,7 @@ impl SideCar {
         panic!("it does not connect; so far:\n{}", self.history);
     }
 
-    /// A message; its number and text.
+    /// Returns the number and the text of the next message.
     #[track_caller]
     pub(crate) fn message(&mut self) -> (u64, String) {
         let event = self.event("message");
@@ -77,7 +77,7 @@ impl SideCar {
         (event["delivery"].as_u64().unwrap(), text.to_owned())
     }
 
-    /// The end of a connection, or a dial that failed: code, reason, and when it dials again.
+    /// Returns the code, the reason and the wait of the next end of a connection or dial.
     #[track_caller]
     pub(crate) fn disconnected(&mut self) -> (Option<u64>, String, Option<u64>) {
         let event = self.event("disconnected");
@@ -86,7 +86,7 @@ impl SideCar {
         (event["code"].as_u64(), reason, event["retry_in_ms"].as_u64())
     }
 
-    /// The rest of the line that holds these words in its log, once it is there, with what comes before them.
+    /// Waits for these words in its log. Returns the rest of their line, and the text before them.
     #[track_caller]
     pub(crate) fn logged(&self, words: &str) -> String {
         self.program.logged(words);
@@ -98,7 +98,7 @@ impl SideCar {
         self.op(json!({"op": op, "delivery": delivery}));
     }
 
-    /// Waits for the program's end; nothing may be printed until then.
+    /// Waits for the program's end. It must print nothing until then.
     #[track_caller]
     pub(crate) fn exit_code(self) -> Option<i32> {
         let ended = self.program.ended();

@@ -1,5 +1,5 @@
-//! `relayline simulate` where a run fails: what a person is shown, and that all of it is true. No rule is broken for
-//! that: the claim that a counter never counts fails like any other.
+//! `relayline simulate` with a failing run: its output, and that the output is true. No rule is broken for this: an
+//! asserted counter (`--never`) fails like any other check.
 
 use crate::support::relayline;
 use std::path::Path;
@@ -13,14 +13,14 @@ fn simulate(arguments: &[&str], out: &Path) -> (Output, String) {
     (output, said)
 }
 
-/// Its first line: seed, profile, step, invariant, rule, and what was found.
+/// Returns its first line: seed, profile, step, invariant, rule, and the finding.
 fn headline(said: &str) -> (&str, &str) {
     let (place, rest) = said.lines().next().unwrap().split_once(", step ").unwrap();
     (place, rest.split_once(": ").unwrap().1)
 }
 
 #[test]
-fn a_failure_is_shrunk_recorded_and_repeated_by_the_command_that_it_prints() {
+fn a_failure_is_shrunk_recorded_and_reproducible() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("simulated");
     std::fs::create_dir_all(&out).unwrap();
     let file = out.join("simulated-flaky-6.jsonl");
@@ -42,13 +42,13 @@ fn a_failure_is_shrunk_recorded_and_repeated_by_the_command_that_it_prints() {
     let (again, said_again) = simulate(&words[1..], &out.join("nowhere"));
     assert_eq!(again.status.code(), Some(1), "{command}: {said_again}");
     assert_eq!(headline(&said_again), expected, "{command}");
-    assert!(said_again.contains("cannot be written"), "a folder that is none is told: {said_again}");
-    // Its trace is what was shown of the shrunk run, to the last line.
+    assert!(said_again.contains("cannot be written"), "a missing folder is reported: {said_again}");
+    // Its trace is the shown trace of the shrunk run, to the last line.
     let shown = said.lines().rev().nth(2).unwrap().trim_start_matches("relayline:").trim();
     assert!(String::from_utf8_lossy(&again.stdout).contains(shown), "{shown}");
     assert_eq!(said_again.lines().last(), said.lines().last(), "nothing is left to leave out");
 
-    // What is left of it is in the recording, with the command, and is played again as it was.
+    // The recording holds the shrunk run and the command, and is replayed identically.
     let recorded = std::fs::read_to_string(&file).unwrap();
     let unseen = words.join(" ").replace(" --trace", "");
     assert!(recorded.lines().next().unwrap().contains(&format!("\"note\":\"{unseen}\"")), "{recorded}");
@@ -76,13 +76,13 @@ fn a_run_is_recorded_on_demand() {
 }
 
 #[test]
-fn what_holds_is_no_failure() {
+fn a_counter_that_stays_0_is_not_a_failure() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (output, said) =
         simulate(&["simulate", "--seeds", "6", "--profile", "calm", "--never", "dropped_fields"], out);
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
     for (arguments, problem) in [
-        (&["simulate", "--never", "duplicate"][..], "\"duplicate\" is no counter of a gateway"),
+        (&["simulate", "--never", "duplicate"][..], "\"duplicate\" is not a counter of a gateway"),
         (&["simulate", "--keep", "5,3"], "names no deeds"),
         (&["simulate", "--seeds", "5..3"], "write A..B"),
         (&["simulate", "--regressions", "nowhere.txt"], "--regressions nowhere.txt: cannot be read"),
@@ -93,9 +93,9 @@ fn what_holds_is_no_failure() {
     }
 }
 
-/// The first of those seeds fails, whoever else cannot be recorded.
+/// The first of these seeds fails, even if another run cannot be recorded.
 #[test]
-fn what_cannot_be_recorded_hides_no_failure() {
+fn an_unwritable_recording_hides_no_failure() {
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("in-the-way");
     for seed in 1..6 {
         std::fs::create_dir_all(out.join(format!("simulated-calm-{seed}.jsonl"))).unwrap();
@@ -120,10 +120,10 @@ fn what_cannot_be_recorded_hides_no_failure() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED\n"), "{output:?}");
 }
 
-/// Who has seen enough of it once it is found wants what was found.
+/// Ctrl-C during the shrinking still prints the failure that was found.
 #[cfg(unix)]
 #[test]
-fn one_ctrl_c_while_a_failure_is_shrunk_loses_nothing() {
+fn ctrl_c_during_the_shrinking_loses_no_failure() {
     use std::io::{BufRead, BufReader, Read};
     use std::process::{Command, Stdio};
     let out = Path::new(env!("CARGO_TARGET_TMPDIR"));

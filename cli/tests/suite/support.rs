@@ -1,4 +1,4 @@
-//! The program as a child process, and how to wait for what it prints.
+//! The program as a child process, and functions that wait for its output.
 
 pub(crate) mod http;
 
@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// The program with these arguments, without a trace of the environment that the tests run in.
+/// Returns the program with these arguments, and without the environment of the tests.
 pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));
     for (name, _) in std::env::vars_os() {
@@ -25,13 +25,13 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
             command.env_remove(name);
         }
     }
-    // A panic must show itself in all its length.
+    // A panic must print its whole backtrace.
     command.env("RUST_BACKTRACE", "1").args(arguments);
     command
 }
 
-/// Copies the program into a folder, as another process: a child that another test starts meanwhile would inherit the
-/// descriptor that is written, and what is open for writing cannot be executed.
+/// Copies the program into a folder, by another process: a child that another test starts meanwhile would inherit the
+/// open descriptor, and a file that is open for writing cannot be executed.
 pub(crate) fn copy_program(folder: &Path) -> PathBuf {
     let program = folder.join("relayline");
     let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_relayline")).arg(&program).status();
@@ -39,21 +39,21 @@ pub(crate) fn copy_program(folder: &Path) -> PathBuf {
     program
 }
 
-/// A running program. It is killed when it is dropped.
+/// A running program. It is killed when this is dropped.
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<Vec<u8>>,
-    /// What it has logged so far, and who reads it.
+    /// Its log so far, and the thread that reads it.
     log: Arc<Mutex<Vec<u8>>>,
     stderr: Option<JoinHandle<()>>,
 }
 
-/// How a program ended.
+/// End of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
-    /// What had not been read of its stdout.
+    /// The unread rest of its stdout.
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -68,7 +68,7 @@ impl Program {
             let mut line = Vec::new();
             while stdout.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 if sender.send(std::mem::take(&mut line)).is_err() {
-                    // Nobody wants more: from here on its stdout is closed.
+                    // Nobody reads any more: its stdout is closed from here on.
                     return;
                 }
             }
@@ -98,28 +98,28 @@ impl Program {
         stdin.write_all(bytes).and_then(|()| stdin.flush()).unwrap();
     }
 
-    /// Writes to its stdin, if it still reads.
+    /// Writes to its stdin. Errors are ignored.
     pub(crate) fn offer(&mut self, bytes: &[u8]) {
         let _ = self.stdin.as_mut().expect("its stdin is open").write_all(bytes);
     }
 
-    /// The end of its input.
+    /// Closes its stdin.
     pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Closes our end of its stdout, as soon as it writes again.
+    /// Closes our end of its stdout at its next write.
     pub(crate) fn close_stdout(&mut self) {
         self.lines = channel().1;
     }
 
-    /// Asks it to end: SIGTERM.
+    /// Sends it SIGTERM.
     pub(crate) fn terminate(&self) {
         let pid = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// The next line on its stdout, without the newline; `None` at its end.
+    /// Returns the next line of its stdout, without the newline; `None` at its end.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
         match self.lines.recv_timeout(SOON) {
@@ -132,7 +132,7 @@ impl Program {
         }
     }
 
-    /// Waits for its end, and gives what it had left to say.
+    /// Waits for its end. Returns its exit code and the rest of its output.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
         let (mut stdout, until) = (String::new(), Instant::now() + SOON);
@@ -150,12 +150,12 @@ impl Program {
         Ended { code, stdout, stderr }
     }
 
-    /// What it has logged so far.
+    /// Returns its log so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
-    /// What stands behind these words in its log, up to the end of the line, once they are there.
+    /// Waits for these words in its log. Returns the text after them, up to the end of the line.
     #[track_caller]
     pub(crate) fn logged(&self, words: &str) -> String {
         let until = Instant::now() + SOON;
@@ -185,7 +185,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It fails when it has ended already, which is as well.
+        // This fails if it has already ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

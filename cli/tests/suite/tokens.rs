@@ -1,4 +1,4 @@
-//! `relayline token` and `relayline verify`, against frozen vectors and against implementations that are not ours.
+//! `relayline token` and `relayline verify`, with frozen vectors and with independent implementations.
 
 use crate::support::{Program, relayline};
 use std::fs;
@@ -6,19 +6,19 @@ use std::process::{Command, Output, Stdio};
 
 const AT: &str = "1782554400";
 const BODY: &str = "{\"text\":\"h\u{e9}llo \u{1f680}\",\"n\":1}";
-/// The vectors' signature of that body at that moment, with the key `dk`.
+/// Signature of this body at this time, with the key `dk`, from the vectors.
 const SIGNATURE: &str = "ce724c79e00ca62bc5c8c986586e2a04f008de8a0d2a8e1a6d00ec00206a6683";
-/// The vectors' token of `gw-acme:eu-1` at that moment.
+/// Token of `gw-acme:eu-1` at this time, from the vectors.
 const TOKEN: &str = "Z3ctYWNtZTpldS0xOjE3ODI1NTQ3MDA6N2U2ODUxMGZhNTMyMGQ3ZmQxZGZlYmRjMzNmMWJjYWRhZTNhOTVjODgwNGU3OTg5M2I0OGU4M2NlNGRmNWFkOA";
 const SECRET: (&str, &str) = ("GATEWAY_RELAY_SECRET", "s3cr3t-f\u{fc}r-relay");
 const KEY: (&str, &str) = ("GATEWAY_RELAY_DELIVERY_KEY", "dk");
 
-/// Exit code, stdout and stderr of the program, with this on its stdin.
+/// Runs the program with this stdin. Returns exit code, stdout and stderr.
 fn run(arguments: &[&str], environment: &[(&str, &str)], stdin: &str) -> (Option<i32>, String, String) {
     let mut command = relayline(arguments);
     command.envs(environment.iter().copied());
     let mut program = Program::start(command);
-    // A program that reads nothing may have ended.
+    // A program that does not read stdin may have ended.
     program.offer(stdin.as_bytes());
     program.close_stdin();
     let ended = program.ended();
@@ -34,7 +34,7 @@ fn said(text: &str) -> String {
 }
 
 #[test]
-fn c_1_a_token_is_minted_and_stands_alone_on_stdout() {
+fn c_1_a_minted_token_is_alone_on_stdout() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     // As some editors write it.
@@ -109,7 +109,7 @@ fn c_2_c_3_a_verdict_is_one_line_and_an_exit_code() {
     }
 }
 
-/// HMAC-SHA256 by somebody else, in hex; `None` where that is not installed.
+/// Returns an HMAC-SHA256 of another implementation, in hex; `None` if it is not installed.
 fn theirs(program: &str, key: &str, message: &[u8]) -> Option<String> {
     let mut command = Command::new(program);
     match program {
@@ -156,7 +156,7 @@ fn c_1_c_3_others_compute_the_same() {
     }
 }
 
-/// Writes a file that its owner alone can read: of another the program would warn (C-4).
+/// Writes a file that only its owner can read. Otherwise the program would warn (C-4).
 fn write_secret(path: impl AsRef<std::path::Path>, text: &str) {
     fs::write(&path, text).unwrap();
     #[cfg(unix)]

@@ -98,7 +98,7 @@ impl MediaFolder {
 pub(super) struct MediaFile {
     folder: Arc<Folder>,
     name: String,
-    /// As the agent writes it.
+    /// Path as the agent writes it.
     path: String,
 }
 

@@ -1,13 +1,13 @@
-//! `relayline run --exec sh -c SCRIPT`, and the processes that the script has started.
+//! `relayline run --exec sh -c SCRIPT`, and the processes that the script starts.
 
 use crate::support::{Ended, Program, SOON, relayline};
 use relayline_connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The disconnect budget of every gateway here: one second for going idle, one for the close.
+/// Disconnect budget of every gateway here: one second for going idle, one for the close.
 pub(crate) const BUDGET: Duration = Duration::from_secs(2);
-/// What a busy machine may add to a time limit.
+/// Extra time that a busy machine may need.
 const SLACK: Duration = Duration::from_secs(10);
 /// Time from the end of an agent's input to SIGKILL.
 pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ impl Gateway {
         Gateway::start_with(runtime, &[], script, relayline)
     }
 
-    /// The same with flags, and with `start` making the command of its arguments.
+    /// Starts a gateway with these flags. `start` makes the command from its arguments.
     pub(crate) fn start_with(
         runtime: &str,
         flags: &[&str],
@@ -43,13 +43,13 @@ impl Gateway {
         Gateway { program: Program::start(command), connector, folder }
     }
 
-    /// The process ids that the agent has written, once there are this many.
+    /// Returns the process ids that the agent has written, once there are this many.
     #[track_caller]
     pub(crate) fn pids(&self, count: usize) -> Vec<u32> {
         let mut pids = Vec::new();
         wait_until(SOON, "its process ids are there", || {
             let text = std::fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
-            // The last line may not be whole yet.
+            // The last line may be incomplete.
             pids =
                 text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect();
             pids.len() >= count
@@ -57,7 +57,7 @@ impl Gateway {
         pids
     }
 
-    /// Lets an agent go on that waits for this file in `$FOLDER`.
+    /// Creates this file in `$FOLDER`, for an agent that waits for it.
     pub(crate) fn create(&self, file: &str) {
         std::fs::write(self.folder.path().join(file), "").unwrap();
     }
@@ -69,19 +69,19 @@ impl Gateway {
             .unwrap_or_else(|missed| panic!("{missed}\n{}", self.program.log()));
     }
 
-    /// L-1: the gateway has connected.
+    /// L-1: asserts that the gateway has connected.
     #[track_caller]
     pub(crate) fn sees_hello(&self) {
         self.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     }
 
-    /// L-3: the handshake is complete.
+    /// L-3: asserts that the handshake is complete.
     #[track_caller]
     pub(crate) fn is_connected(&self) {
         self.program.logged("connected platform=");
     }
 
-    /// L-14: the gateway has left in good order.
+    /// L-14: asserts an orderly disconnect.
     #[track_caller]
     pub(crate) fn sees_goodbye(&self) {
         self.sees(|saw| matches!(saw, Observation::Closed { by: ClosedBy::Gateway, code: Some(1000), .. }));
@@ -91,7 +91,7 @@ impl Gateway {
         signal(name, self.program.id());
     }
 
-    /// Waits for the end of the gateway, which must come within this time of now.
+    /// Waits for the end of the gateway, which must come within this time.
     #[track_caller]
     pub(crate) fn ends_within(self, limit: Duration) -> Ended {
         let began = Instant::now();
@@ -118,14 +118,14 @@ pub(crate) fn all_end_within(limit: Duration, pids: &[u32]) {
     });
 }
 
-/// Tells whether a process has not ended; one that nobody has waited for yet has.
+/// Returns true if a process has not ended. A process that is not reaped yet has ended.
 pub(crate) fn is_alive(pid: u32) -> bool {
     let state = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let state = String::from_utf8(state.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
-/// Parent of a process.
+/// Returns the parent of a process.
 pub(crate) fn parent(pid: u32) -> u32 {
     let parent = Command::new("ps").args(["-o", "ppid=", "-p", &pid.to_string()]).output().unwrap();
     String::from_utf8(parent.stdout).unwrap().trim().parse().unwrap()

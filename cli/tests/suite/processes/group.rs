@@ -5,16 +5,16 @@ use crate::support::{Program, relayline};
 use std::time::Duration;
 
 on_one_runtime! {
-    nothing_of_the_group_survives_kill_9_of_the_gateway nothing_of_the_group_survives_a_graceful_end,
+    no_group_survives_kill_9_of_the_gateway no_group_survives_a_graceful_end,
     an_agent_gets_sigterm_before_it_is_killed an_agent_that_has_closed_its_stdio_ends,
     an_agent_that_has_closed_its_stdio_does_not_survive_kill_9 the_rest_of_the_group_ends_with_the_agent,
-    a_guard_that_is_killed_takes_the_group_with_it a_stopped_guard_does_not_hold_the_gateway,
+    killing_the_guard_ends_the_group a_stopped_guard_does_not_block_the_gateway,
     a_signal_to_the_guard_ends_nothing an_agents_status_comes_through_the_guard,
     an_agent_that_cannot_be_started_is_named,
 }
 
-/// Agents that do not end by themselves, and how many process ids each writes. They have no name in common that one
-/// could be found by, so each of their processes writes its own.
+/// Agents that do not end by themselves, and the number of process ids that each writes. Their processes have no name
+/// in common to find them by, so each writes its own id.
 const AGENTS: [(&str, &str, usize); 5] = [
     ("never reads", r#"echo $$ >> "$PIDS"; exec sleep 100"#, 1),
     (
@@ -33,7 +33,7 @@ const AGENTS: [(&str, &str, usize); 5] = [
     ("floods", r#"echo $$ >> "$PIDS"; while :; do echo '{"op":"typing","chat_id":"1"}'; done"#, 1),
 ];
 
-fn nothing_of_the_group_survives_kill_9_of_the_gateway(runtime: &str) {
+fn no_group_survives_kill_9_of_the_gateway(runtime: &str) {
     let started = AGENTS.map(|(name, script, count)| (name, count, Gateway::start(runtime, script)));
     for (name, count, gateway) in &started {
         let pids = gateway.pids(*count);
@@ -49,7 +49,7 @@ fn nothing_of_the_group_survives_kill_9_of_the_gateway(runtime: &str) {
     }
 }
 
-fn nothing_of_the_group_survives_a_graceful_end(runtime: &str) {
+fn no_group_survives_a_graceful_end(runtime: &str) {
     let started = AGENTS.map(|(name, script, count)| (name, count, Gateway::start(runtime, script)));
     for (_, count, gateway) in &started {
         gateway.pids(*count);
@@ -62,7 +62,7 @@ fn nothing_of_the_group_survives_a_graceful_end(runtime: &str) {
         let pids = gateway.pids(count);
         let ended = gateway.ends_within(super::gateway::BUDGET + KILL_AFTER);
         assert_eq!(ended.code, Some(1), "{name}: {}", ended.stderr);
-        // Not a moment later.
+        // None is alive at this moment.
         assert!(!pids.iter().any(|&pid| is_alive(pid)), "{name}");
     }
 }
@@ -80,7 +80,7 @@ fn an_agent_gets_sigterm_before_it_is_killed(runtime: &str) {
     assert!(ended.stderr.contains("it was asked to end"), "{}", ended.stderr);
 }
 
-/// Its output has ended, so the gateway sees the end; nobody else may hold the pipe open.
+/// The gateway sees the end of its output: no other process may hold the pipe open.
 fn an_agent_that_has_closed_its_stdio_ends(runtime: &str) {
     let script =
         r#"echo $$ >> "$PIDS"; while [ ! -e "$FOLDER/go" ]; do sleep 0.05; done; exec sleep 100 <&- >&-"#;
@@ -95,7 +95,7 @@ fn an_agent_that_has_closed_its_stdio_ends(runtime: &str) {
     assert!(!is_alive(pids[0]));
 }
 
-/// The gateway waits for it to end, and is killed meanwhile.
+/// The gateway is killed while it waits for the agent's end.
 fn an_agent_that_has_closed_its_stdio_does_not_survive_kill_9(runtime: &str) {
     let script =
         r#"trap '' TERM; exec <&- >&-; sleep 100 & echo $! >> "$PIDS"; echo $$ >> "$PIDS"; wait; sleep 100"#;
@@ -105,7 +105,7 @@ fn an_agent_that_has_closed_its_stdio_does_not_survive_kill_9(runtime: &str) {
     all_end_within(KILL_AFTER, &pids);
 }
 
-/// What it has started may hold its output open: the gateway must not wait for that.
+/// The agent's children may hold its output open. The gateway must not wait for them.
 fn the_rest_of_the_group_ends_with_the_agent(runtime: &str) {
     let gateway = Gateway::start(runtime, r#"sleep 100 & echo $! >> "$PIDS"; exit 7"#);
     let pids = gateway.pids(1);
@@ -115,7 +115,7 @@ fn the_rest_of_the_group_ends_with_the_agent(runtime: &str) {
     assert!(!is_alive(pids[0]));
 }
 
-fn a_guard_that_is_killed_takes_the_group_with_it(runtime: &str) {
+fn killing_the_guard_ends_the_group(runtime: &str) {
     let gateway = Gateway::start(runtime, AGENTS[1].1);
     let pids = gateway.pids(4);
     gateway.sees_hello();
@@ -131,7 +131,7 @@ fn a_guard_that_is_killed_takes_the_group_with_it(runtime: &str) {
     );
 }
 
-fn a_stopped_guard_does_not_hold_the_gateway(runtime: &str) {
+fn a_stopped_guard_does_not_block_the_gateway(runtime: &str) {
     let gateway = Gateway::start(runtime, AGENTS[0].1);
     let pids = gateway.pids(1);
     gateway.sees_hello();
@@ -214,9 +214,9 @@ fn an_agent_that_cannot_be_started_is_named(runtime: &str) {
     );
 }
 
-/// Nobody starts a guard by hand.
+/// A guard is not started by hand.
 #[test]
-fn a_guard_without_a_gateway_says_so() {
+fn a_guard_without_a_gateway_is_an_error() {
     for arguments in [&["__guard"][..], &["__guard", "x", "sh"], &["__guard", "1"]] {
         let ended = Program::start(relayline(arguments)).ended();
         let says = "relayline: __guard is internal: use `relayline run --exec`\n";

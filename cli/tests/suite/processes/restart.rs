@@ -1,4 +1,4 @@
-//! `--restart`: agents that die and are started again, below one gateway.
+//! `--restart`: agents that die and are restarted, under one gateway.
 
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive, signal};
 use crate::support::{Program, relayline};
@@ -8,12 +8,12 @@ use relayline_core::time::Now;
 use std::process::Command;
 
 on_one_runtime! {
-    on_failure_starts_it_again_until_it_succeeds always_starts_it_again_after_a_success,
+    on_failure_restarts_until_a_success always_restarts_after_a_success,
     never_is_the_default the_gateway_stays_connected_between_two_agents,
-    a_2_what_a_dead_agent_held_comes_again what_a_dead_agent_started_ends_before_the_next_starts,
+    a_2_unsettled_deliveries_of_a_dead_agent_are_redelivered a_dead_agents_children_end_before_the_next_starts,
     ten_deaths_in_a_minute_end_it_with_1 a_signal_between_two_agents_ends_it,
-    a_second_signal_kills_the_agent_that_was_started_again an_agent_that_is_gone_for_a_while_is_tried_again,
-    nothing_of_a_later_group_survives_kill_9_of_the_gateway,
+    a_second_signal_kills_the_agent_that_was_started_again a_missing_agent_is_tried_again,
+    no_later_group_survives_kill_9_of_the_gateway,
 }
 
 const QUICK: [&str; 2] = ["--set", "agent_restart_first=20ms"];
@@ -36,7 +36,7 @@ fn sees_sent(gateway: &Gateway, content: &str) {
         .sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["action"]["content"] == content));
 }
 
-fn on_failure_starts_it_again_until_it_succeeds(runtime: &str) {
+fn on_failure_restarts_until_a_success(runtime: &str) {
     let script = r#"echo $$ >> "$PIDS"; [ $(wc -l < "$PIDS") -lt 3 ] && exit 7; exit 0"#;
     let gateway = start(runtime, &with(&["--restart", "on-failure"]), script);
     gateway.pids(3);
@@ -51,7 +51,7 @@ fn on_failure_starts_it_again_until_it_succeeds(runtime: &str) {
     );
 }
 
-fn always_starts_it_again_after_a_success(runtime: &str) {
+fn always_restarts_after_a_success(runtime: &str) {
     let script =
         r#"echo $$ >> "$PIDS"; [ $(wc -l < "$PIDS") -lt 3 ] && exit 0; while read -r line; do :; done"#;
     let gateway = start(runtime, &with(&["--restart", "always"]), script);
@@ -70,7 +70,7 @@ fn never_is_the_default(runtime: &str) {
     }
 }
 
-/// An agent that dies at its first message, and another that answers it.
+/// An agent that dies at its first message. Its successor answers the message.
 const MORTAL: &str = r#"
     echo $$ >> "$PIDS"; first=$(wc -l < "$PIDS")
     while read -r line; do
@@ -90,7 +90,7 @@ fn the_gateway_stays_connected_between_two_agents(runtime: &str) {
     let mut ids = Ids::new([0; 32]);
     inbound(&gateway, &mut ids, "die", false);
     gateway.program.logged("agent_ended");
-    // While there is no agent it waits in the gateway.
+    // While there is no agent, the message waits in the gateway.
     inbound(&gateway, &mut ids, "anybody?", false);
     let mut dials = 0;
     let answered = gateway.connector.wait_for(
@@ -106,11 +106,11 @@ fn the_gateway_stays_connected_between_two_agents(runtime: &str) {
     assert_eq!(gateway.ends_within(BUDGET + KILL_AFTER).code, Some(0));
 }
 
-fn a_2_what_a_dead_agent_held_comes_again(runtime: &str) {
+fn a_2_unsettled_deliveries_of_a_dead_agent_are_redelivered(runtime: &str) {
     let gateway = start(runtime, &with(&["--restart", "on-failure", "--set", "backoff_first=20ms"]), MORTAL);
     gateway.is_connected();
     inbound(&gateway, &mut Ids::new([0; 32]), "kept", true);
-    // The second agent settles it, and the first did not.
+    // The second agent settles it. The first one did not.
     gateway.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack"));
     gateway.pids(2);
     sees_sent(&gateway, "still here");
@@ -118,7 +118,7 @@ fn a_2_what_a_dead_agent_held_comes_again(runtime: &str) {
     assert_eq!(gateway.ends_within(BUDGET + KILL_AFTER).code, Some(0));
 }
 
-fn what_a_dead_agent_started_ends_before_the_next_starts(runtime: &str) {
+fn a_dead_agents_children_end_before_the_next_starts(runtime: &str) {
     let script = r#"[ -e "$FOLDER/second" ] && { echo $$ >> "$PIDS"; while read -r line; do :; done; exit 0; }
                     : > "$FOLDER/second"; sleep 100 & echo $! >> "$PIDS"; exit 3"#;
     let gateway = start(runtime, &with(&["--restart", "on-failure"]), script);
@@ -173,12 +173,12 @@ fn a_second_signal_kills_the_agent_that_was_started_again(runtime: &str) {
     gateway.sees_goodbye();
     gateway.signal("TERM");
     assert_eq!(gateway.ends_within(std::time::Duration::ZERO).code, Some(1));
-    // The gateway has waited for that, and no longer.
+    // The gateway has waited for this, and no longer.
     assert!(!pids.iter().any(|&pid| is_alive(pid)));
 }
 
-/// As while it is being installed anew.
-fn an_agent_that_is_gone_for_a_while_is_tried_again(runtime: &str) {
+/// For instance during the installation of an update.
+fn a_missing_agent_is_tried_again(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let agent = folder.path().join("agent");
     let install = |script: &str| {
@@ -200,7 +200,7 @@ fn an_agent_that_is_gone_for_a_while_is_tried_again(runtime: &str) {
     assert_eq!(program.ended().code, Some(0));
 }
 
-fn nothing_of_a_later_group_survives_kill_9_of_the_gateway(runtime: &str) {
+fn no_later_group_survives_kill_9_of_the_gateway(runtime: &str) {
     let gateway = start(runtime, &with(&["--restart", "on-failure"]), SECOND_IS_DEAF);
     let pids = gateway.pids(2);
     signal("KILL", gateway.program.id());

@@ -1,4 +1,4 @@
-//! SIGTERM, SIGINT and SIGHUP end the gateway whatever its agent does.
+//! SIGTERM, SIGINT and SIGHUP end the gateway, whatever its agent does.
 
 use super::gateway::{BUDGET, Gateway, KILL_AFTER, all_end_within, is_alive};
 use crate::support::relayline;

@@ -1,4 +1,4 @@
-//! Commands with every secret at hand, and what they come to.
+//! Commands with every secret in their environment, and servers for them.
 
 use super::known::{
     ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FROM_IDP, ID, ISSUED_KEY,
@@ -12,23 +12,23 @@ use std::process::Command;
 
 pub(crate) const FORMATS: [&str; 2] = ["text", "json"];
 
-/// The command that prints an access token, with a password of its own.
+/// Returns the command that prints an access token. It contains a password.
 pub(crate) fn token_command() -> String {
     format!("echo '{PRINTED}'; : {COMMAND_PASSWORD}")
 }
 
-/// The proxy's URL: nobody is there.
+/// Returns the URL of a proxy that is not there.
 pub(crate) fn proxy() -> String {
     let password = PROXY_PASSWORD.replace('/', "%2F").replace('"', "%22");
     format!("http://proxy-user:{password}@{}", refused())
 }
 
-/// An address on which nobody takes connections.
+/// Returns an address on which nobody listens.
 pub(crate) fn refused() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// `relayline` with these words, as talkative as can be, and every secret in its environment.
+/// Returns `relayline` with these arguments, at trace level, with every secret in its environment.
 pub(crate) fn armed(words: &[&str], format: &str) -> Command {
     let mut command = relayline(words);
     command.args(["-vvv", "--log-format", format]).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
@@ -51,19 +51,19 @@ pub(crate) fn armed(words: &[&str], format: &str) -> Command {
     command
 }
 
-/// A connector's URL with a key in its query.
+/// Returns a connector's URL with a key in its query.
 pub(crate) fn keyed(url: &str) -> String {
     format!("{url}?key={QUERY_KEY}")
 }
 
-/// Leaves variables of the gateway out.
+/// Removes variables of the gateway from a command.
 pub(crate) fn without(command: &mut Command, names: &[&str]) {
     for name in names {
         command.env_remove(format!("GATEWAY_RELAY_{name}"));
     }
 }
 
-/// Runs a command to its end: its input is over once its output holds these words. All it printed is swept.
+/// Runs a command to its end, and checks all of its output. Its input is closed once its output contains these words.
 #[track_caller]
 pub(crate) fn swept(mut command: Command, until: &str) -> Ended {
     command.env("RUST_BACKTRACE", "full");
@@ -98,12 +98,12 @@ pub(crate) fn generous(request: &Request) -> Answer {
     }
 }
 
-/// A server that refuses, and repeats all that it was sent wherever it can.
+/// A server that refuses, and repeats everything that it received where possible.
 pub(crate) fn echoing(status: u16) -> impl Fn(&Request) -> Answer + Clone + Send + 'static {
     move |request| {
         let sent: Vec<&str> = request.headers.iter().map(|(_, value)| value.as_str()).collect();
         let token = request.header("authorization").unwrap_or_default();
-        // What the body holds, as it stands there and without its JSON's escapes.
+        // The body as received, and without its JSON escapes.
         let body = &request.body;
         let all = format!("{token} {body} {} {}", body.replace('\\', ""), sent.join(" "));
         let echo = json!({ "error": format!("no: {all}"), "error_description": all }).to_string();

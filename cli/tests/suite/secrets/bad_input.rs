@@ -1,10 +1,10 @@
-//! What is wrong with the settings: the error names the setting, and quotes nothing that may be a secret.
+//! Errors in the settings: each names the setting, and quotes nothing that may be a secret.
 
 use super::armed::{armed, swept, without};
 use super::known::{ACCESS, CLIENT_SECRET, DELIVERY_KEY, ENROLLMENT, PROXY_PASSWORD, SECRET, TOML_SECRET};
 
 #[test]
-fn c_4_c_6_what_is_wrong_with_the_settings_quotes_no_secret() {
+fn c_4_c_6_errors_of_settings_quote_no_secret() {
     let spaced = format!("{ACCESS} twice");
     let proxy = |host: &str| format!("http://me:{PROXY_PASSWORD}@{host}");
     let (no_host, ftp, socks) =
@@ -14,7 +14,7 @@ fn c_4_c_6_what_is_wrong_with_the_settings_quotes_no_secret() {
     for (left_out, name, value, says) in [
         (&[][..], "GATEWAY_RELAY_URL", url.as_str(), "user-info"),
         (&[], "GATEWAY_RELAY_URL", "ws://c.example", "--allow-insecure"),
-        (&["ID"], "GATEWAY_RELAY_URL", "wss://c.example", "there is no id to it"),
+        (&["ID"], "GATEWAY_RELAY_URL", "wss://c.example", "there is no id for it"),
         (&["SECRET"], "GATEWAY_RELAY_ACCESS_TOKEN", &spaced, "no header carries"),
         (
             &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"],
@@ -45,9 +45,9 @@ fn c_4_c_6_what_is_wrong_with_the_settings_quotes_no_secret() {
     }
 }
 
-/// Each line holds a secret, and something that is wrong.
+/// Each line contains a secret and an error.
 #[test]
-fn c_4_what_is_wrong_with_a_configuration_file_quotes_no_secret() {
+fn c_4_errors_of_a_configuration_file_quote_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("relayline.toml");
     for text in [
@@ -72,9 +72,9 @@ fn c_4_what_is_wrong_with_a_configuration_file_quotes_no_secret() {
     }
 }
 
-/// Nothing wants a positional argument: what stands there may be a secret that was to follow a flag.
+/// No command takes a positional argument: it may be a secret whose flag is missing.
 #[test]
-fn c_4_an_argument_too_many_or_a_url_with_a_password_is_not_repeated() {
+fn c_4_a_wrong_argument_is_not_repeated() {
     let url = format!("wss://me:{SECRET}@c.example");
     for words in [
         &["enroll", SECRET][..],

@@ -1,4 +1,4 @@
-//! `enroll`, `provision`, `policy`, `doctor`, `token`, `verify`, `demo`: what each prints.
+//! The output of `enroll`, `provision`, `policy`, `doctor`, `token`, `verify` and `demo`.
 
 use super::armed::{
     FORMATS, armed, echoing, generous, keyed, refused, server, swept, token_command, without,
@@ -11,14 +11,14 @@ use relayline_core::token;
 use std::process::Command;
 
 on_one_runtime! {
-    c_4_an_enrolment_prints_no_secret c_4_what_is_done_by_hand_prints_no_secret,
+    c_4_an_enrolment_prints_no_secret c_4_commands_run_by_hand_print_no_secret,
     c_4_the_demo_prints_no_secret,
 }
 
-/// What a server says to a request.
+/// Answers of a server.
 type Answers = Box<dyn Fn(&Request) -> Answer + Send>;
 
-/// Where the access token comes from: how a command is told so.
+/// Sets the source of the access token on a command.
 type Source = fn(&mut Command, &str);
 
 const SOURCES: [Source; 4] = [
@@ -64,7 +64,7 @@ fn c_4_an_enrolment_prints_no_secret(runtime: &str) {
     }
 }
 
-fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
+fn c_4_commands_run_by_hand_print_no_secret(runtime: &str) {
     let policy = ["--policy", r#"{"allowOtherBots":true}"#];
     let (issuing, refusing, moved, nobody) =
         (server(generous), server(echoing(401)), server(echoing(307)), refused());
@@ -73,7 +73,7 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
     let plain = |address: &str| format!("ws://{address}");
     let unknown: &[&str] = &["SECRET"];
     for (url, words, left_out, code, says) in [
-        // The next voids the secret that this one dials with (H-4).
+        // The next command replaces the secret that this one dials with (H-4).
         (connector.url(), &["doctor"][..], &[][..], 0, "ok   handshake"),
         (connector.url(), &["provision"], unknown, 0, "provisioning slack: done"),
         (connector.url(), &["provision", "--gateway-id", "gw-new"], unknown, 0, "provisioning slack: done"),
@@ -82,7 +82,7 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
         (refusing.url(), &["provision"], unknown, 1, "401: no: Bearer <hidden>"),
         (moved.url(), &["provision"], unknown, 1, "redirect"),
         (plain(&nobody), &["provision"], unknown, 1, "no connection"),
-        // Without a secret of its own, from a provider that the environment's proxy stands before.
+        // Without a secret of its own, from a provider that is reached through the environment's proxy.
         (issuing.url(), &["provision"], &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"], 1, "the proxy"),
         (refusing.url(), &["policy"], &[], 1, "401: no: Bearer <hidden>"),
         (moved.url(), &["policy"], &[], 1, "redirect"),
@@ -106,7 +106,7 @@ fn c_4_what_is_done_by_hand_prints_no_secret(runtime: &str) {
     }
 }
 
-/// Nothing about it is known from outside: but each secret and key has 64 digits, and each token its beginning.
+/// The demo's secrets are unknown to the test. But each secret and key has 64 digits, and each token a known beginning.
 fn c_4_the_demo_prints_no_secret(runtime: &str) {
     let beginning = data_encoding::BASE64URL.encode(b"gw-demo:1");
     for format in FORMATS {
@@ -117,9 +117,9 @@ fn c_4_the_demo_prints_no_secret(runtime: &str) {
     }
 }
 
-/// `token` prints a token on stdout, which is what it is for; nothing else of it, nor of `verify`, shows any.
+/// `token` prints a token on stdout, as intended. Nothing else of it or of `verify` shows a token.
 #[test]
-fn c_4_tokens_are_shown_to_whom_they_are_for() {
+fn c_4_tokens_are_shown_on_stdout_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, FILE_SECRET).unwrap();

@@ -1,4 +1,4 @@
-//! What a child of the program is given: the agent behind `--exec`, and the access token command.
+//! The environment of the program's children: the agent of `--exec`, and the access token command.
 
 use super::armed::{armed, generous, server, swept, without};
 use super::known::{ID, PROXY_PASSWORD, SECRET, is_clean};
@@ -15,7 +15,7 @@ fn c_4_an_agent_gets_no_secret() {
     command.args(["--exec", "sh", "-c", &script]);
     let ended = swept(command, "");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    gets_what_is_no_secret(&std::fs::read_to_string(seen).unwrap());
+    gets_everything_but_secrets(&std::fs::read_to_string(seen).unwrap());
 }
 
 #[test]
@@ -29,13 +29,13 @@ fn c_4_the_access_token_command_gets_no_secret() {
     command.args(["--access-token-command", &script]);
     let ended = swept(command, "");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    gets_what_is_no_secret(&std::fs::read_to_string(seen).unwrap());
+    gets_everything_but_secrets(&std::fs::read_to_string(seen).unwrap());
 }
 
 #[track_caller]
-fn gets_what_is_no_secret(environment: &str) {
+fn gets_everything_but_secrets(environment: &str) {
     assert!(environment.contains(&format!("GATEWAY_RELAY_ID={ID}\n")), "{environment}");
-    // The proxy is there, without who uses it.
+    // The proxy is kept, without its user.
     assert!(environment.contains("HTTPS_PROXY=http://127.0.0.1:"), "{environment}");
     assert!(
         !environment.contains("proxy-user") && !environment.contains(&PROXY_PASSWORD[..5]),

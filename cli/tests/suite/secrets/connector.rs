@@ -1,4 +1,4 @@
-//! `relayline connector`: it knows everybody's secrets, and prints what everybody does.
+//! `relayline connector`: it knows the secrets of all gateways, and prints their requests.
 
 use super::armed::{FORMATS, armed, without};
 use super::known::{
@@ -23,7 +23,7 @@ fn connector(format: &str) -> Command {
 }
 
 #[test]
-fn c_4_the_connector_prints_nobodys_secret() {
+fn c_4_the_connector_prints_no_secret() {
     for format in FORMATS {
         let mut program = Program::start(connector(format));
         let first: Value = serde_json::from_str(&program.line().unwrap()).unwrap();
@@ -31,7 +31,7 @@ fn c_4_the_connector_prints_nobodys_secret() {
         for line in [
             json!({ "do": "enroll_token", "token": TOML_SECRET, "tenant": "acme" }),
             json!({ "do": "rotate", "gateway": ID, "secret": ISSUED_SECRET, "delivery_key": ISSUED_KEY }),
-            // What is wrong with each is said, and not what stands in it.
+            // The errors name the problem, and do not quote the value.
             json!({ "do": "rotate", "gateway": ID, "secret": [ISSUED_SECRET] }),
             json!({ "do": "rotate", "gateway": ID, "secret": "", "delivery_key": OLD_DELIVERY_KEY }),
             json!({ "do": "enroll_token", "token": { "is": FILE_SECRET } }),
@@ -53,7 +53,7 @@ fn c_4_the_connector_prints_nobodys_secret() {
     }
 }
 
-/// Gateways do all that they can do there, and the connector says so.
+/// Makes every request that a gateway can make. The connector prints observations of them.
 fn ask(program: &mut Program, url: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut enroll = armed(&["enroll", "--connector-url", url, "--gateway-id", "gw-new"], "text");
@@ -87,7 +87,7 @@ fn ask(program: &mut Program, url: &str) -> String {
     stdout
 }
 
-/// What stands in a flag by mistake may be a secret, too.
+/// A value that is given to the wrong flag may be a secret, too.
 #[test]
 fn c_4_a_wrong_flag_of_the_connector_is_not_repeated() {
     for (flag, value) in [

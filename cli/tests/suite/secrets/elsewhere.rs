@@ -1,4 +1,4 @@
-//! No exchange takes its credentials along when it is sent elsewhere, nor shows them to another machine in the clear.
+//! No exchange sends its credentials after a redirect, or unencrypted to another machine.
 
 use super::armed::{armed, swept, without};
 use super::known::{ID, SECRET};
@@ -11,7 +11,7 @@ on_one_runtime! {
     c_4_h_no_exchange_follows_a_redirect,
 }
 
-/// What an exchange asks for, how it is made to ask, and the variables that stand in its way.
+/// Name of an exchange, its arguments, and the variables to remove.
 type Exchange = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const EXCHANGES: [Exchange; 6] = [
@@ -31,7 +31,7 @@ fn command((_, words, left_out): Exchange, url: &str) -> Command {
     command
 }
 
-/// What came carried the exchange's credentials: else nothing could have gone astray.
+/// Asserts that the request carried the exchange's credentials: otherwise the test would prove nothing.
 fn is_authorized(request: &Request) -> bool {
     let bearer = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "));
     let minted = |token| token::verify(token, &[Secret::from(SECRET)], 0).as_deref() == Some(ID);
@@ -64,9 +64,9 @@ fn c_4_h_no_exchange_follows_a_redirect(runtime: &str) {
     }
 }
 
-/// C-6: nothing is even looked up.
+/// C-6: not even a name is looked up.
 #[test]
-fn c_6_no_exchange_goes_to_another_machine_in_the_clear() {
+fn c_6_no_exchange_is_unencrypted_to_another_machine() {
     for exchange in EXCHANGES {
         let mut command = command(exchange, "http://c.example");
         if exchange.0 == "/token" {

@@ -1,8 +1,8 @@
-//! The secrets, and how each is found whatever has become of it.
+//! The secrets, and the search for them in every form.
 
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 
-/// The id behind every token that is minted here. With its colon it fills whole groups of base64.
+/// Id in every token that is minted here. With its colon it fills whole groups of base64.
 pub(crate) const ID: &str = "gw-swept";
 
 pub(crate) const SECRET: &str = "s1+gateway/secret\"q7Lw2Vt9";
@@ -17,10 +17,10 @@ pub(crate) const ACCESS: &str = "a1+access/token\"r7Sd2Kf8";
 pub(crate) const PRINTED: &str = "a2+printed/token\"j4Qn6Cv1";
 pub(crate) const FROM_IDP: &str = "a3+idp/token\"y3Xb8Pe5";
 pub(crate) const CLIENT_SECRET: &str = "c1+client/secret\"l6Wm2Rz4";
-/// It stands in the text of the access token command.
+/// Password in the text of the access token command.
 pub(crate) const COMMAND_PASSWORD: &str = "p1+command/password-g9Ku7Td1";
 pub(crate) const PROXY_PASSWORD: &str = "p2+proxy/password\"b5Ji3Fa8";
-/// It stands in the query of a connector's URL.
+/// Key in the query of a connector's URL.
 pub(crate) const QUERY_KEY: &str = "q1+query/key~x5Bv8Nm2";
 
 pub(crate) const ALL: [&str; 15] = [
@@ -41,7 +41,7 @@ pub(crate) const ALL: [&str; 15] = [
     QUERY_KEY,
 ];
 
-/// Every text that would give the secret away. Backslashes do not count: whoever escapes a quote adds them.
+/// Returns every text that would reveal the secret. Backslashes are ignored, since escaping a quote adds them.
 fn forms(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let escaped = |hex: fn(u8) -> String| -> String {
@@ -52,7 +52,7 @@ fn forms(secret: &str) -> Vec<String> {
     let mut forms = vec![
         secret.to_owned(),
         secret.replace('"', "&quot;"),
-        // As a URL's parts are written, and as one that leaves alone what a path may hold.
+        // Escaped like any part of a URL, and like a path, in which some characters stay.
         escaped(|b| format!("%{b:02X}")),
         escaped(|b| format!("%{b:02x}")),
         secret.replace('"', "%22"),
@@ -61,7 +61,7 @@ fn forms(secret: &str) -> Vec<String> {
         HEXUPPER.encode(bytes),
         decimal.join(", "),
     ];
-    // Wherever it stands in what was encoded: whole groups of it alone.
+    // At any offset in the encoded text: only whole groups of it.
     for before in 0..3 {
         let text = [&[0; 3][..before], bytes].concat();
         let groups = (text.len() / 3) * 4;
@@ -73,18 +73,18 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// What every upgrade token of the gateway begins with (C-1).
+/// Returns the beginning of every upgrade token of the gateway (C-1).
 fn token() -> String {
     BASE64URL.encode(format!("{ID}:").as_bytes())
 }
 
-/// Whether 64 hex digits stand in a row, as they do in each secret and key that the embedded connector issues, and in
-/// each signature.
+/// Returns true if the line has 64 hex digits in a row, like each secret and key that the embedded connector issues,
+/// and each signature.
 fn has_digest(line: &str) -> bool {
     line.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 64)
 }
 
-/// What of a secret stands in the text, if anything does.
+/// Returns the form of a secret that the text contains, if there is one.
 pub(crate) fn leak(text: &str) -> Option<String> {
     // The trace says that there is a token, and hides it.
     let text =
@@ -113,7 +113,7 @@ pub(crate) fn is_clean(what: &str, text: &str) {
     }
 }
 
-/// The sweep finds what it should, or it would prove nothing.
+/// The search finds secrets, so the other tests prove something.
 #[test]
 fn c_4_a_secret_is_found_in_every_form() {
     let basic = |before: &str| BASE64.encode(format!("{before}:{PROXY_PASSWORD}").as_bytes());

@@ -1,4 +1,4 @@
-//! What an agent can read of the processes above it, as the same user that runs them.
+//! The files of gateway and guard that an agent of the same user can read.
 
 use super::armed::{armed, keyed};
 use super::known::{DELIVERY_KEY, ID, QUERY_KEY, SECRET, is_clean};
@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 on_one_runtime! {
-    c_4_an_agent_reads_neither_memory_nor_environment_of_the_gateway,
+    c_4_an_agent_cannot_read_the_gateways_memory,
 }
 
-/// Says of guard and gateway which of their files can be opened, and shows what `ps` shows of them.
+/// Prints which files of guard and gateway can be opened, and the output of `ps` about them.
 const LOOK_AROUND: &str = r#"
     guard=$PPID
     gateway=$(sed 's/.*) . \([0-9]*\) .*/\1/' /proc/$guard/stat)
@@ -26,7 +26,7 @@ const LOOK_AROUND: &str = r#"
     env > "$FOLDER/own"
     exit 0"#;
 
-/// Returns why no other user can be tried here, if so.
+/// Returns why the test cannot run as another user, if so.
 fn cannot_drop() -> Option<&'static str> {
     let user = Command::new("id").arg("-u").output().unwrap();
     if !cfg!(target_os = "linux") {
@@ -39,7 +39,7 @@ fn cannot_drop() -> Option<&'static str> {
     if setpriv.is_ok_and(|output| output.status.success()) { None } else { Some("there is no setpriv") }
 }
 
-/// The same command as the user `nobody`, who reaches the program in this folder.
+/// Returns the same command as the user `nobody`, who can reach the program in this folder.
 fn as_nobody(command: &Command, folder: &std::path::Path) -> Command {
     let program = copy_program(folder);
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
@@ -56,13 +56,13 @@ fn as_nobody(command: &Command, folder: &std::path::Path) -> Command {
     dropped
 }
 
-/// Root reads everything, so gateway and agent run as somebody else.
-fn c_4_an_agent_reads_neither_memory_nor_environment_of_the_gateway(runtime: &str) {
+/// Root can read everything, so gateway and agent run as another user.
+fn c_4_an_agent_cannot_read_the_gateways_memory(runtime: &str) {
     if let Some(why) = cannot_drop() {
         eprintln!("skipped: {why}");
         return;
     }
-    // Where only descendants may be traced, no debugger of this kind reads memory anyway.
+    // If only descendants may be traced, no such debugger can read memory anyway.
     let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     let memory = if matches!(scope.trim(), "" | "0") { "open" } else { "closed" };
     for (debuggable, environ, mem) in
@@ -94,7 +94,7 @@ fn c_4_an_agent_reads_neither_memory_nor_environment_of_the_gateway(runtime: &st
         is_clean("the agent's environment", &own);
         let url = format!("GATEWAY_RELAY_URL={}\n", connector.url());
         assert!(own.contains(&url), "the agent keeps the URL: {own}");
-        // The test bites: what is open holds the secrets.
+        // The test is effective: a readable file would show the secrets.
         let environ = read("environ");
         for secret in [SECRET, DELIVERY_KEY, QUERY_KEY] {
             assert_eq!(environ.contains(secret), debuggable == Some("1"), "{debuggable:?}: {environ}");
@@ -104,14 +104,14 @@ fn c_4_an_agent_reads_neither_memory_nor_environment_of_the_gateway(runtime: &st
     }
 }
 
-/// Every command that is given secrets, while it waits for something.
+/// Every command that is given secrets, while it waits.
 #[test]
-fn c_4_every_command_with_secrets_is_closed_to_its_user() {
+fn c_4_commands_with_secrets_cannot_be_read_by_their_user() {
     if let Some(why) = cannot_drop() {
         eprintln!("skipped: {why}");
         return;
     }
-    // It takes connections, and says nothing.
+    // It accepts connections and sends nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ fn c_4_every_command_with_secrets_is_closed_to_its_user() {
         }
         let program = Program::start(as_nobody(&command, folder.path()));
         let pid = program.id();
-        // Until then it is `setpriv`, or has only just begun.
+        // Until then the process is `setpriv`, or has only just started.
         let until = std::time::Instant::now() + SOON;
         let look = || {
             let script = format!(

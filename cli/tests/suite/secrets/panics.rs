@@ -1,4 +1,4 @@
-//! A panic in the midst of it: whatever of ours it prints, no secret is in it.
+//! A panic in the middle of a session: whatever it prints, it contains no secret.
 
 use super::known::{
     ACCESS, CLIENT_SECRET, COMMAND_PASSWORD, DELIVERY_KEY, ENROLLMENT, FILE_SECRET, ID, PROXY_PASSWORD,
@@ -14,7 +14,7 @@ use std::process::Command;
 const HERE: &str = "secrets::panics::c_4_a_panic_shows_no_secret";
 const CHILD: &str = "SWEPT_PANIC";
 
-/// The process panics with all that holds secrets alive, and its message is the `Debug` of it all.
+/// The process panics while all values with secrets are alive, and its message is their `Debug`.
 #[test]
 fn c_4_a_panic_shows_no_secret() {
     if std::env::var_os(CHILD).is_some() {

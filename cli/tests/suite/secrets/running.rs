@@ -1,4 +1,4 @@
-//! `run` as it lives: a session with all that can happen in it, its secret out of each place where it may stand.
+//! A full session of `run`, with its secret from each possible source.
 
 use super::armed::{FORMATS, armed, keyed, without};
 use super::known::{
@@ -15,7 +15,7 @@ on_both_runtimes! {
     c_4_a_whole_session_prints_no_secret
 }
 
-/// Where the gateway's secret stands.
+/// Sets the source of the gateway's secret.
 type Place = fn(&mut Command, &Path);
 
 const PLACES: [(&str, Place); 3] = [
@@ -43,7 +43,7 @@ const PLACES: [(&str, Place); 3] = [
 fn c_4_a_whole_session_prints_no_secret(runtime: &str) {
     for (at, (secret, place)) in PLACES.into_iter().enumerate() {
         for format in FORMATS {
-            // The file's own tokens and keys are two of those that are swept for, which is all that matters of them.
+            // The file's own tokens and keys are among those searched for. Nothing else about them matters.
             let folder = tempfile::tempdir().unwrap();
             let config = ConnectorConfig::default().gateway(ID, secret).delivery_key(ID, DELIVERY_KEY);
             let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
@@ -71,7 +71,7 @@ fn session(command: Command, connector: &EmbeddedConnector, at: usize) {
         b"{\"op\":\"send_media\",\"chat_id\":\"1\",\"media_kind\":\"image\",\"source_url\":\"https://x/a\",\"id\":2}\n",
     );
     read_until(&mut program, &mut stdout, "\"id\":2");
-    // A connection that breaks, a token that has expired, and a refusal that is final.
+    // A broken connection, an expired token, and a final refusal.
     for act in [Act::Drop, Act::Expire] {
         connector.control(act).unwrap();
         connector.wait_for(hello, SOON).unwrap();
@@ -90,9 +90,9 @@ fn session(command: Command, connector: &EmbeddedConnector, at: usize) {
     is_clean("stdout", &stdout);
 }
 
-/// Signed deliveries, one of them with a key that the gateway does not have.
+/// Sends signed webhook requests, one of them with a key that the gateway does not have.
 fn deliver(program: &Program, connector: &EmbeddedConnector) {
-    // The address stands behind the event's name in one format, and before it in the other.
+    // The address comes after the event's name in one format, and before it in the other.
     program.logged("inbound_listening");
     let log = program.log();
     let line = log.lines().find(|line| line.contains("inbound_listening")).unwrap();

@@ -1,4 +1,4 @@
-//! `run` before connectors that refuse it: what it says of each dial.
+//! `run` with connectors that refuse it: the messages about each dial.
 
 use super::armed::{FORMATS, armed, echoing, generous, keyed, refused, server, swept, without};
 use crate::support::http::{Server, answer};
@@ -18,7 +18,7 @@ fn c_4_a_dial_that_fails_prints_no_secret(runtime: &str) {
         (format!("ws://{}", refused()), &[], "no connection", ""),
         (format!("wss://{}", refusing.address), &[], "TLS failed", ""),
         ("wss://c.example".to_owned(), &[], "(HTTPS_PROXY)", ""),
-        // What comes before the dial, refused and not.
+        // The steps before the dial, refused and accepted.
         (refusing.url(), unknown, "401 Unauthorized", "boot_failed"),
         (issuing.url(), unknown, "401 Unauthorized", "provisioned"),
     ] {

@@ -1,4 +1,4 @@
-//! A TCP proxy that can go quiet: what it forwards then is nothing, and what it says of it is nothing either.
+//! A TCP proxy that can go silent: it then forwards nothing and closes nothing.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Forwards connections to one address.
+/// Proxy to one address.
 pub(crate) struct Proxy {
     addr: SocketAddr,
     pairs: Arc<Mutex<Vec<Pair>>>,
@@ -40,7 +40,7 @@ impl Proxy {
                     socket.set_nodelay(true).unwrap();
                 }
                 let quiet = Arc::new(AtomicBool::new(false));
-                // Nothing gets through that cannot be silenced yet.
+                // A new connection forwards nothing until it can be silenced.
                 let mut pairs = accepted.lock().unwrap();
                 forward(&inner, &outer, &quiet);
                 forward(&outer, &inner, &quiet);
@@ -54,12 +54,12 @@ impl Proxy {
         format!("ws://{}", self.addr)
     }
 
-    /// Answers the next connections itself, one with each.
+    /// Answers the next connections itself, one answer for each.
     pub(crate) fn answer(&self, answers: impl IntoIterator<Item = String>) {
         self.answers.lock().unwrap().extend(answers);
     }
 
-    /// Forwards nothing more on the connections that are open; neither side is told. Later ones are forwarded.
+    /// Stops forwarding on the open connections, without closing them. Later connections are forwarded.
     pub(crate) fn go_quiet(&self) {
         for pair in self.pairs.lock().unwrap().iter() {
             pair.quiet.store(true, Ordering::SeqCst);
@@ -87,7 +87,7 @@ fn forward(from: &TcpStream, to: &TcpStream, quiet: &Arc<AtomicBool>) {
                 break;
             }
         }
-        // A cut is forwarded like anything else, unless it is quiet.
+        // The end of a connection is forwarded, unless the proxy is silent.
         if !quiet.load(Ordering::SeqCst) {
             let _ = to.shutdown(Shutdown::Both);
         }

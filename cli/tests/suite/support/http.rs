@@ -1,4 +1,4 @@
-//! An HTTP server that says what a test wants, right or wrong.
+//! An HTTP server with scripted answers, valid or not.
 #![allow(dead_code)] // Each test file uses a part of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,12 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// What came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Method and target.
     pub(crate) line: String,
-    /// Names in lower case.
+    /// Headers, with names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
@@ -21,27 +21,27 @@ impl Request {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The target, without method and query.
+    /// Returns the target without its query.
     pub(crate) fn path(&self) -> &str {
         let target = self.line.split(' ').nth(1).unwrap_or_default();
         target.split('?').next().unwrap_or_default()
     }
 }
 
-/// What goes back.
+/// Answer to a request.
 pub(crate) enum Answer {
-    /// These bytes, and the end.
+    /// These bytes, and then the end.
     Raw(Vec<u8>),
-    /// Nothing, for as long as the other side likes.
+    /// No answer, until the client closes.
     Hang,
 }
 
-/// An answer with a body.
+/// Returns an answer with a body.
 pub(crate) fn answer(status: u16, body: impl AsRef<[u8]>) -> Answer {
     answer_with(status, "", body)
 }
 
-/// The same with more header lines, each with its end.
+/// Returns an answer with further header lines, each with its line end.
 pub(crate) fn answer_with(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Answer {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
@@ -54,14 +54,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves until the test ends, a connection at a time.
+    /// Starts a server that handles one connection at a time, until the test ends.
     pub(crate) fn start(answers: impl Fn(&Request) -> Answer + Send + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, seen) = channel();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                // A peer that breaks off is its own affair.
+                // A broken connection is the client's affair.
                 let _ = stream.map(|stream| serve(stream, &sender, &answers));
             }
         });
@@ -72,7 +72,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// All that came so far.
+    /// Returns all requests so far.
     pub(crate) fn came(&self) -> Vec<Request> {
         self.seen.try_iter().collect()
     }

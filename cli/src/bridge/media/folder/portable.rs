@@ -1,4 +1,4 @@
-//! A folder by its path.
+//! Folder by its path.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// Names the folder `below` a root.
+    /// Returns the folder `below` a root.
     pub(super) fn below(root: &Path, below: &Path) -> io::Result<Folder> {
         Ok(Folder(root.join(below)))
     }
@@ -25,7 +25,7 @@ impl Folder {
         fs::rename(self.0.join(from), self.0.join(to))
     }
 
-    /// Removes a file, as far as that goes.
+    /// Removes a file. Errors are ignored.
     pub(super) fn remove(&self, name: &str) {
         let _ = fs::remove_file(self.0.join(name));
     }

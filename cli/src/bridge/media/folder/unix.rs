@@ -1,4 +1,4 @@
-//! A folder as an open file descriptor: whatever becomes of its path meanwhile, files are those of the same folder.
+//! Folder as an open file descriptor: whatever happens to its path meanwhile, its files are in the same folder.
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, renameat, unlinkat};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::Path;
 pub(super) struct Folder(OwnedFd);
 
 impl Folder {
-    /// Opens the folder `below` a root, without following a link on the way from there.
+    /// Opens the folder `below` a root. Links on the way from the root are not followed.
     pub(super) fn below(root: &Path, below: &Path) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut folder = openat(CWD, root, flags, Mode::empty())?;
@@ -21,7 +21,7 @@ impl Folder {
     }
 
     pub(super) fn open(&self, name: &str) -> io::Result<File> {
-        // A pipe must not block.
+        // Opening a pipe must not block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         Ok(openat(&self.0, name, flags, Mode::empty())?.into())
     }
@@ -35,7 +35,7 @@ impl Folder {
         Ok(renameat(&self.0, from, &self.0, to)?)
     }
 
-    /// Removes a file, as far as that goes.
+    /// Removes a file. Errors are ignored.
     pub(super) fn remove(&self, name: &str) {
         let _ = unlinkat(&self.0, name, AtFlags::empty());
     }
