@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)] // A bench that cannot go on should stop.
-//! Costs of the core as ratios: `cargo bench -p relayline-harness --bench core`. Times differ from machine to machine; how they grow
-//! with the input, and how they compare with parsing the same bytes as JSON, does not.
+//! Costs of the core as ratios: `cargo bench -p relayline-harness --bench core`. Times differ from machine to machine.
+//! Their growth with the input, and their ratio to parsing the same bytes as JSON, do not.
 
 use divan::Bencher;
 use divan::counter::BytesCount;
@@ -15,7 +15,7 @@ use relayline_core::split::{SplitOptions, split};
 use relayline_core::time::{Now, Time};
 use relayline_harness::testing::Driver;
 
-/// Time at which all of it happens.
+/// Time of all inputs.
 const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 
 fn main() {
@@ -41,7 +41,7 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
-/// The same of a text without a single newline: nobody may look for one to the end of the text, part after part.
+/// O-11: the same for a text without a newline: no part may search for one to the end of the text.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
 fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     let text: String = "word ".chars().cycle().take(bytes).collect();
@@ -49,7 +49,7 @@ fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
-/// The same of texts on which a reader of Markdown has the most to do: all quotes, all backticks, one cluster.
+/// O-11: the same for the texts that cost a Markdown reader most: all quotes, all backticks, one cluster.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn splitting_the_worst(bencher: Bencher<'_, '_>, bytes: usize) {
     let room = SplitOptions { limit: 2000, unit: LenUnit::Utf16, code_blocks: true };
@@ -71,12 +71,12 @@ fn pairing_media(bencher: Bencher<'_, '_>, count: usize) {
     bencher.counter(BytesCount::new(event.len())).bench(|| Event::read(divan::black_box(&event)));
 }
 
-/// A machine that is served; its descriptor's limit is small, and it takes forwards.
+/// Returns a connected machine whose descriptor has a small limit, and which takes forwards.
 fn up() -> (RelayMachine, Conn) {
     connected(|config| config.limits.write_queue_bytes = 16 << 20)
 }
 
-/// I-1: what a prompt's options cost is bounded, however many there are.
+/// I-1: the cost of a prompt's options is bounded, however many there are.
 #[divan::bench(args = [10, 100, 1000, 60_000])]
 fn checking_options(bencher: Bencher<'_, '_>, count: usize) {
     let option = |n: usize| PromptOption { id: n.to_string(), label: "an option".into(), style: None };
@@ -84,7 +84,7 @@ fn checking_options(bencher: Bencher<'_, '_>, count: usize) {
     bencher.bench(|| divan::black_box(&prompt).problem());
 }
 
-/// P-3: options within options are read once a level, down to a depth that has an end.
+/// P-3: nested options are read once per level, down to a maximum depth.
 #[divan::bench(args = [1, 4, 16, 60])]
 fn nested_options(bencher: Bencher<'_, '_>, depth: usize) {
     let wide = r#"{"name":"a","type":3,"value":"a word"},"#.repeat(10_000);
@@ -101,8 +101,8 @@ fn nested_options(bencher: Bencher<'_, '_>, depth: usize) {
     });
 }
 
-/// O-10: a reply of little but white space is many messages that are not sent. What they cost must not grow with the
-/// square of the text.
+/// O-10: a reply of mostly white space spans many messages that are not sent. Their cost must not grow with the square
+/// of the text.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn streaming_white_space(bencher: Bencher<'_, '_>, bytes: usize) {
     let text = format!("```\n{}end", "\n".repeat(bytes));
@@ -113,7 +113,7 @@ fn streaming_white_space(bencher: Bencher<'_, '_>, bytes: usize) {
         .bench_values(|((mut machine, _), command)| machine.submit(NOW, command).is_ok());
 }
 
-/// W: an array of headers, and a context of messages, of which a line holds thousands (P-1, E-6).
+/// W: an array of headers, and a context of messages, each with thousands of items in one line (P-1, E-6).
 #[divan::bench(args = [100, 1000, 10_000])]
 fn reading_lists(bencher: Bencher<'_, '_>, count: usize) {
     let context = vec![r#"{"text":"a\nline","source":{"user_name":"Ann"}}"#; count].join(",");
@@ -123,18 +123,18 @@ fn reading_lists(bencher: Bencher<'_, '_>, count: usize) {
 
 const EVENT: &str = r#"{"text":"Hello 👋 <@1187654321098765432>, what's the plan?\nTwo lines of it.","message_type":"text","source":{"platform":"discord","chat_id":"1234567890123456789","chat_type":"group","chat_name":"general","user_id":"204255221017214977","user_name":"ada","thread_id":null,"chat_topic":"General chat – be nice","guild_id":"987654321098765432","message_id":"1299999999999999001"},"message_id":"1299999999999999001","reply_to_message_id":"1299999999999998888"}"#;
 
-/// An event as we read it,
+/// Reads an event,
 #[divan::bench]
 fn event_as_read(bencher: Bencher<'_, '_>) {
     bencher.counter(BytesCount::new(EVENT.len())).bench(|| Event::read(divan::black_box(EVENT)));
 }
 
-/// a whole frame, from the socket to the host and back,
+/// passes a whole frame from the socket to the host and back,
 #[divan::bench]
 fn frame_through_the_machine(bencher: Bencher<'_, '_>) {
     let (mut machine, conn) = connected(|_| {});
     let line = format!("{{\"type\":\"inbound\",\"event\":{EVENT}}}\n");
-    // Each has an id of its own: a duplicate would not reach the host.
+    // Each has its own id: a duplicate would not reach the host.
     let (before, after) = line.rsplit_once("1299999999999999001").unwrap();
     let mut number = 0;
     let frame = || {
@@ -149,7 +149,7 @@ fn frame_through_the_machine(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// and as a tree, to compare with.
+/// and reads the event as a tree, for comparison.
 #[divan::bench]
 fn event_as_a_tree(bencher: Bencher<'_, '_>) {
     let parse = || serde_json::from_str::<serde_json::Value>(divan::black_box(EVENT));

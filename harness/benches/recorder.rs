@@ -1,5 +1,5 @@
-//! What the recorder costs: round trips of a small frame to a peer that echoes, straight and through it. Each round
-//! trip passes it twice.
+//! Cost of the recorder: round trips of a small frame to a peer that echoes, directly and through the recorder. Each
+//! round trip passes it twice.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a measurement that cannot go on should stop
 
 use async_tungstenite::tokio::{accept_async, client_async};

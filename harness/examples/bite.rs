@@ -1,9 +1,9 @@
-//! How many runs of the simulation it takes to find what is wrong: for `harness/simulate/bite`, which puts bugs in.
+//! Counts the simulation runs that are needed to find a bug, for `harness/simulate/bite`, which plants the bugs.
 #![allow(clippy::print_stdout)] // That is all it is for.
 
 use relayline_harness::simulate::{Profile, RunOptions, run};
 
-/// Runs, over all profiles in turn, before a bug counts as not found.
+/// Maximum number of runs, over all profiles in turn, before a bug counts as not found.
 const MOST: u64 = 500;
 
 fn main() {

@@ -1,5 +1,5 @@
-//! Compares each library's public items, as rustdoc has described them, with the list that is committed. It is started by
-//! `.ci/public-api/check`, which has rustdoc describe them first.
+//! Compares each library's public items, as described by rustdoc, with the committed list. `.ci/public-api/check` runs
+//! rustdoc first, and then this.
 #![allow(clippy::print_stdout)] // What it finds is its output.
 
 use std::fs;
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         let items = match list(&json) {
             Ok(items) => items,
             Err(why) => {
-                // Another toolchain describes in another format: that says nothing of the interface.
+                // Another toolchain has another format: this says nothing about the interface.
                 println!("skipped: this toolchain cannot list the public items of {name}: {why}");
                 return ExitCode::SUCCESS;
             }
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     if same { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-/// One item a line, sorted.
+/// Returns the items, one per line, sorted.
 fn list(json: &Path) -> Result<String, public_api::Error> {
     let api = public_api::Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -60,7 +60,7 @@ fn list(json: &Path) -> Result<String, public_api::Error> {
     Ok(api.items().map(|item| format!("{item}\n")).collect())
 }
 
-/// What is gone and what is new, line by line.
+/// Prints the removed and the new items, one per line.
 fn differ(old: &str, new: &str) {
     for (mark, from, than) in [('-', old, new), ('+', new, old)] {
         let known: std::collections::BTreeSet<&str> = than.lines().collect();

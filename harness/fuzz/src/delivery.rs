@@ -58,7 +58,7 @@ fn with_flaw(signature: &[u8], flaw: u8, other: &str) -> String {
         8 => hex.truncate(63),
         9 => hex.push('0'),
         10 => hex.replace_range(7..8, "g"),
-        // The same number of bytes, and fewer characters.
+        // The same number of bytes in fewer characters.
         11 => hex.replace_range(6..8, "é"),
         12 => hex.push('\n'),
         13 => hex.replace_range(7..8, "0"),

@@ -3,7 +3,7 @@
 use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
 use relayline_harness::replay::{Cut, Drain, Entry, ReplayOptions, check, play};
 
-/// Maximum duration. Longer sessions only take longer to play, because a silent one has a ping every half minute.
+/// Maximum duration. Longer sessions only take longer to play: a silent one has a ping every half minute.
 const MAX_DURATION_MS: u64 = 600_000;
 
 pub(crate) fn run(data: &[u8]) {

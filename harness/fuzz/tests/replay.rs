@@ -1,5 +1,5 @@
-//! Every seed and every committed input, through the functions that are fuzzed. A finding's input is added to the
-//! corpus, and stays here for good.
+//! Runs every seed and every committed input through the fuzz targets. The input of a finding is added to the corpus
+//! and stays there.
 
 use relayline_fuzz::{TARGETS, corpus};
 use std::path::Path;
@@ -18,7 +18,7 @@ fn every_known_input_holds() {
     }
 }
 
-/// One that is listed here alone would never be fuzzed.
+/// A target that is only listed here would never be fuzzed.
 #[test]
 fn every_target_has_its_program() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer");

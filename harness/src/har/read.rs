@@ -25,12 +25,14 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Recording, RecordingError
         let column = error.column();
         wrong(
             error.line(),
-            format!("this is no JSON (column {column}): the export may have been cut short, make it again"),
+            format!(
+                "this is not valid JSON (column {column}): the export may have been cut short, make it again"
+            ),
         )
     })?;
     let entries = har["log"]["entries"].as_array().ok_or_else(|| {
         let problem =
-            "this is no HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\"";
+            "this is not a HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\"";
         wrong(1, problem.to_owned())
     })?;
     let sockets: Vec<(usize, &Value)> =

@@ -369,7 +369,7 @@ mod tests {
 
     /// A frame is read as a whole wherever it is cut, and a replacement stands where the value began.
     #[test]
-    fn c_4_w_1_a_credential_is_hidden_however_its_frame_is_cut() {
+    fn c_4_w_1_a_credential_in_a_cut_frame_is_hidden() {
         let whole =
             "{\"value\":\"X\",\"name\":\"token\"}\n{\"text\":\"é its-very-own\",\"url\":\"https://u:X@x\"}\n";
         let expected = whole.replace("its-very-own", HIDDEN).replace("u:X", HIDDEN).replace('X', HIDDEN);
@@ -390,7 +390,7 @@ mod tests {
 
     /// Bytes that are not text are unchanged; a credential beside them is redacted.
     #[test]
-    fn c_4_bytes_that_are_no_text_hide_no_credential() {
+    fn c_4_binary_bytes_do_not_hide_a_credential() {
         let mut encoder = connected(&[("Authorization", "Bearer its-very-own")]);
         let clean =
             recorded(&mut encoder, &[b"\xff its-very-own \xff\n{\"token\":\"\xff\",\"a\":\"\xff\"}\n"]);
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_wait_for_the_rest_of_a_frame_and_no_longer_than_they_must() {
+    fn lines_wait_for_the_rest_of_a_frame_only() {
         let mut encoder = connected(&[]);
         // A message that ends with its frame is not held, with or without a line break.
         for text in ["{}\n", "{\"a\":[1]}", "\n", ""] {
@@ -422,7 +422,7 @@ mod tests {
 
     /// The size of waiting lines is bounded.
     #[test]
-    fn x_1_frames_that_are_open_take_a_bounded_room() {
+    fn x_1_incomplete_frames_are_bounded() {
         let mut encoder = Encoder::default();
         let piece = format!("{{\"a\":\"{}", "b".repeat(1 << 20));
         let mut written = 0;
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn gateways_without_a_token_are_told_apart_while_they_are_connected() {
+    fn connected_gateways_without_a_token_are_distinguished() {
         let mut encoder = Encoder::default();
         let mut id = |dial: u32, ended: Option<u32>| {
             if let Some(ended) = ended {
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_ends_once_and_nothing_is_recorded_behind_it() {
+    fn a_socket_ends_once_and_nothing_is_recorded_after_it() {
         let mut encoder = Encoder::default();
         encoder.encode(0, 3, connect(&[]));
         let hello = r#"{"t_ms":7,"dir":"gateway","data":"{\"token\":\"<hidden>\"}\n","dial":3}"#;
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_recorded_is_noted() {
+    fn events_that_cannot_be_recorded_are_noted() {
         let mut encoder = Encoder::default();
         encoder.encode(0, 1, connect(&[]));
         for (seen, expected) in [

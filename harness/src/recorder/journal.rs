@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_leaves_a_gap_that_says_how_much_is_missing() {
+    fn a_full_disk_leaves_a_gap_with_the_number_of_lines() {
         let mut disk = Disk { files: vec![String::new()], full: true };
         let mut journal = Journal::new(&mut disk, Header::default(), 1, None);
         assert!(journal.write(&note("lost")).is_err());
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_recording_goes_on_in_the_next_file() {
+    fn a_large_recording_continues_in_the_next_file() {
         let mut disk = Disk { files: vec![String::new()], full: false };
         let mut journal = Journal::new(&mut disk, Header::default(), 1, Some(100));
         for text in ["a", "b", "c", &"long".repeat(100), "d", "e"] {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_next_file_that_cannot_be_begun_keeps_nobody_from_writing() {
+    fn a_failed_rotation_continues_the_current_file() {
         struct Stuck(String);
         impl Store for &mut Stuck {
             fn begin(&mut self, _: u32) -> io::Result<()> {

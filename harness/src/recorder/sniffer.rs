@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_seen_however_they_are_framed_masked_and_cut() {
+    fn messages_are_read_in_any_framing() {
         let message = |text: &str| SniffedMessage::Message(Data::Text(text.to_owned()));
         let long = "é".repeat(40_000);
         let close = |code: u16, reason: &str| {
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_once() {
+    fn an_unreadable_stream_is_reported_once() {
         let mut compressed = text("x", Kind::Text, true);
         compressed.header_mut().rsv1 = true;
         for (mut bytes, why) in [

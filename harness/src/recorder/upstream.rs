@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn l_1_where_requests_go() {
+    fn l_1_the_target_of_requests() {
         for (url, asked, authority, target) in [
             ("http://c.example", "/relay", "c.example", "/relay"),
             ("wss://c.example:444/base/relay", "/relay/enroll", "c.example:444", "/base/relay/enroll"),

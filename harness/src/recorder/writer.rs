@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_has_room_again_is_written_to_again_and_the_trouble_is_told_once() {
+    fn writing_resumes_once_a_full_disk_has_room() {
         let disk = Disk { refuses: Arc::new(AtomicUsize::new(3)), ..Disk::default() };
         let (tell, told) = channel();
         let complain = Box::new(move |error: io::Error| tell.send(error.kind()).unwrap());
@@ -229,7 +229,7 @@ mod tests {
 
     /// A slow disk loses lines, and never delays the traffic.
     #[test]
-    fn what_the_queue_has_no_room_for_is_counted() {
+    fn events_beyond_the_queue_are_counted() {
         let disk = Disk::default();
         let held = disk.written.lock().unwrap();
         let complain = Box::new(|_| {});

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_behind_a_gap_is_left_out() {
+    fn lines_after_a_gap_are_left_out() {
         let note = |t_ms: u64| json!({"t_ms": t_ms, "dir": "note", "text": ""});
         let gap = json!({"t_ms": 1, "dir": "gap", "lines": 3});
         let (whole, at) = recording(&[note(0), gap, note(2)]).until_gap();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_read_behind_the_first() {
+    fn parts_are_read_after_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let first = folder.path().join("s.jsonl");
         let part = |number: u32, started: u64, t_ms: u64| {
@@ -283,7 +283,7 @@ mod tests {
         );
         std::fs::write(path(&first, 1), "notes").unwrap();
         let error = Recording::load(&first).unwrap_err().to_string();
-        assert!(error.contains("s.1.jsonl: is no part of this recording, and "), "{error}");
+        assert!(error.contains("s.1.jsonl: is not part of this recording, and "), "{error}");
         std::fs::rename(path(&first, 2), path(&first, 3).with_extension("away")).unwrap();
         assert_eq!(Recording::load(&first).unwrap().lines.len(), 1);
         std::fs::rename(path(&first, 3).with_extension("away"), path(&first, 2)).unwrap();

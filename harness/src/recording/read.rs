@@ -85,7 +85,7 @@ impl Recording {
                 Ok(part) if recording.continues_in(&part, number) => recording.append(part),
                 // Another file that has the name of a part.
                 Ok(_) | Err(RecordingError::Line { line: 1, .. }) => {
-                    recording.check_no_later_part(path, number, "is no part of this recording")?;
+                    recording.check_no_later_part(path, number, "is not part of this recording")?;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -177,16 +177,16 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, RecordingError> {
 }
 
 const NO_HEADER: &str =
-    "this is no recorded session: its first line must be a header with `relay_session`: 1";
+    "this is not a recorded session: its first line must be a header with `relay_session`: 1";
 
 fn object(raw: &[u8]) -> Result<Map<String, Value>, String> {
     let text = std::str::from_utf8(raw)
         .map_err(|error| format!("byte {} is not UTF-8: save the file as UTF-8", error.valid_up_to() + 1))?;
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err("this is no JSON object: write one object per line".to_owned()),
+        Ok(_) => Err("this is not a JSON object: write one object per line".to_owned()),
         Err(error) => Err(format!(
-            "this is no JSON (column {}): write one object per line, and no line break within it",
+            "this is not valid JSON (column {}): write one object per line, and no line break within it",
             error.column()
         )),
     }

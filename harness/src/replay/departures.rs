@@ -232,7 +232,7 @@ pub const DEPARTURES: &[Departure] = &[
     Departure {
         rule: "P-1",
         recorded_from: &["python reference ws_transport"],
-        what: "a forward whose body is no strict base64 becomes no event",
+        what: "a forward whose body is not strict base64 becomes no event",
         why: "Python's decoder passes over what is not of its alphabet, and so reads something out of any text",
         how: DepartureRule::Whole(differences::reads_strict_base64),
     },
@@ -291,7 +291,7 @@ pub const DEPARTURES: &[Departure] = &[
         rule: "O-15",
         recorded_from: OCTOBER,
         what: "an interaction gets no reaction",
-        why: "it is no message: the reference reacts to the interaction's id, which no platform knows as one",
+        why: "it is not a message: the reference reacts to the interaction's id, which no platform knows as one",
         how: DepartureRule::Whole(differences::reacts_to_no_interaction),
     },
     Departure {
@@ -351,7 +351,7 @@ pub const DEPARTURES: &[Departure] = &[
         rule: "I-3",
         recorded_from: OCTOBER,
         what: "an answer to a prompt whose id has no dot is silent, where the recorded gateway says that it is stale",
-        why: "an id of another form is none of ours: the reference's earlier versions made such",
+        why: "an id of another form is not one of ours: the reference's earlier versions made such",
         how: DepartureRule::Whole(differences::answers_for_no_other_process),
     },
     Departure {

@@ -88,7 +88,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_differs_is_marked_among_what_does_not() {
+    fn differing_lines_are_marked() {
         let recorded = json!({"op": "send", "a": {"b": 1, "c": [1, "x"]}, "gone": "x", "kind": 1});
         let ours = json!({"op": "send", "a": {"b": 2, "c": [1, "y", null]}, "new": null, "kind": {}});
         let expected = r#"  {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_shown_where_they_part() {
+    fn long_texts_are_shown_around_their_difference() {
         let (left, right) = (format!("{}a{}", "é".repeat(200), "z".repeat(200)), "é".repeat(200));
         let lines = diff_lines(&json!(left), &json!(right));
         let end = "é".repeat(40);

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn w_11_a_9_junk_is_put_in_and_taken_out() {
+    fn w_11_a_9_junk_is_inserted_and_removed() {
         let entry = |n: u64| {
             format!("{{\"type\":\"inbound\",\"event\":{{\"text\":\"e{n}\"}},\"bufferId\":\"{n}\"}}\n")
         };

@@ -314,7 +314,7 @@ impl Model {
         }
     }
 
-    /// The host wants to be served again: where it is not, or is about not to be (L-12, L-13).
+    /// Records a resume of the host, if the connection does not deliver or is about to stop delivering (L-12, L-13).
     fn resumed(&mut self) {
         self.may_sleep = false;
         let asked = |pending: &Pending| matches!(pending.sort, RequestKind::GoIdle | RequestKind::GoDormant);
@@ -332,7 +332,7 @@ impl Model {
         }
     }
 
-    /// The host has settled a delivery.
+    /// Records a settlement of the host.
     pub(crate) fn settled(&mut self, delivery: DeliveryId, outcome: Outcome) {
         let arrived = self.inbox.handed.get(&delivery.number());
         if outcome == Outcome::Refused
@@ -356,7 +356,7 @@ fn needs_connection(command: &Command) -> bool {
         | RequestKind::Interrupt
         | RequestKind::GoIdle
         | RequestKind::GoDormant => true,
-        // A stream that has failed tells so at any time; a typing sign is never an error.
+        // A failed stream may report its failure at any time. A typing sign is never an error.
         RequestKind::Typing
         | RequestKind::State
         | RequestKind::Stream

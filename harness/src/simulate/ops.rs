@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_definition_reads_what_is_made_for_it() {
+    fn every_definition_reads_its_generated_values() {
         let values = Values {
             chat_id: "c".to_owned(),
             message_id: "m".to_owned(),

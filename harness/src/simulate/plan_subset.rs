@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_written_and_read() {
+    fn a_plan_subset_survives_a_round_trip() {
         for (text, places) in [
             ("all", None),
             ("none", Some(vec![])),

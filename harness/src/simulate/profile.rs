@@ -58,7 +58,7 @@ impl FromStr for Profile {
     fn from_str(name: &str) -> Result<Self, String> {
         Profile::ALL.into_iter().find(|profile| profile.name() == name).ok_or_else(|| {
             let known = Profile::ALL.map(Profile::name).join(", ");
-            format!("{name:?} is no profile: take one of {known}")
+            format!("{name:?} is not a profile: take one of {known}")
         })
     }
 }

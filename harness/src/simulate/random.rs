@@ -63,9 +63,9 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// A seed that failed once must fail again, whatever version of the generator's crate is used.
+    /// A seed that failed once must fail again, whatever the version of the generator's crate.
     #[test]
-    fn the_draws_of_a_seed_are_these() {
+    fn the_draws_of_a_seed_are_fixed() {
         let mut random = Random::new(7, 1);
         let first: Vec<u64> = (0..3).map(|_| random.draw()).collect();
         assert_eq!(

@@ -53,9 +53,9 @@ impl FromStr for Counter {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Stats::default();
         let found = known.iter().map(|(name, _)| name).find(|name| *name == text);
-        found
-            .map(Counter)
-            .ok_or_else(|| format!("{text:?} is no counter of a gateway: write one, as in waiters_dropped"))
+        found.map(Counter).ok_or_else(|| {
+            format!("{text:?} is not a counter of a gateway: write one, as in waiters_dropped")
+        })
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_is_known_by_its_name() {
+    fn a_counter_is_parsed_by_its_name() {
         let stats = Stats { dials: 7, ..Stats::default() };
         assert_eq!("dials".parse::<Counter>().map(|counter| counter.of(&stats)), Ok(7));
         for wrong in ["", "Dials", "dial"] {

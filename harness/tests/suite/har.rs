@@ -1,4 +1,4 @@
-//! HAR files, in the shapes in which programs export them, read as recordings and played.
+//! HAR files in the forms of several exporters, read as recordings and played.
 
 use relayline_harness::recording::{Data, LineContent, RecordedLine, Recording, Side};
 use relayline_harness::replay::{self, ReplayOptions};
@@ -10,14 +10,14 @@ const OUTBOUND: &str =
     r#"{"type":"outbound","requestId":"1","action":{"op":"send","chat_id":"c","content":"x"}}"#;
 const RESULT: &str = r#"{"type":"outbound_result","requestId":"1","result":{"success":true}}"#;
 
-/// 2022-10-20T08:48:40.899Z in unix seconds.
+/// 2022-10-20T08:48:40.899Z in Unix seconds.
 const START: f64 = 1_666_255_720.899;
 
 fn message(kind: &str, after_s: f64, opcode: i64, data: &str) -> Value {
     json!({"type": kind, "time": START + after_s, "opcode": opcode, "data": data})
 }
 
-/// The messages of a whole little session.
+/// Returns the messages of a short session.
 fn session() -> Vec<Value> {
     let line = |text: &str| format!("{text}\n");
     vec![
@@ -29,7 +29,7 @@ fn session() -> Vec<Value> {
     ]
 }
 
-/// As Chrome has it: a `wss` URL, headers as pairs, more fields than anybody reads.
+/// Returns an entry in Chrome's form: a `wss` URL, headers as pairs, and many unused fields.
 fn chrome(messages: &[Value]) -> Value {
     json!({
         "_initiator": {"type": "script"}, "_priority": null, "_resourceType": "websocket",
@@ -45,7 +45,7 @@ fn chrome(messages: &[Value]) -> Value {
     })
 }
 
-/// As mitmproxy has it: an `https` URL, microseconds and an offset in the time.
+/// Returns an entry in mitmproxy's form: an `https` URL, and a time with microseconds and an offset.
 fn mitmproxy(messages: &[Value]) -> Value {
     json!({
         "startedDateTime": "2022-10-20T10:48:40.899000+02:00", "time": 5.0,
@@ -73,7 +73,7 @@ fn read(entries: &[Value]) -> Recording {
 }
 
 #[test]
-fn a_session_is_the_same_whoever_exported_it() {
+fn a_session_is_the_same_from_every_exporter() {
     let page =
         json!({"startedDateTime": "no time", "request": {"method": "GET", "url": "https://c.example/relay"}});
     let mut other = chrome(&[message("send", 0.0, 1, "not ours")]);
@@ -98,9 +98,9 @@ fn a_session_is_the_same_whoever_exported_it() {
     }
 }
 
-/// Where none goes to `/relay` all are read, and a `/relay` in a query is no path.
+/// If no entry is for `/relay`, all are read. A `/relay` in a query is not a path.
 #[test]
-fn the_path_of_a_socket_ends_where_its_query_begins() {
+fn the_path_of_a_socket_ends_at_its_query() {
     let paths = |urls: &[&str]| {
         let entry = |url: &&str| {
             let mut entry = chrome(&[]);
@@ -122,7 +122,7 @@ fn the_path_of_a_socket_ends_where_its_query_begins() {
     }
 }
 
-/// Several sockets, at once and one after the other, a refusal, and what ends them.
+/// Several sockets, at once and one after another, a refusal, and the ends of sockets.
 #[test]
 fn several_entries_are_several_dials() {
     let mut refused = chrome(&[]);
@@ -158,27 +158,27 @@ fn several_entries_are_several_dials() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_place() {
+fn an_error_names_its_place() {
     let bad = |what: Value| har(&[chrome(&session()), chrome(&[message("send", 0.0, 1, "{}"), what])]);
     let mut undated = chrome(&[]);
     undated["startedDateTime"] = json!("yesterday");
     for (text, expected) in [
         (
             "{\"log\":{\n\"entries\":[}".to_owned(),
-            "s.har:2: this is no JSON (column 12): the export may have been cut short, make it again",
+            "s.har:2: this is not valid JSON (column 12): the export may have been cut short, make it again",
         ),
         (
             "{\"log\":{}}".to_owned(),
-            "s.har:1: this is no HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\"",
+            "s.har:1: this is not a HAR: it needs `log` with an array of `entries`; export it again, as \"HAR\"",
         ),
         (
             har(&[]),
             "s.har:1: this HAR holds no WebSocket: record with the network panel open before the page dials, and export with content",
         ),
-        // What nobody looks at is read as well.
+        // Unused parts of the file are parsed as well.
         (
             "{\"log\":{\"by\":\"\\ud800\",\"entries\":[]}}".to_owned(),
-            "s.har:1: this is no JSON (column 21): the export may have been cut short, make it again",
+            "s.har:1: this is not valid JSON (column 21): the export may have been cut short, make it again",
         ),
         (har(&[undated]), "s.har: entry 1: `startedDateTime` must be a time, as in 2026-11-22T16:20:45.123Z"),
         (

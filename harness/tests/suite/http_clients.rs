@@ -1,4 +1,4 @@
-//! X-1: what HTTP clients of the embedded connector and of the recorder can cost the others.
+//! X-1: an HTTP client of the embedded connector or of the recorder cannot block others.
 
 use relayline_connector::{EmbeddedConnector, ServerConfig};
 use relayline_control::network::Network;
@@ -9,17 +9,17 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A dial, with a line end in a frame behind it.
+/// A dial, followed by a frame with a line end.
 const DIAL: &str = "GET /relay HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
                     sec-websocket-version: 13\r\nsec-websocket-key: cmVsYXlsaW5lIGRvY3Rvcg==\r\n\r\n";
-/// A masked ping whose text is a newline, and the pong to it.
+/// A masked ping whose payload is a newline, and its pong.
 const PING: &[u8] = b"\x89\x81\0\0\0\0\n";
 const PONG: &[u8] = b"\x8a\x01\n";
 
-/// A connector, or a recorder before one, by its address.
+/// A connector, or a recorder in front of one, with its address.
 struct Served {
     connector: EmbeddedConnector,
     recorder: Option<Recorder>,
@@ -27,7 +27,7 @@ struct Served {
 }
 
 impl Served {
-    /// The one and the other, with these bounds.
+    /// Returns a connector and a recorder with these bounds.
     fn both(bounds: Bounds) -> [Served; 2] {
         [false, true].map(|is_recorded| {
             let http = if is_recorded { ServerConfig::default().http } else { bounds };
@@ -66,7 +66,7 @@ impl Served {
         client
     }
 
-    /// A WebSocket, up to the end of the answer's head.
+    /// Returns a WebSocket whose upgrade was answered.
     fn dial(&self) -> TcpStream {
         let mut client = self.connect(DIAL);
         let mut head = Vec::new();
@@ -87,7 +87,7 @@ fn ping(client: &mut TcpStream) {
     assert_eq!(pong, PONG);
 }
 
-/// All that comes until the end of a connection, in good order or not.
+/// Returns everything until the end of a connection, orderly or not.
 fn end(client: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     match client.read_to_end(&mut rest) {
@@ -97,9 +97,9 @@ fn end(client: &mut TcpStream) -> String {
     String::from_utf8(rest).unwrap()
 }
 
-/// Without a word, in a head, and in a body.
+/// Clients that send nothing, a part of a head, or a part of a body.
 #[test]
-fn x_1_idle_clients_do_not_shut_out_a_gateway() {
+fn x_1_idle_clients_do_not_block_a_gateway() {
     let body = "POST /relay/enroll HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
     for words in ["", "GET /relay HTTP/1.1\r\nhost", body] {
         for (served, clients) in Served::both(HTTP_BOUNDS).iter().zip([128, HTTP_BOUNDS.clients]) {
@@ -112,23 +112,23 @@ fn x_1_idle_clients_do_not_shut_out_a_gateway() {
     }
 }
 
-/// A WebSocket counts until it is one: then it needs no slot, has no age, and its bytes are its own.
+/// A WebSocket needs a slot only until it is open. Then it has no maximum age, and its bytes are not checked.
 #[test]
-fn x_1_a_websocket_has_no_slot() {
+fn x_1_a_websocket_takes_no_slot() {
     let bounds = Bounds { clients: 1, greatest_age: Duration::from_secs(1), ..HTTP_BOUNDS };
     for served in Served::both(bounds) {
         let mut sockets: Vec<TcpStream> = (0..3).map(|_| served.dial()).collect();
-        // Older than any other connection may be.
+        // Older than the maximum age of other connections.
         assert_eq!(end(&mut served.connect("")), "");
         assert!(served.closed().by_age() > 0);
-        // The newest is the one that the connector keeps.
+        // The connector keeps the newest one.
         ping(sockets.last_mut().unwrap());
         assert_eq!(served.closed().by_slot(), 0);
     }
 }
 
 #[test]
-fn x_1_a_connection_has_a_greatest_age() {
+fn x_1_a_connection_has_a_maximum_age() {
     let bounds = Bounds { greatest_age: Duration::from_millis(200), ..HTTP_BOUNDS };
     for served in Served::both(bounds) {
         for words in ["", "GET /relay HTTP/1.1\r\nhost"] {
@@ -138,9 +138,9 @@ fn x_1_a_connection_has_a_greatest_age() {
     }
 }
 
-/// RFC 9112, 2.2 and 3.2; HTTP/1.0 knows no Host.
+/// RFC 9112, 2.2 and 3.2. HTTP/1.0 has no Host header.
 #[test]
-fn x_1_heads_that_can_be_misread_are_400() {
+fn x_1_ambiguous_heads_are_400() {
     for served in Served::both(HTTP_BOUNDS) {
         for (words, status) in [
             ("GET / HTTP/1.1\nhost: x\r\n\r\n", "400"),
@@ -159,7 +159,7 @@ fn x_1_heads_that_can_be_misread_are_400() {
     }
 }
 
-/// Whoever may not ask has one answer.
+/// A client without permission gets one answer.
 #[test]
 fn x_1_a_refused_client_keeps_no_connection() {
     let [connector, _] = Served::both(HTTP_BOUNDS);

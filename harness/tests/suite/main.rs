@@ -1,4 +1,4 @@
-//! Tests of the harness, and of rules that need it.
+//! Tests of the harness, and of rules whose tests need it.
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 mod har;

@@ -1,5 +1,5 @@
-//! E-1, W-3: any JSON value in any field of any recorded frame. No panic, and an event survives whatever is wrong
-//! with one of its fields, unless there is no event left to save.
+//! E-1, W-3: any JSON value in any field of any recorded frame causes no panic. An event survives a bad value in one of
+//! its fields, unless no event is left.
 
 use proptest::prelude::*;
 use relayline_core::config::{Config, Identity};
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Every whole frame that a connector said in a recording, and one event with every field there is.
+/// Every complete frame of a connector in a recording, and one event with every field.
 static FRAMES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -34,7 +34,7 @@ static FRAMES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     frames
 });
 
-/// The places in a value, as JSON pointers.
+/// Adds the places in a value, as JSON pointers.
 fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     found.push(at.to_owned());
     match value {
@@ -104,7 +104,7 @@ proptest! {
             let survives = matches!(delivery, Some(delivery) if matches!(delivery.content, Content::Message(_)));
             prop_assert_eq!(survives, !silent, "{}", frame);
         }
-        // Whatever it was, the next message comes through.
+        // The next message is delivered in any case.
         let next = "{\"type\":\"inbound\",\"event\":{\"text\":\"next\",\"source\":{\"chat_id\":\"elsewhere\"}}}";
         driver.line(next);
         let delivery = last_delivery(&mut driver);

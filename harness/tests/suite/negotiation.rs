@@ -1,7 +1,8 @@
-//! What is negotiated, for every descriptor there is a vector or a recording of: a page each for a person to read.
+//! The negotiation with every descriptor of a vector or a recording: one readable page for each.
 //!
-//! A vector's page is a whole handshake of a machine with that descriptor, and then one more with a plain one, so that
-//! it also shows what a re-negotiation reports (D-10). A recording's page is what its replay negotiated on each dial.
+//! A vector's page shows a handshake of a machine with that descriptor, and then another one with a plain descriptor,
+//! so that it also shows the notice about a re-negotiation (D-10). A recording's page shows the negotiation on each
+//! dial of its replay.
 
 use relayline_connector::ConnectorConfig;
 use relayline_connector::chats::Platform;
@@ -18,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Every op that the protocol has, in its order.
+/// Every op of the protocol, in its order.
 const OPS: [&str; 14] = [
     "send",
     "edit",
@@ -40,7 +41,7 @@ fn harness() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Whether a host may use an op, by the last column of the table of ops (O-9).
+/// Returns true if a host may use an op, by the last column of the table of ops (O-9).
 fn usable(descriptor: &Descriptor, op: &str) -> bool {
     match op {
         "send" | "typing" | "follow_up" | "get_chat_info" => true,
@@ -51,13 +52,13 @@ fn usable(descriptor: &Descriptor, op: &str) -> bool {
     }
 }
 
-/// The page of one session.
+/// Page of one session.
 #[derive(Default)]
 struct Page {
     text: String,
-    /// Of a surface only what changed is of interest.
+    /// True if only changes of the capabilities are shown.
     brief: bool,
-    /// By platform, the default first; of the connection that is up.
+    /// Descriptors of the open connection by platform, the default first.
     platforms: Vec<Arc<Descriptor>>,
 }
 
@@ -88,7 +89,7 @@ impl Page {
                 let next = if retry_in.is_some() { "dials again" } else { "does not dial again" };
                 self.line(&format!("  ended{code}: {reason}; {next}"));
             }
-            // Not about what is negotiated.
+            // Not about the negotiation.
             _ => {}
         }
     }
@@ -152,7 +153,7 @@ impl Page {
     }
 }
 
-/// A gateway that negotiates, and the page of what came of it.
+/// A gateway that negotiates, and the page of the results.
 struct Talk {
     driver: Driver,
     page: Page,
@@ -166,7 +167,7 @@ impl Talk {
         Talk { driver, page: Page::default() }
     }
 
-    /// Writes down what came out.
+    /// Adds the outputs to the page.
     fn note(&mut self) {
         for output in self.driver.take() {
             match output {
@@ -180,7 +181,7 @@ impl Talk {
         }
     }
 
-    /// Lets time pass until the next dial.
+    /// Advances time to the next dial.
     fn next_dial(&mut self) -> Conn {
         let conn = self.driver.dial();
         self.note();
@@ -211,7 +212,7 @@ fn negotiate(what: &str, descriptor: &str, plain: &str) -> String {
         assert_eq!(talk.driver.machine.capabilities("never seen"), served.first(), "D-9");
         talk.driver.close(conn, None, "the connection was cut");
     }
-    // Nothing of it may be left, but what the comparison needs (D-10).
+    // Nothing of it may be left, except for the comparison (D-10).
     let again = talk.next_dial();
     assert!(talk.driver.machine.descriptors().is_empty(), "D-8: forgotten at the next dial");
     talk.page.line("the next dial, with a plain descriptor");
@@ -265,13 +266,13 @@ fn replayed(recording: &Recording) -> String {
     page.take()
 }
 
-/// A name that every file system takes.
+/// Returns a name that every file system accepts.
 fn slug(what: &str) -> String {
     let words = what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join("-")
 }
 
-/// Snapshots, each under its name; all names differ.
+/// Takes a snapshot of each page under its name. All names differ.
 fn keep(pages: impl IntoIterator<Item = (String, String)>) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(harness().join("../snapshots"));
@@ -284,7 +285,7 @@ fn keep(pages: impl IntoIterator<Item = (String, String)>) {
     }
 }
 
-/// D-1 to D-7 and L-17 by vector, D-8 to D-10 by what comes after it.
+/// D-1 to D-7 and L-17 by vector, D-8 to D-10 by the frames after it.
 #[test]
 fn d_01_d_10_l_17_every_vector_through_a_handshake() {
     let file = std::fs::read_to_string(harness().join("vectors/descriptors.json")).unwrap();
@@ -295,7 +296,7 @@ fn d_01_d_10_l_17_every_vector_through_a_handshake() {
     keep(vectors.iter().map(|vector| {
         let what = vector["what"].as_str().unwrap();
         let raw = match vector["json"].as_str() {
-            // W-1: a frame is one line, whatever white space its writer likes.
+            // W-1: a frame is one line, whatever white space the vector has.
             Some(json) => json.replace(['\r', '\n'], " "),
             None => vector["descriptor"].to_string(),
         };
@@ -303,7 +304,7 @@ fn d_01_d_10_l_17_every_vector_through_a_handshake() {
     }));
 }
 
-/// The vectors name no ops; the platforms of the embedded connector do (D-6).
+/// The vectors name no ops, unlike the platforms of the embedded connector (D-6).
 #[test]
 fn d_06_every_platform_of_the_embedded_connector() {
     let platforms = ConnectorConfig::default().platforms;

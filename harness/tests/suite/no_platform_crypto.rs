@@ -1,9 +1,9 @@
-//! C-5: whoever signs and verifies a platform's webhooks is the connector's business.
+//! C-5: signing and verifying a platform's webhooks is the connector's task.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What code that verifies a platform's signature cannot do without: the header, or the scheme's name.
+/// Texts that any code to verify a platform's signature contains: the header, or the name of the scheme.
 const PLATFORM_CRYPTO: &[&str] = &[
     "ed25519",
     "x-signature-timestamp",
@@ -17,7 +17,7 @@ const PLATFORM_CRYPTO: &[&str] = &[
     "encodingaeskey",
 ];
 
-/// The sources and manifests of what a host links; not the tests, nor this list.
+/// Returns the sources and manifests that a host links, without the tests and this list.
 fn sources() -> Vec<PathBuf> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..")];
     let mut sources = Vec::new();

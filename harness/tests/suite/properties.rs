@@ -1,7 +1,7 @@
-//! What must hold whatever comes in, in whatever order: properties over arbitrary sequences of inputs.
+//! Properties that hold for any inputs in any order, tested with random sequences of inputs.
 //!
-//! `PROPTEST_CASES` scales the number of cases, 256 by default. A case that failed once stays in
-//! `proptest-regressions/` and is tried first.
+//! `PROPTEST_CASES` scales the number of cases, 256 by default. A failed case is kept in `proptest-regressions/` and
+//! tried first.
 
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -69,7 +69,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A state of one of four streams, some of them too long for one message of slack's descriptor.
+/// Generates a state of one of four streams. Some are too long for one message of slack's descriptor.
 fn stream() -> impl Strategy<Value = Command> {
     (0..4u8, 0..120usize, prop::bool::weighted(0.4), any::<bool>()).prop_map(|(name, size, last, segment)| {
         let (stream, chat_id) = (name.to_string(), (name % 3).to_string());
@@ -79,7 +79,7 @@ fn stream() -> impl Strategy<Value = Command> {
 }
 
 fn input() -> impl Strategy<Value = Input> {
-    // Mostly the present dial, sometimes an older one.
+    // Mostly the current dial, sometimes an older one.
     let ago = || prop_oneof![8 => Just(0u8), 1 => 1..4u8];
     let outcome = prop::sample::select(&[Outcome::Accepted, Outcome::Refused][..]);
     prop_oneof![
@@ -136,9 +136,9 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `Driver`. And the same inputs give the same outputs.
+    /// L-6, L-10, L-14, L-15, O-1, O-3, O-6, W-6, A-6, H-6: see `Driver`. The same inputs also give the same outputs.
     #[test]
-    fn whatever_comes_it_keeps_to_its_rules(
+    fn any_inputs_keep_the_rules(
         confirm in any::<bool>(),
         inputs in prop::collection::vec(input(), 0..80),
     ) {
@@ -147,9 +147,9 @@ proptest! {
         prop_assert_eq!(first.machine.stats(), second.machine.stats());
     }
 
-    /// The same, out of a served connection, where most of the rules are.
+    /// On a connection that is up most rules apply.
     #[test]
-    fn whatever_comes_once_served_it_keeps_to_its_rules(
+    fn any_inputs_on_a_connection_keep_the_rules(
         confirm in any::<bool>(),
         inputs in prop::collection::vec(input(), 0..60),
     ) {
@@ -158,16 +158,16 @@ proptest! {
         Driver::play(config(confirm), &all);
     }
 
-    /// W-1: where the stream is cut means nothing, as long as all that comes out is taken in between.
+    /// W-1: the positions of the cuts do not matter, as long as all outputs are taken in between.
     #[test]
-    fn w_01_where_the_bytes_are_cut_means_nothing(
+    fn w_01_cuts_of_the_bytes_do_not_change_the_outputs(
         pieces in prop::collection::vec(bytes(), 1..12),
         cuts in prop::collection::vec(0..3000usize, 0..20),
     ) {
         let stream = pieces.concat();
         let lanes = |cuts: &[usize]| lanes(Driver::new(small_limits()), &handshake(), &stream, cuts);
         let (cut, whole) = (lanes(&cuts), lanes(&[]));
-        // Only how many doubles wait at a time depends on how soon the host takes their twin.
+        // Only the number of waiting duplicates depends on when the host takes their twin.
         prop_assume!(cut.is_some() && whole.is_some());
         prop_assert_eq!(cut, whole);
     }

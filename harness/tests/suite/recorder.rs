@@ -1,4 +1,4 @@
-//! The recorder between two sockets: what passes is what was sent, and what is written is what passed.
+//! The recorder between two sockets: it forwards what was sent, and records what it forwards.
 #![allow(clippy::result_large_err)] // the library's callbacks are like that
 
 use async_tungstenite::tokio::{TokioAdapter, accept_hdr_async, client_async};
@@ -25,14 +25,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 
-/// Long enough for a busy machine; nothing waits for it to pass.
+/// Time-out that is long enough for a busy machine. No test waits for it to pass.
 const SOON: Duration = Duration::from_secs(30);
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("in time")
 }
 
-/// A recorder in front of a port of ours.
+/// A recorder in front of a listener of the test.
 struct Stage {
     recorder: Recorder,
     connector: TcpListener,
@@ -71,14 +71,14 @@ impl Stage {
         accept_hdr_async(stream, |_: &Request, response: Response| Ok(response)).await.unwrap()
     }
 
-    /// Both ends of a socket through the recorder.
+    /// Returns both ends of a socket through the recorder.
     async fn pair(&self) -> (Socket, Socket) {
         let (gateway, connector) =
             soon(async { tokio::join!(self.upgrade(request(&[])), self.accept()) }).await;
         (gateway.unwrap(), connector)
     }
 
-    /// Ends the recorder, and gives what it wrote.
+    /// Ends the recorder, and returns the recorded lines.
     fn recorded(self) -> Vec<LineContent> {
         let file = self.file();
         self.recorder.finish().expect("the disk answers");
@@ -126,9 +126,9 @@ fn text(text: &str) -> Data {
     Data::Text(text.to_owned())
 }
 
-/// W-1: whatever a message is, it arrives as it was sent, both ways, and is recorded as it was.
+/// W-1: any message is forwarded unchanged in both directions, and recorded unchanged.
 #[tokio::test]
-async fn w_1_messages_pass_byte_for_byte() {
+async fn w_1_messages_are_forwarded_byte_for_byte() {
     let large = "x\u{e9}\n".repeat(350_000);
     let messages = [
         Message::text("{\"type\":\"hello\"}\n"),
@@ -154,7 +154,7 @@ async fn w_1_messages_pass_byte_for_byte() {
         assert_eq!(sent.1.unwrap().unwrap(), *message);
         expected.extend([LineContent::Gateway(data(message)), LineContent::Connector(data(message))]);
     }
-    // A message in three frames stays one in three frames, with a ping between them.
+    // A message in three frames stays in three frames, with a ping between them.
     let part = |text: &str, kind: Kind, is_final: bool| {
         Message::Frame(Frame::message(text.as_bytes().to_vec(), OpCode::Data(kind), is_final))
     };
@@ -169,7 +169,7 @@ async fn w_1_messages_pass_byte_for_byte() {
     assert_eq!(soon(connector.next()).await.unwrap().unwrap(), Message::Ping(vec![7].into()));
     assert_eq!(soon(connector.next()).await.unwrap().unwrap(), Message::text("one two three"));
     soon(connector.flush()).await.unwrap();
-    // The pong is the connector's own: the recorder answers nothing.
+    // The connector itself sends the pong: the recorder answers nothing.
     assert_eq!(soon(gateway.next()).await.unwrap().unwrap(), Message::Pong(vec![7].into()));
     expected.push(LineContent::Gateway(text("one two three")));
     let lines = stage.recorded();
@@ -182,7 +182,7 @@ async fn w_1_messages_pass_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn closes_pass_both_ways_with_code_and_reason() {
+async fn closes_are_forwarded_with_code_and_reason() {
     for (by, code, reason) in [
         (Side::Gateway, Some(1000), ""),
         (Side::Connector, Some(4401), "expired"),
@@ -198,7 +198,7 @@ async fn closes_pass_both_ways_with_code_and_reason() {
         };
         soon(from.close(frame.clone())).await.unwrap();
         assert_eq!(soon(to.next()).await.unwrap().unwrap(), Message::Close(frame));
-        // The answer to it passes, too: each side comes to its orderly end, and leaves.
+        // The answer is forwarded, too: each side sees an orderly end, and closes.
         let end = |mut side: Socket| async move {
             while let Some(said) = side.next().await {
                 said.unwrap();
@@ -211,7 +211,7 @@ async fn closes_pass_both_ways_with_code_and_reason() {
 }
 
 #[tokio::test]
-async fn a_cut_passes_as_a_cut() {
+async fn a_cut_is_forwarded_as_a_cut() {
     for by in [Side::Gateway, Side::Connector] {
         let stage = Stage::new().await;
         let (gateway, connector) = stage.pair().await;
@@ -231,9 +231,9 @@ async fn a_cut_passes_as_a_cut() {
     }
 }
 
-/// L-7, L-8: what a refused upgrade says reaches the gateway, and the recording.
+/// L-7, L-8: a refused upgrade is forwarded to the gateway with its details, and recorded.
 #[tokio::test]
-async fn l_7_a_refusal_passes_with_status_headers_and_body() {
+async fn l_7_a_refusal_is_forwarded_completely() {
     let stage = Stage::new().await;
     let refuse = async {
         let (stream, _) = stage.connector.accept().await.unwrap();
@@ -259,7 +259,7 @@ async fn l_7_a_refusal_passes_with_status_headers_and_body() {
 }
 
 #[tokio::test]
-async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
+async fn a_missing_connector_is_answered_with_an_error() {
     let stage = Stage::new().await;
     let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", nowhere.local_addr().unwrap());
@@ -278,16 +278,16 @@ async fn a_connector_that_is_not_there_is_an_answer_that_says_so() {
         assert!(body.starts_with("{\"error\":\"the recorder cannot reach the connector: "), "{body}");
     }
     recorder.finish().unwrap();
-    // Whoever runs it is told, once.
+    // The user is told once.
     let told: Vec<String> = told.try_iter().collect();
     assert!(told.len() == 1 && body.contains(&told[0]), "{told:?}");
     let lines = Recording::load(&file).unwrap().lines;
     assert_eq!(lines[1].what, LineContent::Reject { dial: Some(1), answer: Rejection::new(502, Some(body)) });
 }
 
-/// What the connector sees of an upgrade is what the gateway sent, but for its host and the offer of extensions.
+/// The connector receives the gateway's upgrade unchanged, except for its host and the offer of extensions.
 #[tokio::test]
-async fn an_upgrade_passes_with_its_headers() {
+async fn an_upgrade_is_forwarded_with_its_headers() {
     let stage = Stage::new().await;
     let asked = request(&[
         ("Authorization", "Bearer abcdefghijk"),
@@ -319,9 +319,9 @@ async fn an_upgrade_passes_with_its_headers() {
     assert!(!written.contains("abcdefghijk") && !written.contains("relay.v1"), "{written}");
 }
 
-/// Other requests pass, with their bodies both ways; nothing but their path and status is written.
+/// Other requests and their responses are forwarded. Only their path and status are recorded.
 #[tokio::test]
-async fn other_requests_pass_and_are_noted() {
+async fn other_requests_are_forwarded_and_noted() {
     let stage = Stage::new().await;
     let mut asking = stage.dial().await;
     let body = "{\"enrollmentToken\":\"t0ken-for-once\"}";
@@ -353,9 +353,9 @@ async fn other_requests_pass_and_are_noted() {
     assert_eq!(stage.recorded(), [LineContent::Note("POST /relay/enroll was answered 200".into())]);
 }
 
-/// C-4: what an exchange shows of credentials is hidden where a frame quotes it, and so is what the settings hold.
+/// C-4: credentials of an exchange are redacted where a frame quotes them, and so are those of the settings.
 #[tokio::test]
-async fn c_4_credentials_of_other_requests_and_of_the_settings_are_known() {
+async fn c_4_credentials_of_requests_and_settings_are_redacted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session.jsonl");
     let connector = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -399,9 +399,9 @@ async fn c_4_credentials_of_other_requests_and_of_the_settings_are_known() {
     assert!(recorded.contains(&LineContent::Gateway(text(expected))), "{recorded:?}");
 }
 
-/// Two sockets at once, and one after them: each line says whose it is.
+/// Two sockets at once, and one after them: each line names its socket.
 #[tokio::test]
-async fn several_sockets_are_told_apart() {
+async fn several_sockets_are_distinguished() {
     let stage = Stage::new().await;
     let (mut first, mut first_connector) = stage.pair().await;
     let (mut second, mut second_connector) = stage.pair().await;
@@ -425,16 +425,16 @@ async fn several_sockets_are_told_apart() {
     };
     let all: Vec<_> = recording.lines.iter().filter_map(said).collect();
     assert_eq!(all, [(2, "second".into()), (1, "first".into()), (3, "third".into())]);
-    // The third took the place of the first, which had gone.
+    // The third took the place of the first, which had ended.
     let gateways = recording.gateways();
     let of =
         |at: usize| gateways[at].1.lines.iter().filter_map(said).map(|(dial, _)| dial).collect::<Vec<_>>();
     assert_eq!((gateways.len(), of(0), of(1)), (2, vec![1, 3], vec![2]));
 }
 
-/// A side that does not read holds up the other: the recorder keeps nothing but a buffer.
+/// A side that does not read blocks the other: the recorder has only a small buffer.
 #[tokio::test]
-async fn a_side_that_does_not_read_holds_up_the_other() {
+async fn a_side_that_does_not_read_blocks_the_other() {
     for by in [Side::Gateway, Side::Connector] {
         let stage = Stage::new().await;
         let (gateway, connector) = stage.pair().await;
@@ -455,7 +455,8 @@ async fn a_side_that_does_not_read_holds_up_the_other() {
             }
             from
         });
-        // It is held up once nothing more is accepted for a while; how much that is depends on the sockets' buffers.
+        // The other side is blocked once nothing more is accepted for a while. The amount depends on the sockets'
+        // buffers.
         let mut before = usize::MAX;
         let held_up = soon(async {
             loop {
@@ -469,7 +470,7 @@ async fn a_side_that_does_not_read_holds_up_the_other() {
         })
         .await;
         assert!(held_up < TOTAL / 2, "{held_up} messages of 64 KiB were taken, and nobody read one");
-        // And all of it arrives once it is read.
+        // Everything arrives once it is read.
         for number in 0..TOTAL {
             let text = soon(to.next()).await.unwrap().unwrap().into_text().unwrap();
             assert_eq!((text.len(), &text[..8]), (MESSAGE, format!("{number:08}").as_str()));
@@ -478,7 +479,7 @@ async fn a_side_that_does_not_read_holds_up_the_other() {
     }
 }
 
-/// A full disk is the recording's warning, and nobody else's.
+/// A full disk causes a warning of the recorder, and does not affect the session.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_full_disk_does_not_break_the_session() {
@@ -493,12 +494,12 @@ async fn a_full_disk_does_not_break_the_session() {
         assert_eq!(soon(gateway.next()).await.unwrap().unwrap(), message);
     }
     let summary = stage.recorder.finish().unwrap();
-    // The upgrade, the messages, and that it was open at the end.
+    // The upgrade, the messages, and the note that the socket was open at the end.
     assert_eq!(summary, Summary { lines: 0, lost: 202, parts: 1 });
 }
 
 #[tokio::test]
-async fn a_long_recording_is_several_files_that_are_read_as_one() {
+async fn a_long_recording_in_several_files_is_read_as_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("session.jsonl");
     let stage = Stage::with(folder, &file, Some(1000)).await;
@@ -517,7 +518,7 @@ async fn a_long_recording_is_several_files_that_are_read_as_one() {
     assert_eq!((messages, recording.lines.len()), (40, 42));
 }
 
-/// TLS to the connector, with a certificate of our own.
+/// TLS to the connector, with a certificate of the test.
 #[tokio::test]
 async fn the_connector_may_be_behind_tls() {
     let rcgen::CertifiedKey { cert, signing_key } =

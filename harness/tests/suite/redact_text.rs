@@ -1,11 +1,11 @@
-//! Recordings whose texts are redacted: they replay as the originals do.
+//! Recordings with redacted texts: they replay like the originals.
 
 use relayline_harness::recorder::redact_text;
 use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::replay::{self, ReplayOptions, Verdict};
 use std::path::Path;
 
-/// Every recorded session of the repository, as it passed on the wire.
+/// Returns every recorded session of the repository, reduced to the wire.
 fn recordings() -> Vec<Recording> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut all = Vec::new();
@@ -41,7 +41,7 @@ fn redacted(recording: &Recording) -> Recording {
 }
 
 #[test]
-fn c_4_every_recording_replays_as_before_once_it_is_redacted() {
+fn c_4_every_redacted_recording_replays_as_before() {
     let mut failed = String::new();
     for recording in recordings() {
         let clean = redacted(&recording);

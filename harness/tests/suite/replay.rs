@@ -1,4 +1,4 @@
-//! Every recorded session, played through the machine, checked, and its trace kept as a snapshot.
+//! Plays every recorded session through the machine, checks it, and keeps its trace as a snapshot.
 
 use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::replay::{self, Cut, Drain, Entry, ReplayOptions, ReplayRun};
@@ -10,7 +10,7 @@ fn harness() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the recordings of a folder below `harness/`, by name, whatever the folder that the tests run in.
+/// Returns the recordings of a folder below `harness/`, by name, whatever the working folder of the tests.
 fn folder(name: &str) -> Vec<Recording> {
     let files = std::fs::read_dir(harness().join(name)).unwrap().map(|entry| entry.unwrap().file_name());
     let mut names: Vec<String> =
@@ -19,21 +19,21 @@ fn folder(name: &str) -> Vec<Recording> {
     names.iter().map(|file| load(&format!("{name}/{file}"))).collect()
 }
 
-/// All recordings of the early versions.
+/// Returns all recordings of the early versions.
 fn early() -> Vec<Recording> {
     let recordings = folder("recordings");
     assert!(recordings.len() >= 33, "the recordings are there");
     recordings
 }
 
-/// All recordings.
+/// Returns all recordings.
 fn recordings() -> Vec<Recording> {
     let october = folder("recordings/2026-10");
     assert!(october.len() >= 46, "the recordings are there");
     early().into_iter().chain(october).collect()
 }
 
-/// A recording by its path in the repository.
+/// Returns a recording by its path in the repository.
 fn load(path: &str) -> Recording {
     let bytes = std::fs::read(harness().join(path)).unwrap();
     Recording::read(path, &bytes).unwrap()
@@ -50,7 +50,8 @@ fn text(run: &ReplayRun) -> String {
     })
 }
 
-/// The lanes of a trace, each for itself: what an interrupt may overtake differs with when outputs are taken (L-16).
+/// Returns the lanes of a trace separately: the events that an interrupt overtakes depend on when outputs are taken
+/// (L-16).
 fn lanes(run: &ReplayRun) -> Vec<String> {
     let lane = |names: &[&str]| {
         let entries = run.trace.iter().filter(|entry| names.contains(&entry.name()));
@@ -64,9 +65,9 @@ fn lanes(run: &ReplayRun) -> Vec<String> {
     ]
 }
 
-/// What is recorded is what we do, but for what rules ask.
+/// The replay of each recording equals it, except for differences that rules require.
 #[test]
-fn every_recording_is_replayed_as_it_was_recorded() {
+fn every_replay_equals_its_recording() {
     let mut failed = String::new();
     for recording in recordings() {
         let run = play(&recording, ReplayOptions::default());
@@ -92,16 +93,16 @@ fn traces() {
     });
 }
 
-/// W-1: whole messages, single bytes or random pieces, the machine does the same at the same times.
+/// W-1: with whole messages, single bytes or random pieces, the machine does the same at the same times.
 #[test]
-fn w_01_how_messages_are_cut_does_not_change_the_trace() {
+fn w_01_cuts_of_messages_do_not_change_the_trace() {
     let cuts = [Cut::Bytes, Cut::Random(1), Cut::Random(0x5EED), Cut::Random(u64::MAX)];
     for recording in recordings() {
         let whole = play(&recording, ReplayOptions::default());
         for cut in cuts {
             let cut_up = play(&recording, ReplayOptions { cut, drain: Drain::Messages });
             assert_eq!(text(&cut_up), text(&whole), "{} {cut:?}", recording.name());
-            // And with its outputs taken after every piece, as a driver might.
+            // Also with its outputs taken after every piece, as a driver might.
             let impatient = play(&recording, ReplayOptions { cut, drain: Drain::Pieces });
             assert_eq!(lanes(&impatient), lanes(&whole), "{} {cut:?}", recording.name());
             assert!(replay::check(&recording, &impatient).passes(), "{} {cut:?}", recording.name());
@@ -109,16 +110,16 @@ fn w_01_how_messages_are_cut_does_not_change_the_trace() {
     }
 }
 
-/// A recording of the wire alone, as a recorder writes it, drives the machine the same way.
+/// A recording of the wire alone, as a recorder writes it, drives the machine in the same way.
 #[test]
-fn the_wire_alone_is_enough() {
+fn a_recording_of_the_wire_is_enough() {
     for mut recording in recordings() {
         recording.lines.retain(|line| {
             !matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. })
         });
         let verdict = replay::check(&recording, &play(&recording, ReplayOptions::default()));
         assert!(verdict.passes(), "{verdict}");
-        // Nor need the header name who the gateway was.
+        // The header need not name the gateway's identity.
         let gateway = &mut recording.header.gateway;
         (gateway.platform, gateway.bot_id, gateway.upgrade_secret) = (None, None, None);
         gateway.identities.clear();
@@ -129,7 +130,7 @@ fn the_wire_alone_is_enough() {
     }
 }
 
-/// C-4: no trace, in either form, and no diff holds a token or a secret.
+/// C-4: no trace, in either form, and no diff contains a token or a secret.
 #[test]
 fn c_04_no_token_is_shown() {
     let mut authenticated = 0;
@@ -139,7 +140,7 @@ fn c_04_no_token_is_shown() {
         for line in &mut recording.lines {
             if let LineContent::Connect { authorization: Some(header), .. } = &mut line.what {
                 tokens.push(header.expose().trim_start_matches("Bearer ").to_owned());
-                // One that does not fit, so that there is a diff.
+                // A header that does not match, so that there is a diff.
                 *header = "Bearer b3RoZXI".into();
                 tokens.push("b3RoZXI".to_owned());
             }
@@ -182,9 +183,9 @@ fn the_trace_is_json_too() {
     assert_eq!(replay::json_line("a \"b\"", sent), expected);
 }
 
-/// A recording with something changed in it fails, and the diff says where.
+/// A changed recording fails the check, and the diff shows the place.
 #[test]
-fn what_differs_is_found_and_shown() {
+fn differences_are_found_and_shown() {
     let change = |name: &str, from: &str, to: &str| {
         let text = std::fs::read_to_string(harness().join("recordings").join(name)).unwrap();
         assert!(text.contains(from), "{name} holds {from}");
@@ -199,13 +200,13 @@ fn what_differs_is_found_and_shown() {
         // The gateway's frames: another field, another frame.
         ("matrix-minimal-descriptor.jsonl", r#"**matrix**\", \"reply"#, r#"**Matrix**\", \"reply"#),
         ("going-idle-acked.jsonl", r#"{\"type\": \"going_idle\"}"#, r#"{\"type\": \"going_odd\"}"#),
-        // M-2's fields are allowed where they were not recorded, not where they were.
+        // M-2's fields may be added if they were not recorded, and may not change if they were.
         ("two-identities-one-socket.jsonl", r#"{\"user_id\": \"123456789\"}"#, r#"{\"user_id\": \"1\"}"#),
         // Closes, dials, and the fatal end.
         ("going-idle-acked.jsonl", r#""by": "gateway", "code": 1000"#, r#""by": "gateway", "code": 1001"#),
         ("reconnect-after-drop.jsonl", "Bearer Z3ct", "Bearer Z3cu"),
         ("upgrade-rejected-http-401.jsonl", r#""dir": "reject""#, r#""dir": "rejected""#),
-        // Departures are for the reference alone.
+        // Departures apply to the reference only.
         ("adapter-revocation-fatal.jsonl", "python reference, June", "something else, June"),
         // The host's events.
         ("split-frame-over-two-messages.jsonl", r#"{"text": "split"#, r#"{"text": "spilt"#),
@@ -220,7 +221,7 @@ fn what_differs_is_found_and_shown() {
     settings.bind(|| insta::assert_snapshot!("replay_diffs", all));
 }
 
-/// A recording that was cut short, or lost a line, is played as far as it makes sense.
+/// A truncated recording, or one without some line, is played as far as possible.
 #[test]
 fn no_part_of_a_recording_panics() {
     for recording in recordings() {

@@ -1,4 +1,4 @@
-//! The recordings' format: read, written, and what is said of a file that is none.
+//! Format of the recordings: reading, writing, and errors about files that are not recordings.
 
 use relayline_core::secret::Secret;
 use relayline_harness::recording::{
@@ -20,7 +20,7 @@ fn written(recording: &Recording) -> String {
 const HEADER: &str =
     r#"{"relay_session":1,"title":"t","recorded_from":"f","note":"","gateway":{"platform":"p"}}"#;
 
-/// Every recording says the same after a round trip, field by field, and writing it again changes nothing.
+/// Every recording is unchanged after a round trip, field by field, and writing it again changes nothing.
 #[test]
 fn a_round_trip_loses_nothing_and_is_stable() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings");
@@ -40,7 +40,7 @@ fn a_round_trip_loses_nothing_and_is_stable() {
 }
 
 #[test]
-fn what_is_not_known_is_kept() {
+fn unknown_fields_are_kept() {
     let lines = [
         r#"{"relay_session":1,"title":"","recorded_from":"","note":"","gateway":{"region":"eu"},"made":"later"}"#,
         r#"{"t_ms":1,"dir":"weather","seen_at":1.7825544007777777e+24,"sky":["grey"]}"#,
@@ -56,15 +56,15 @@ fn what_is_not_known_is_kept() {
     assert_eq!(written(&recording), text);
     assert_eq!(recording.lines[0].what, LineContent::Other("weather".into()));
     assert_eq!(recording.lines[2].what, LineContent::Connector(Data::Binary(vec![255, 0])));
-    // Empty lines are no lines, and do not count against a file's order.
+    // Empty lines do not count, and do not break the order of a file.
     assert_eq!(read(&text.replace('\n', "\n\r\n")).unwrap().lines[1].number, 5);
 }
 
 #[test]
-fn a_bad_file_is_named_with_its_line_and_what_to_do() {
+fn an_error_of_a_file_names_its_line_and_the_fix() {
     let version = "this is a recording of version 2, and only version 1 can be read: use a newer relayline, or record \
                    the session again";
-    let header = "this is no recorded session: its first line must be a header with `relay_session`: 1";
+    let header = "this is not a recorded session: its first line must be a header with `relay_session`: 1";
     for (text, line, problem) in [
         ("", 1, header),
         ("{}", 1, header),
@@ -77,8 +77,12 @@ fn a_bad_file_is_named_with_its_line_and_what_to_do() {
         ),
         ("hello", 1, header),
         ("[]", 1, header),
-        ("@hello", 2, "this is no JSON (column 1): write one object per line, and no line break within it"),
-        ("@[]", 2, "this is no JSON object: write one object per line"),
+        (
+            "@hello",
+            2,
+            "this is not valid JSON (column 1): write one object per line, and no line break within it",
+        ),
+        ("@[]", 2, "this is not a JSON object: write one object per line"),
         (r#"@{"dir":"note","text":"x"}"#, 2, "`t_ms` is missing: it must be a whole number, not negative"),
         (r#"@{"t_ms":1.5,"dir":"note","text":"x"}"#, 2, "`t_ms` must be a whole number, not negative"),
         (r#"@{"t_ms":1}"#, 2, "`dir` is missing: it must be a string"),
@@ -108,7 +112,7 @@ fn a_bad_file_is_named_with_its_line_and_what_to_do() {
         let error = read(&text).unwrap_err();
         assert_eq!(error.to_string(), format!("recordings/x.jsonl:{line}: {problem}"));
     }
-    // One that only breaks off at the end of the file is a gap: its recorder was killed.
+    // An incomplete line at the end of the file is a gap: its recorder was killed.
     for torn in [&b"{\"t_ms\":1,\"dir\":\"no"[..], b"{", b"{\"t_ms\":1,\"dir\":\"note\",\"text\":\"\xc3"] {
         let text = [HEADER.as_bytes(), b"\n", torn].concat();
         assert_eq!(Recording::read("x", &text).unwrap().until_gap().1, Some(2));
@@ -120,7 +124,7 @@ fn a_bad_file_is_named_with_its_line_and_what_to_do() {
     assert!(error.starts_with("no/such.jsonl: cannot be read: "), "{error}");
 }
 
-/// C-4: neither what is printed nor what is said of a bad line holds a secret.
+/// C-4: neither `Debug` nor an error about a bad line shows a secret.
 #[test]
 fn c_04_secrets_are_not_shown() {
     let secret = "hunter2";
@@ -132,7 +136,7 @@ fn c_04_secrets_are_not_shown() {
     .unwrap();
     assert!(!format!("{recording:?}").contains(secret));
     assert!(format!("{recording:?}").contains("authorization: Some(<hidden>)"));
-    // It is in the file, which is what the file is for.
+    // The file itself contains it, as intended.
     assert_eq!(written(&recording).matches(secret).count(), 2);
     for line in [
         r#"{"t_ms":"hunter2","dir":"connect"}"#,
@@ -145,7 +149,7 @@ fn c_04_secrets_are_not_shown() {
     }
 }
 
-/// What a recorder writes line by line, without ever having a secret.
+/// A recorder writes line by line, and never has a secret.
 #[test]
 fn lines_can_be_written_one_by_one() {
     let header = Header {

@@ -1,5 +1,5 @@
-//! Recordings of the newest public gateway, varied: what is as it was recorded under other names passes, and a fault
-//! planted in a frame or in what the host saw is found, whatever departs beside it.
+//! Variations of recordings of the newest public gateway: renamed sessions pass the check, and a fault planted in a
+//! frame or in an event of the host is found, in spite of the departures.
 
 use data_encoding::BASE64;
 use relayline_harness::recording::Recording;
@@ -43,7 +43,7 @@ fn passes(name: &str, lines: &[Value]) -> Verdict {
     verdict
 }
 
-/// The frames of a message.
+/// Returns the frames of a message.
 fn frames(line: &Value) -> Vec<Value> {
     let data = line["data"].as_str().unwrap_or_default();
     data.lines().filter_map(|frame| serde_json::from_str(frame).ok()).collect()
@@ -53,7 +53,7 @@ fn set_frames(line: &mut Value, frames: &[Value]) {
     line["data"] = frames.iter().map(|frame| format!("{frame}\n")).collect::<String>().into();
 }
 
-/// Rewrites the frames of both sides, in place.
+/// Rewrites the frames of both sides in place.
 fn each_frame(lines: &mut Lines, mut change: impl FnMut(&mut Value)) {
     for line in lines.iter_mut().filter(|line| line.get("data").is_some()) {
         let mut all = frames(line);
@@ -62,7 +62,7 @@ fn each_frame(lines: &mut Lines, mut change: impl FnMut(&mut Value)) {
     }
 }
 
-/// Rewrites all texts of a value, those in a forwarded body included.
+/// Rewrites all texts of a value, including those in a forwarded body.
 fn each_text(value: &mut Value, change: &dyn Fn(&str) -> String) {
     match value {
         Value::String(text) => *text = change(text),
@@ -87,7 +87,7 @@ fn each_text(value: &mut Value, change: &dyn Fn(&str) -> String) {
     }
 }
 
-/// The same recording with other texts in all that was said and done; how it was dialled stays.
+/// Returns the same recording with other texts in all traffic and calls. The dials are unchanged.
 fn with_texts(lines: &[Value], change: &dyn Fn(&str) -> String) -> Lines {
     let mut lines = lines.to_vec();
     for name in ["platform", "bot_id", "identities"] {
@@ -106,7 +106,7 @@ fn with_texts(lines: &[Value], change: &dyn Fn(&str) -> String) -> Lines {
     lines
 }
 
-/// Other digits in all long numbers, other names and words.
+/// Returns other digits for long numbers, and other names and words.
 fn renamed(text: &str, seed: u32) -> String {
     if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return text.chars().rev().collect();
@@ -119,7 +119,7 @@ fn renamed(text: &str, seed: u32) -> String {
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         let is_id = end >= 4;
         out.extend(digits[..end].chars().map(|c| match c.to_digit(10) {
-            // Never a leading zero where there was none.
+            // Never a leading zero that was not there before.
             Some(digit @ 1..) if is_id => char::from_digit((digit - 1 + seed) % 9 + 1, 10).unwrap(),
             _ => c,
         }));
@@ -160,14 +160,14 @@ fn holds(lines: &[Value], what: &str) -> bool {
     lines.iter().any(|line| line.to_string().contains(what))
 }
 
-/// M-3, S-1: another platform has other keys, and nothing else.
+/// M-3, S-1: on another platform only the keys change.
 #[test]
 fn platforms_do_not_count_but_for_slack() {
     for (from, to) in [("discord", "mattermost"), ("telegram", "signal")] {
         let mut varied = 0;
         for name in names() {
             let mut lines = load(&name);
-            // Interactions are Discord's alone.
+            // Only Discord has interactions.
             let is_bound =
                 ["passthrough_forward", "interaction_token"].iter().any(|what| holds(&lines, what));
             if is_bound || !holds(&lines, from) {
@@ -183,7 +183,7 @@ fn platforms_do_not_count_but_for_slack() {
     }
 }
 
-/// S-1: the compared key holds the event's profile, and M-2 puts it beside each request of its chat.
+/// S-1: the compared key has the event's profile. M-2 adds the profile to each request of its chat.
 #[test]
 fn s_1_profiles_do_not_count_but_are_compared() {
     for (profile, namespace) in [("ops", "ops"), ("main", "main~")] {
@@ -207,7 +207,7 @@ fn s_1_profiles_do_not_count_but_are_compared() {
                 line["event"]["source"]["profile"] = profile.into();
             }
             passes(name, &lines);
-            // Without it in the key the check fails.
+            // Without the profile in the key the check fails.
             let Some(event) = lines.iter_mut().find(|line| line["kind"] == "message") else { continue };
             let own = event["session_key"].as_str().unwrap().to_owned();
             event["session_key"] = own.replace(&format!("agent:{namespace}:"), "agent:main:").into();
@@ -216,14 +216,14 @@ fn s_1_profiles_do_not_count_but_are_compared() {
     }
 }
 
-/// Two conversations at once on one socket: the same one, a while later and in other chats, in between.
+/// Two conversations on one socket: the same one again, a while later and in other chats, interleaved.
 #[test]
 fn the_order_of_chats_does_not_count() {
     let mut varied = 0;
     for name in names() {
         let lines = load(&name);
         let is_whole = lines.iter().filter(|line| line["dir"] == "connect").count() == 1;
-        // What is about the connection happens once; a gateway that does not read sees the other one late.
+        // Events of the connection happen once. A gateway that does not read sees the other conversation late.
         let is_single = ["go_idle", "\"interrupt", "busy", "create_handoff_thread"]
             .iter()
             .any(|what| holds(&lines, what));
@@ -277,14 +277,14 @@ fn the_order_of_chats_does_not_count() {
     assert!(varied >= 30, "{varied}");
 }
 
-/// Sessions that the public gateway has as well, and that no file holds: made of those that one does.
+/// Returns sessions that the public gateway also has and no file contains, derived from existing ones.
 fn others() -> Vec<(&'static str, String, Lines)> {
     let text = |name: &str| load(name).iter().map(|line| format!("{line}\n")).collect::<String>();
     let of = |text: String| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Lines>();
     let mut all = Vec::new();
     let mut add = |rule, title: &str, lines| all.push((rule, title.to_owned(), lines));
 
-    // The answer to a prompt comes at the top level of Slack: the reference makes it a thread of its own.
+    // The answer to a prompt is at the top level of Slack. The reference makes it a thread of its own.
     let mut lines = load("slack-prompt-in-stream");
     each_frame(&mut lines, |frame| {
         if frame["event"]["prompt_response"].is_object() {
@@ -321,7 +321,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     });
     add("M-2", "the default profile by its name", lines);
 
-    // A streamed answer where the messages of a direct chat are one session.
+    // A streamed answer, where the messages of a direct chat share one session.
     let mut lines = of(text("slack-streamed-reply")
         .replace(r#""thread_id":"1700000001.000100","#, "")
         .replace(r#"\"thread_id\": \"1700000001.000100\", "#, "")
@@ -338,7 +338,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     });
     add("O-10", "an edit is rejected", lines);
 
-    // A link in the answer, and a setting that previews it: the final text is sent anew.
+    // A link in the answer, and a setting that previews it: the final text is sent again.
     let mut lines = with_texts(&load("slack-unfurl-and-format-hints"), &|text| {
         text.replace("Paris, of course.", "here: https://files.example/map")
     });
@@ -367,7 +367,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     });
     add("M-7", "a final text that is sent anew", lines);
 
-    // An answer that did not grow is declined, and is said again.
+    // An answer in one message is declined, and repeated.
     let mut lines = load("slack-draft-declined");
     let draft = lines.iter().position(|line| line["call"] == "send_draft").unwrap();
     lines.drain(draft..draft + 3);
@@ -393,7 +393,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     });
     add("O-15", "typing in a direct chat without threads", lines);
 
-    // A turn of Slack is stopped where reactions are offered.
+    // A turn on Slack is stopped, where reactions are offered.
     let mut lines = load("slack-stream-stopped");
     each_frame(&mut lines, |frame| {
         if let Some(ops) = frame.pointer_mut("/descriptor/supported_ops").and_then(Value::as_array_mut) {
@@ -423,7 +423,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
     react(&mut lines, "on_processing_complete", &[("👀", true), ("✅", false)]);
     add("O-15", "a turn with reactions is stopped", lines);
 
-    // Reactions are offered on the default platform alone, or on the chat's alone.
+    // Only the default platform offers reactions, or only the chat's platform.
     for (offered, reacts) in [("discord", true), ("slack", false)] {
         let mut lines = load("slack-stream-at-once");
         let manifest = load("hello-with-command-manifest");
@@ -453,7 +453,7 @@ fn others() -> Vec<(&'static str, String, Lines)> {
         add("D-9", &format!("reactions are offered on {offered}"), lines);
     }
 
-    // Code in an answer that grows.
+    // Code in a streamed answer.
     for name in ["slack-streamed-reply", "telegram-streamed-reply", "discord-streamed-edits"] {
         let lines = with_texts(&load(name), &|text| {
             let text = text.replace("The capital of France is ", "Try:\n```sh\nls\n");
@@ -480,7 +480,7 @@ fn other_sessions_of_it_depart_by_their_rule() {
     }
 }
 
-/// No excuse is left over.
+/// Each departure is needed.
 #[test]
 fn every_departure_is_needed() {
     let mut used = vec![0; DEPARTURES.len()];
@@ -501,10 +501,10 @@ fn every_departure_is_needed() {
     }
 }
 
-/// One planted fault: what it is, and the recording with it.
+/// A planted fault: its description, and the recording with it.
 type Fault = (String, Lines);
 
-/// Every fault of a kind in a frame of the gateway, one at a time.
+/// Returns every fault of a kind in a frame of the gateway, one at a time.
 fn in_frames(lines: &[Value], what: &str, change: &dyn Fn(&mut Value) -> bool) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["dir"] == "gateway") {
@@ -526,7 +526,7 @@ fn metadata(frame: &mut Value) -> Option<&mut Map<String, Value>> {
     frame.pointer_mut("/action/metadata")?.as_object_mut()
 }
 
-/// Puts a metadata field on a frame, or another value into it.
+/// Sets a metadata field of a frame.
 fn set(name: &'static str, value: Value) -> impl Fn(&mut Value) -> bool {
     move |frame| metadata(frame).map(|metadata| metadata.insert(name.to_owned(), value.clone())).is_some()
 }
@@ -578,7 +578,7 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
         }
         None => false,
     });
-    // The only frame of a draft may name it as it likes.
+    // The only frame of a draft may use any draft id.
     let drafts: Vec<Value> =
         lines.iter().flat_map(frames).map(|frame| frame["action"]["draft_id"].clone()).collect();
     plant("another draft", &|frame| match frame.pointer_mut("/action/draft_id") {
@@ -607,7 +607,7 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
         }
         None => false,
     });
-    // Whole frames: one is lost, one goes out twice.
+    // Whole frames: one is lost, one is sent twice.
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["dir"] == "gateway") {
         let mut without = lines.to_vec();
         without.remove(at);
@@ -621,12 +621,12 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
         });
         let mut second = line.clone();
         set_frames(&mut second, &again);
-        // Behind the answer to the first.
+        // After the answer to the first.
         twice.insert((at + 2).min(lines.len()), second.clone());
         twice[(at + 2).min(lines.len())]["t_ms"] = lines[(at + 1).min(lines.len() - 1)]["t_ms"].clone();
         all.push((format!("a frame twice, line {}: {}", at + 1, line["data"]), twice));
     }
-    // A call that was declined is made once more, and its frame goes out.
+    // A declined call is repeated, and its frame is sent.
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["call"] == "send") {
         let is_retry = lines[..at].iter().any(|line| line.to_string().contains("egress_declined"));
         if is_retry && line["result"]["success"] == false {
@@ -642,7 +642,7 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
             all.push((format!("said once more, line {}: {line}", at + 1), more));
         }
     }
-    // What the host saw.
+    // Events of the host.
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line["dir"] == "host_event") {
         let mut change = |what: &str, place: &str, value: Value| {
             let mut lines = lines.to_vec();
@@ -668,25 +668,25 @@ fn faults(lines: &[Value]) -> Vec<Fault> {
     all
 }
 
-/// Faults of which the replay can know nothing: what the recorded frame says is what the host is taken to have wanted.
+/// Returns true for faults that the replay cannot detect: it takes the recorded frame as the host's intention.
 fn is_read_off_the_frame(what: &str) -> bool {
-    // A status phrase is in no argument of a call.
+    // No argument of a call contains a status phrase.
     what.starts_with("another content") && what.contains("\"op\":\"typing\"")
-        // An acknowledgement's words are its gateway's own.
+        // The gateway chooses the text of an acknowledgement itself.
         || what.starts_with("another content") && what.contains("\"reply_to\":null") && what.contains("\"op\":\"send\"")
             && (what.contains("✅ once") || what.contains("(no longer open)"))
-        // The manifest is the first hello's.
+        // The manifest is taken from the first hello.
         || what.contains("\"type\":\"hello\"") && what.contains("command_manifest") && !what.starts_with("a ")
 }
 
-/// The faults of a recording that the check does not find, and how many there are.
+/// Returns the faults of a recording that the check does not find, and their total number.
 fn missed(name: &str, lines: &[Value]) -> (Vec<String>, usize) {
     let before = passes(name, lines).departs.len();
     let faults = faults(lines);
     let planted = faults.len();
     let is_missed = |(what, faulty): &Fault| {
         let verdict = check(name, faulty);
-        // A recording that comes nearer to what we do departs less: that is no fault by our rules.
+        // A recording that is closer to our behavior departs less: by our rules this is not a fault.
         let is_nearer = verdict.departs.len() < before;
         verdict.passes() && !is_nearer && !is_read_off_the_frame(what)
     };
@@ -695,7 +695,7 @@ fn missed(name: &str, lines: &[Value]) -> (Vec<String>, usize) {
 }
 
 #[test]
-fn no_departure_swallows_a_planted_fault() {
+fn no_departure_hides_a_planted_fault() {
     let recorded = names().into_iter().map(|name| (load(&name), name));
     let made = others().into_iter().map(|(_, title, lines)| (lines, title));
     let sessions: Vec<(Lines, String)> = recorded.chain(made).collect();

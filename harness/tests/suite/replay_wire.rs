@@ -1,5 +1,5 @@
-//! Sessions as a recorder on the wire writes them: what their lines imply of the host, and what a replay makes of a
-//! gateway that is not the reference.
+//! Sessions as a recorder of the wire writes them: the host's commands that their lines imply, and replays of gateways
+//! other than the reference.
 
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, Cut, Drain, ReplayOptions, ReplayRun, Verdict};
@@ -32,7 +32,7 @@ fn cut(t_ms: u64) -> Value {
     json!({"t_ms": t_ms, "dir": "drop", "by": "connector"})
 }
 
-/// An upgrade, and its handshake a millisecond later.
+/// Returns an upgrade, and its handshake a millisecond later.
 fn handshake(t_ms: u64) -> [Value; 3] {
     [connect(t_ms), gateway(t_ms, HELLO), connector(t_ms + 1, DESCRIPTOR)]
 }
@@ -75,13 +75,13 @@ fn passes(lines: &[Value]) -> Vec<String> {
     text(&run)
 }
 
-/// How many entries of the trace hold a text.
+/// Returns the number of trace entries that contain a text.
 fn count(trace: &[String], what: &str) -> usize {
     trace.iter().filter(|entry| entry.contains(what)).count()
 }
 
 #[test]
-fn o_01_the_nth_request_id_stands_for_the_nth_even_when_two_messages_share_it() {
+fn o_01_the_nth_request_id_corresponds_to_the_nth() {
     let outbound = |id: &str, text: &str| {
         json!({"type": "outbound", "requestId": id, "action": {"op": "send", "chat_id": "c", "content": text},
                "platform": "discord", "botId": "1"})
@@ -93,7 +93,7 @@ fn o_01_the_nth_request_id_stands_for_the_nth_even_when_two_messages_share_it() 
         )
     };
     let mut lines = handshake(0).to_vec();
-    // Short ids, as another gateway might choose, and two frames in one message of the gateway.
+    // Short ids, as another gateway might choose them, and two frames in one message of the gateway.
     lines.push(gateway(10, &format!("{}\n{}", outbound("1", "the id 1"), outbound("\u{e9}2", "b"))));
     let answer = result("\u{e9}2") + "\n";
     let cut = answer.find('2').unwrap();
@@ -116,7 +116,7 @@ fn o_01_the_nth_request_id_stands_for_the_nth_even_when_two_messages_share_it() 
 }
 
 #[test]
-fn a_01_an_ack_is_the_host_taking_that_entry() {
+fn a_01_an_ack_means_that_the_host_took_the_entry() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &format!("{}\n{}", inbound("b1", "one"), inbound("b2", "two"))));
     lines.push(gateway(20, &ack("b2")));
@@ -125,9 +125,9 @@ fn a_01_an_ack_is_the_host_taking_that_entry() {
     assert_eq!(count(&trace, "0.020 settled   delivery 2 taken"), 1, "{trace:#?}");
 }
 
-/// A-2: a gateway that closes and dials again has refused what it did not acknowledge.
+/// A-2: a gateway that closes and dials again has refused the entries that it did not acknowledge.
 #[test]
-fn a_02_a_close_before_another_dial_refuses_what_was_not_acknowledged() {
+fn a_02_a_close_refuses_unacknowledged_entries() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
     lines.push(close(50, "gateway", 1000, ""));
@@ -139,9 +139,9 @@ fn a_02_a_close_before_another_dial_refuses_what_was_not_acknowledged() {
     assert_eq!(count(&trace, "settled   delivery 2 taken"), 1, "{trace:#?}");
 }
 
-/// L-12, L-13, L-14: what a `going_idle` was for shows in what follows.
+/// L-12, L-13, L-14: the purpose of a `going_idle` follows from the events after it.
 #[test]
-fn l_12_l_13_l_14_why_a_gateway_went_idle() {
+fn l_12_l_13_l_14_the_purpose_of_going_idle() {
     let idle = |t_ms: u64| [gateway(t_ms, GOING_IDLE), connector(t_ms + 1, IDLE_ACK)];
     for (redial, expected) in [
         (Some(2500), "going_idle -> request 1"),
@@ -163,9 +163,10 @@ fn l_12_l_13_l_14_why_a_gateway_went_idle() {
     }
 }
 
-/// L-5: dials follow the recorded times. For one that came sooner than the machine's own the machine's clock jumps ahead.
+/// L-5: dials happen at the recorded times. If a recorded dial came sooner than the machine's, the machine's clock
+/// jumps ahead.
 #[test]
-fn l_05_for_a_recorded_dial_that_came_too_soon_the_clock_jumps_ahead() {
+fn l_05_the_clock_jumps_ahead_to_an_early_recorded_dial() {
     let mut lines = handshake(0).to_vec();
     lines.push(cut(10));
     lines.extend(handshake(20));
@@ -178,24 +179,23 @@ fn l_05_for_a_recorded_dial_that_came_too_soon_the_clock_jumps_ahead() {
     assert_eq!(count(&trace, "    0.030 message   "), 1, "{trace:#?}");
 }
 
-/// For a recorded dial that comes later its clock stands still: that nobody answered a dial meanwhile, and how often, is
-/// not in a recording of the wire.
+/// If a recorded dial comes later, the clock stands still: a recording of the wire does not contain unanswered dials.
 #[test]
-fn l_05_for_a_recorded_dial_that_comes_late_the_clock_stands_still() {
+fn l_05_the_clock_stops_for_a_late_recorded_dial() {
     let mut lines = handshake(0).to_vec();
     lines.push(cut(10));
     lines.extend(handshake(3_600_000));
     let trace = passes(&lines);
     assert_eq!((count(&trace, " dial "), count(&trace, "dial_timeout")), (2, 0), "{trace:#?}");
-    // Nor does one that never comes say anything.
+    // A dial that never comes implies nothing either.
     lines.push(cut(3_600_010));
     lines.push(json!({"t_ms": 7_200_000, "dir": "note", "text": "the recorder ends"}));
     passes(&lines);
 }
 
-/// L-10, L-14: what had ended dials no more, so that it is a new process that does.
+/// L-10, L-14: a gateway that has ended dials no more, so a further dial belongs to a new process.
 #[test]
-fn l_10_l_14_a_gateway_that_had_ended_and_dials_again_is_a_new_process() {
+fn l_10_l_14_a_dial_after_the_end_is_a_new_process() {
     let unauthorized = |t_ms| close(t_ms, "connector", 4401, "unauthorized");
     for ended in [
         vec![gateway(20, GOING_IDLE), close(2020, "gateway", 1000, "")],
@@ -216,9 +216,9 @@ fn l_10_l_14_a_gateway_that_had_ended_and_dials_again_is_a_new_process() {
     }
 }
 
-/// L-7, L-8: a 401 whose body says `expired` is no revocation, and neither is one before the first handshake.
+/// L-7, L-8: a 401 whose body says `expired` is not a revocation. Neither is a refusal before the first handshake.
 #[test]
-fn l_07_l_08_refused_upgrades_are_told_apart() {
+fn l_07_l_08_kinds_of_refused_upgrades_are_distinguished() {
     let reject = |t_ms: u64, body: &str| json!({"t_ms": t_ms, "dir": "reject", "status": 401, "body": body});
     let mut lines = vec![connect(0), reject(1, "")];
     lines.extend(handshake(2000));
@@ -227,14 +227,14 @@ fn l_07_l_08_refused_upgrades_are_told_apart() {
     lines.extend(handshake(9000));
     let trace = passes(&lines);
     assert_eq!(count(&trace, "timer     redial"), 3, "{trace:#?}");
-    // L-9, L-10: any other is tried once more, at once, and then it is over.
+    // L-9, L-10: any other refusal is retried once, at once, and then it is final.
     lines.push(close(9100, "connector", 4401, "unauthorized"));
     lines.extend([connect(9101), reject(9102, r#"{"error":"unauthorized"}"#)]);
     let trace = passes(&lines);
     assert_eq!(count(&trace, "fatal     relay_disabled"), 1, "{trace:#?}");
 }
 
-/// L-11: recordings hold no pongs, so a long silence is no loss.
+/// L-11: recordings contain no pongs, so a long silence is not a loss.
 #[test]
 fn l_11_pings_are_answered() {
     let mut lines = handshake(0).to_vec();
@@ -245,7 +245,7 @@ fn l_11_pings_are_answered() {
 }
 
 #[test]
-fn what_cannot_be_played_is_named() {
+fn an_unplayable_line_is_named() {
     for (lines, expected) in [
         (
             vec![connect(0)],
@@ -276,16 +276,16 @@ fn what_cannot_be_played_is_named() {
     }
 }
 
-/// An event that nothing tells apart from another.
+/// Returns an event that is identical to others.
 fn anonymous(buffer: &str) -> String {
     json!({"type": "inbound", "bufferId": buffer, "event": {"text": "x", "source": {"chat_id": "c"}}})
         .to_string()
 }
 
-/// I-1, I-3: a prompt of the recorded gateway is one of the machine's, under an id of its own: so its answers are known,
-/// in an event and in an interaction that was forwarded.
+/// I-1, I-3: a prompt of the recorded gateway corresponds to one of the machine under another id, so its answers are
+/// recognised, in an event and in a forwarded interaction.
 #[test]
-fn i_01_i_03_the_nth_prompt_stands_for_the_nth() {
+fn i_01_i_03_the_nth_prompt_corresponds_to_the_nth() {
     let prompt = |request: &str, id: &str| {
         json!({"type": "outbound", "requestId": request, "platform": "discord", "botId": "1", "action":
             {"op": "prompt", "chat_id": "c", "prompt_kind": "choice", "prompt_id": id, "content": "?",
@@ -305,7 +305,7 @@ fn i_01_i_03_the_nth_prompt_stands_for_the_nth() {
     let offers = DESCRIPTOR.replace("\"chars\"", r#""chars","supported_ops":["send","prompt"]"#);
     let mut lines = vec![connect(0), gateway(0, HELLO), connector(1, &offers)];
     lines.extend([gateway(10, &prompt("a", "mine-1")), gateway(11, &prompt("b", "mine-2"))]);
-    // Each is acknowledged late: an answer that is nobody's would be at once (A-3).
+    // Each is acknowledged late: an answer without an open prompt would be acknowledged at once (A-3).
     lines.extend([connector(20, &answer("b1", "mine-1")), gateway(30, &ack("b1"))]);
     let split = chosen.to_string();
     let (head, tail) = split.split_at(split.len() / 2);
@@ -322,7 +322,7 @@ fn i_01_i_03_the_nth_prompt_stands_for_the_nth() {
         (1, 1)
     );
 
-    // Where the platform offers none, the frame goes out as it is.
+    // If the platform offers no prompts, the frame is written unchanged.
     lines[2] = connector(1, DESCRIPTOR);
     let trace = text(&run(&lines).0);
     assert_eq!(
@@ -336,9 +336,9 @@ fn buffer_of(n: u32) -> String {
     format!("b{n}")
 }
 
-/// A-5: an acknowledgement is of what came on its own connection, where nothing tells it from an earlier one.
+/// A-5: an acknowledgement is for the entry of its own connection, even if an earlier entry is identical.
 #[test]
-fn a_05_an_ack_is_of_its_own_connection() {
+fn a_05_an_ack_belongs_to_its_own_connection() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &anonymous("b1")));
     lines.push(cut(10));
@@ -348,9 +348,9 @@ fn a_05_an_ack_is_of_its_own_connection() {
     assert_eq!(count(&trace, "1.010 settled   delivery 2 taken"), 1, "{trace:#?}");
 }
 
-/// A-2, A-4: what a close refuses may have come on an earlier connection, too, and its copy on this one.
+/// A-2, A-4: the refused entry may have come on an earlier connection, with its duplicate on this one.
 #[test]
-fn a_02_a_04_a_close_refuses_a_copy_with_its_twin() {
+fn a_02_a_04_a_close_refuses_a_duplicate_with_its_twin() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
     lines.push(cut(10));
@@ -364,9 +364,9 @@ fn a_02_a_04_a_close_refuses_a_copy_with_its_twin() {
     assert_eq!(count(&trace, "3.010 settled   delivery 3 taken"), 1, "{trace:#?}");
 }
 
-/// P-2: whether its host asked for raw forwards shows in nothing but when they are acknowledged.
+/// P-2: only the time of its acknowledgement shows that the host asked for a raw forward.
 #[test]
-fn p_02_a_raw_forward_is_taken_when_it_was_acknowledged() {
+fn p_02_a_raw_forward_is_accepted_when_acknowledged() {
     let forward = json!({"type": "passthrough_forward", "bufferId": "b1", "forward": {"platform": "twilio"}})
         .to_string();
     for acked in [5, 500] {
@@ -377,18 +377,18 @@ fn p_02_a_raw_forward_is_taken_when_it_was_acknowledged() {
     }
 }
 
-/// L-12, L-13, L-14: what else a `going_idle`, a close and the next dial may mean together.
+/// L-12, L-13, L-14: further combinations of a `going_idle`, a close and the next dial.
 #[test]
-fn l_12_l_13_l_14_what_a_close_behind_going_idle_was_for() {
+fn l_12_l_13_l_14_the_purpose_of_a_close_after_going_idle() {
     let idle = gateway(100, GOING_IDLE);
     let confirmed = connector(200, IDLE_ACK);
     let busy = gateway(150, SEND);
     for (between, close_at, redial, expected) in [
-        // Until it is confirmed a host may ask for more.
+        // Until idleness is confirmed a host may send requests.
         (vec![busy.clone(), confirmed.clone()], 200, 1300, "notice    dormant"),
-        // A host that wants to be served again does not wait for the confirmation,
+        // A host that resumes does not wait for the confirmation,
         (vec![], 150, 160, "close -> request"),
-        // and a gateway that is asked for nothing more waits for it in vain.
+        // and a disconnecting gateway waits for it in vain.
         (vec![], 2100, 9000, "process "),
     ] {
         let mut lines = handshake(0).to_vec();
@@ -401,7 +401,8 @@ fn l_12_l_13_l_14_what_a_close_behind_going_idle_was_for() {
     }
 }
 
-/// L-13, L-14: who leaves takes no more requests, so that one that was asked for meanwhile went to sleep, and sleeps.
+/// L-13, L-14: a disconnecting gateway takes no more requests. If a request came meanwhile, the gateway went dormant,
+/// and stays so.
 #[test]
 fn l_13_l_14_a_recording_may_end_while_the_gateway_sleeps() {
     let mut lines = handshake(0).to_vec();
@@ -411,7 +412,8 @@ fn l_13_l_14_a_recording_may_end_while_the_gateway_sleeps() {
     assert_eq!(count(&trace, "notice    dormant"), 1, "{trace:#?}");
 }
 
-/// L-14, L-4: a gateway that closes before it is served was told to end; one that has written nothing was cut off.
+/// L-14, L-4: a gateway that closes before its handshake was told to disconnect. One that has written nothing was cut
+/// off.
 #[test]
 fn l_14_before_the_handshake() {
     let mut lines = vec![connect(0), gateway(1, HELLO), close(50, "gateway", 1000, "")];
@@ -424,9 +426,9 @@ fn l_14_before_the_handshake() {
     passes(&lines);
 }
 
-/// A note of the recorder stands in the trace, where it was made.
+/// A note of the recorder is shown in the trace, at its time.
 #[test]
-fn notes_are_in_the_trace() {
+fn notes_are_shown_in_the_trace() {
     let mut lines = handshake(0).to_vec();
     lines.push(json!({"t_ms": 7, "dir": "note", "text": "the user pulls the plug"}));
     let trace = passes(&lines);

@@ -1,20 +1,20 @@
 //! Every rule of `PROTOCOL.md` has a test that names it.
 //!
 //! A test names a rule in a comment or a text (`L-7`), or in its own name (`l_07_…`). Only tests count: whole files
-//! below a `tests/` folder, and of other sources what stands in an item behind `#[cfg(test)]`. Code that merely says
-//! which rule it follows proves nothing; neither does a snapshot, since the test that takes it is what names the rule.
+//! below a `tests/` folder, and in other sources the items after `#[cfg(test)]`. A rule id in other code proves
+//! nothing, and neither does a snapshot: the test that takes it names the rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The letters of the chapters.
+/// Letters of the chapters.
 const LETTERS: &str = "WDEOMLAPISCHX";
 
 /// Heading of the section that compares the rules with the public implementation. It states no rules.
 const DIFFERENCES: &str = "\n## How the public implementation differs\n";
 
-/// A rule's id, as in `L-7`.
+/// Id of a rule, as in `L-7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rule(char, u32);
 
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Rule {
     }
 }
 
-/// All ids in a text that stand alone: the `L-7` of `(L-7)`, but not the `F-8` of `UTF-8`.
+/// Returns all separate ids in a text: the `L-7` of `(L-7)`, but not the `F-8` of `UTF-8`.
 fn ids(text: &str) -> Vec<Rule> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let after = |at: usize| text[at..].strip_prefix('-');
@@ -48,7 +48,7 @@ fn ids(text: &str) -> Vec<Rule> {
     found
 }
 
-/// The ids in the names of functions: `fn l_07_a_07_waits` names L-7 and A-7.
+/// Returns the ids in the names of functions: `fn l_07_a_07_waits` names L-7 and A-7.
 fn ids_in_names(text: &str) -> Vec<Rule> {
     let names = text.lines().filter_map(|line| {
         let (_, behind) = line.split_once("fn ")?;
@@ -66,7 +66,7 @@ fn ids_in_names(text: &str) -> Vec<Rule> {
     names.flat_map(pairs).collect()
 }
 
-/// The rules of the protocol: the first cell of each table's row, and the two that the chapter on limits states.
+/// Returns the rules of the protocol: the first cell of each table's row, and the two of the chapter on limits.
 fn rules() -> BTreeSet<Rule> {
     let text = fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
     let (text, _) = text.split_once(DIFFERENCES).unwrap();
@@ -76,7 +76,7 @@ fn rules() -> BTreeSet<Rule> {
     rules
 }
 
-/// The ids that are the first cell of a table's row, from top to bottom.
+/// Returns the ids in the first cells of table rows, from top to bottom.
 fn first_cells(text: &str) -> Vec<Rule> {
     let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
     cells.filter_map(|(cell, _)| ids(cell).pop().filter(|rule| rule.to_string() == cell)).collect()
@@ -86,7 +86,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All Rust sources of the repository but this one, by their path in it.
+/// Returns all Rust sources of the repository except this one, by their path.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut folders = vec![PathBuf::new()];
     let mut sources = Vec::new();
@@ -107,7 +107,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// What of a source is tests.
+/// Returns the tests in a source.
 fn tests_in(path: &Path, text: &str) -> String {
     if path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") {
         return text.to_owned();
@@ -118,8 +118,8 @@ fn tests_in(path: &Path, text: &str) -> String {
         let Some(indent) = line.strip_suffix("#[cfg(test)]").filter(|indent| indent.trim().is_empty()) else {
             continue;
         };
-        // Sources are formatted: an item without a body ends in a semicolon, one with a body in a brace below its own
-        // beginning.
+        // Sources are formatted: an item without a body ends with a semicolon, and one with a body ends with a brace at
+        // its own indentation.
         for line in lines.by_ref() {
             tests.push_str(line);
             tests.push('\n');
@@ -134,7 +134,7 @@ fn tests_in(path: &Path, text: &str) -> String {
     tests
 }
 
-/// Which files' tests name which rule.
+/// Returns the files whose tests name each rule.
 fn named() -> BTreeMap<Rule, BTreeSet<PathBuf>> {
     let mut named: BTreeMap<Rule, BTreeSet<PathBuf>> = BTreeMap::new();
     for (path, text) in sources() {
@@ -154,7 +154,7 @@ fn every_rule_has_a_test() {
     assert!(missing.is_empty(), "no test names {missing:?}");
 }
 
-/// Each line of the threat model names a test, in the last cell of its row.
+/// Each line of the threat model names a test in the last cell of its row.
 #[test]
 fn every_line_of_the_threat_model_has_a_test() {
     let sources: String = sources().into_iter().map(|(_, text)| text).collect();
@@ -173,7 +173,7 @@ fn every_line_of_the_threat_model_has_a_test() {
     }
 }
 
-/// A slip of the pen would prove nothing, and nobody would notice.
+/// A mistyped rule id would prove nothing without anyone noticing.
 #[test]
 fn tests_name_only_rules_that_there_are() {
     let rules = rules();
@@ -182,7 +182,7 @@ fn tests_name_only_rules_that_there_are() {
     }
 }
 
-/// A row about a rule that has gone would explain nothing; rows out of order are not found.
+/// A row about a removed rule explains nothing, and rows out of order are hard to find.
 #[test]
 fn differences_are_listed_by_rule_in_order() {
     let text = fs::read_to_string(root().join("PROTOCOL.md")).unwrap();
@@ -203,7 +203,7 @@ fn differences_are_listed_by_rule_in_order() {
 }
 
 #[test]
-fn what_names_a_rule_and_what_does_not() {
+fn which_texts_name_a_rule() {
     for (text, expected) in [
         ("(L-7) and L-07, A-3.", "[L-7, L-7, A-3]"),
         ("UTF-8 SHA-256 x-1 L-7x L- L-x L_7 Q-1", "[]"),

@@ -1,5 +1,5 @@
-//! The JSON Schema of the frames: made of the types in `schemas/frames.rs`, committed under `schema/`, and held against
-//! what the core reads and writes, and against every recorded frame.
+//! The JSON Schema of the frames: generated from the types in `schemas/frames.rs`, committed under `schema/`, and
+//! compared with the frames that the core reads and writes, and with every recorded frame.
 
 mod frames;
 
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The schema, with a branch for what the protocol may grow by.
+/// Makes the schema, with a branch for future frames and ops.
 fn schema() -> Value {
     let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Frame>();
     let mut schema = schema.to_value();
@@ -37,7 +37,7 @@ fn schema() -> Value {
     schema
 }
 
-/// An object that is told by another name than the known ones.
+/// Makes an object whose name is not one of the known ones.
 fn further(tag: &str, known: &[String], description: &str) -> Value {
     json!({
         "description": description,
@@ -58,11 +58,11 @@ fn check(validator: &Validator, frame: &Value, from: &str) {
 }
 
 #[test]
-fn the_schema_of_the_frames_is_that_of_the_code() {
+fn the_schema_of_the_frames_matches_the_code() {
     relayline_schema::check("frames.schema.json", &schema());
 }
 
-/// What a part of the connector's frames is described to have is what is read of it, no more and no less.
+/// The schema has exactly the fields of the connector's frames that are read.
 #[test]
 fn every_field_that_is_read_is_described() {
     let schema = schema();
@@ -104,7 +104,7 @@ fn driver() -> Driver {
     driver
 }
 
-/// Every command that is written, with everything that it can carry.
+/// Returns every command that is written, with all its fields.
 fn commands() -> Vec<Command> {
     let mut commands = vec![
         Command::Interrupt(Interrupt { session_key: "k".into(), reason: None }),
@@ -130,7 +130,7 @@ fn commands() -> Vec<Command> {
     commands
 }
 
-/// Values of a field, one of each sort.
+/// Returns values of a field, one of each kind.
 fn values(field: &Field) -> Vec<Value> {
     match field.kind {
         Kind::Text if field.name == "platform" => vec![json!("discord")],
@@ -147,7 +147,7 @@ fn values(field: &Field) -> Vec<Value> {
     }
 }
 
-/// What a gateway's frames are described to have is what it writes, no more and no less.
+/// The schema has exactly the fields that a gateway writes.
 #[test]
 fn every_field_that_is_written_is_described() {
     let (schema, validator) = (schema(), validator());
@@ -213,7 +213,7 @@ fn every_recorded_frame_is_valid() {
             let mut rest = bytes;
             while let Some(found) = lines[side].next(&mut rest) {
                 let Line::Whole(found) = found else { continue };
-                // What is no frame at all is skipped (W-2, W-3).
+                // A line that is not an object is skipped (W-2, W-3).
                 let Ok(frame @ Value::Object(_)) = serde_json::from_slice(found) else { continue };
                 check(&validator, &frame, &file.display().to_string());
                 count += 1;
@@ -224,7 +224,7 @@ fn every_recorded_frame_is_valid() {
 }
 
 #[test]
-fn what_is_no_frame_is_not_valid() {
+fn invalid_frames_do_not_match_the_schema() {
     let validator = validator();
     let descriptor = json!({"contract_version": "1", "platform": "p", "label": "P", "max_message_length": null,
         "supports_draft_streaming": true, "supports_edit": true, "supports_threads": true,
@@ -256,9 +256,9 @@ fn what_is_no_frame_is_not_valid() {
     }
 }
 
-/// The table of ops in PROTOCOL.md names each op, its fields and its gate.
+/// The table of ops in PROTOCOL.md has each op with its fields and its gate.
 #[test]
-fn the_protocols_table_is_that_of_the_code() {
+fn the_protocols_table_of_ops_matches_the_code() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../PROTOCOL.md")).unwrap();
     let (_, table) = text.split_once("\n| op | fields").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();

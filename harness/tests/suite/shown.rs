@@ -1,4 +1,4 @@
-//! C-4: no `Debug` of any public type shows a secret; nor can a new type hold one as a plain text.
+//! C-4: no `Debug` of any public type shows a secret, and no new type can hold one as plain text.
 
 mod fields;
 mod holders;

@@ -1,4 +1,5 @@
-//! The simulation itself: its runs repeat, it knows what it does not reach, and what once failed holds.
+//! Tests of the simulation itself: its runs are reproducible, the parts that it does not reach are listed, and failures
+//! that were fixed stay fixed.
 
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, ReplayOptions};
@@ -8,7 +9,7 @@ use relayline_harness::simulate::{
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The range whose coverage is marked. The list beside it is about these seeds and no others.
+/// Seeds whose coverage is recorded. The list beside this file is about these seeds only.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
 fn plan_of(places: &str) -> RunOptions {
@@ -38,10 +39,10 @@ fn exercised() -> Exercised {
     })
 }
 
-/// Coverage marks: `unreached.txt` must name exactly what is not reached, each with its reason, so that it only shrinks
-/// by being edited. `UPDATE_DOCS=1 cargo test -p relayline-harness simulate::` writes it anew.
+/// `unreached.txt` must list exactly the parts that are not reached, each with its reason, so that every change of the
+/// list is an edit. `UPDATE_DOCS=1 cargo test -p relayline-harness simulate::` rewrites it.
 #[test]
-fn what_no_seed_reaches_is_listed_and_nothing_else() {
+fn exactly_the_unreached_coverage_is_listed() {
     let path = folder().join("unreached.txt");
     let unreached = coverage::unreached(&exercised());
     let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -70,8 +71,8 @@ fn what_no_seed_reaches_is_listed_and_nothing_else() {
 }
 
 const HEAD: &str = "\
-# What no run of seeds 0..60 under any profile reaches: transitions of lifecycle::TABLE and counters of Stats.
-# This list only shrinks, and says why of each.
+# Transitions of lifecycle::TABLE and counters of Stats that no run of seeds 0..60 under any profile reaches.
+# This list only shrinks. Each line has a reason.
 ";
 
 #[test]
@@ -83,13 +84,13 @@ fn the_same_seed_gives_the_same_trace() {
         };
         assert_eq!(of(false), of(true), "{profile}");
     }
-    // The hash is pinned, so that debug and release, and every machine, must agree.
+    // The hash is pinned, so that debug and release builds, and all machines, must agree.
     let run = run(1, Profile::Flaky, &RunOptions::default(), false);
     let hash: String = run.hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     insta_hash(&hash);
 }
 
-/// What the first run under `flaky` comes to. It changes with whatever the machines say: then read what changed.
+/// Asserts the hash of the first run under `flaky`. It changes with any output of the machines: read the changes then.
 fn insta_hash(hash: &str) {
     let path = folder().join("hash.txt");
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -103,7 +104,7 @@ fn insta_hash(hash: &str) {
     );
 }
 
-/// A run's recording is one that the replayer takes, and writes and reads the same.
+/// A run's recording can be played, and is unchanged after a round trip.
 #[test]
 fn a_run_is_recorded_and_can_be_replayed() {
     for (seed, profile) in [(3, Profile::Calm), (4, Profile::Flaky), (5, Profile::Revoking)] {
@@ -119,10 +120,10 @@ fn a_run_is_recorded_and_can_be_replayed() {
     }
 }
 
-/// What a run's recording implies of its host is what its host did: so the machine does the same again. It cannot where
-/// something decided that is not on the wire (a host that refused what nobody acknowledges; a clock that jumped).
+/// The commands that a run's recording implies are those of its host, so the machine does the same again. This fails if
+/// something decided that is not on the wire (a host that refused an unacknowledged entry, a clock that jumped).
 #[test]
-fn a_recorded_run_is_played_again_as_it_was() {
+fn a_recorded_run_is_replayed_identically() {
     let passes = |seed: u64, profile: Profile| {
         let recording = run(seed, profile, &RunOptions::default(), true).recording.unwrap();
         let verdict = replay::check(&recording, &replay::play(&recording, ReplayOptions::default()).unwrap());
@@ -136,7 +137,7 @@ fn a_recorded_run_is_played_again_as_it_was() {
     }
 }
 
-/// What is left out of a plan is not carried out, and all else is as it was.
+/// Actions left out of a plan are not performed, and the others are unchanged.
 #[test]
 fn a_plan_can_be_kept_in_part() {
     let none = run(2, Profile::Hostile, &plan_of("none"), false);
@@ -145,7 +146,7 @@ fn a_plan_can_be_kept_in_part() {
     assert_eq!(some.exercised.actions.values().sum::<u64>(), 10);
 }
 
-/// A failure that no rule is broken for: the claim that a counter never counts fails like any other.
+/// A failure without a broken rule: an asserted counter fails like any other check.
 #[test]
 fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
     for (seed, profile, never) in [
@@ -166,7 +167,7 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
             run(seed, profile, &RunOptions { keep: keep.clone(), ..options.clone() }, false).hash,
             smallest.hash
         );
-        // None of the actions that are left can go.
+        // None of the remaining actions can be removed.
         let places = keep.0.unwrap();
         assert!(places.len() < 20, "{never}: {places:?}");
         for left_out in &places {
@@ -176,12 +177,12 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
             assert_eq!(without.failure, None, "{never}: {left_out} of {places:?} is not needed");
         }
         assert!(smallest.recording.is_some_and(|recording| recording.header.title.contains("never-counts")));
-        // On other options it is a run like any other.
+        // With other options the run does not fail.
         assert_eq!(run(seed, profile, &RunOptions::default(), false).failure, None);
     }
 }
 
-/// Each bug of `simulate/bugs/` can still be put in: what its patch takes out is in the code, once.
+/// Each bug of `simulate/bugs/` can still be planted: the lines that its patch removes occur in the code exactly once.
 #[test]
 fn every_bug_fits_the_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -1,9 +1,9 @@
-//! What every program here is made of.
+//! The macro that makes each program here.
 
 #[doc(hidden)]
 pub use {libfuzzer_sys, relayline_fuzz};
 
-/// A program that hands the target of that name whatever libFuzzer makes up.
+/// Defines a program that passes libFuzzer's inputs to the target of that name.
 #[macro_export]
 macro_rules! fuzz {
     ($name:literal) => {

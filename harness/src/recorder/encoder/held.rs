@@ -125,7 +125,7 @@ pub(super) struct Stream {
     progress: Progress,
     /// Messages of the frame, and the positions of their parts in it.
     parts: Vec<(u64, usize)>,
-    /// True if the rest of the frame is no longer awaited.
+    /// True if the rest of the frame is no longer expected.
     is_given_up: bool,
 }
 

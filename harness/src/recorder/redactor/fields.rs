@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn c_4_a_scheme_that_is_unknown_is_part_of_the_credential() {
+    fn c_4_an_unknown_scheme_is_part_of_the_credential() {
         for (value, expected) in [
             ("Bearer abc", (Some("Bearer"), "abc")),
             ("bearer  abc ", (Some("Bearer"), "abc")),

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn c_4_what_is_beside_a_credential_stays() {
+    fn c_4_text_beside_a_credential_is_kept() {
         let mut known = Known::default();
         known.learn("its-very-own");
         known.learn("short");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn c_4_an_authorization_is_known_with_its_parts() {
+    fn c_4_the_parts_of_an_authorization_are_known() {
         let basic = BASE64.encode(b"user:hunter2-and-more");
         let signature = "0f".repeat(32);
         let upgrade = BASE64URL_NOPAD.encode(format!("gw:1:1000:{signature}").as_bytes());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn x_1_what_is_kept_in_mind_is_bounded() {
+    fn x_1_known_credentials_are_bounded() {
         let mut known = Known::default();
         known.add_permanent("of the settings");
         for number in 0..1000 {

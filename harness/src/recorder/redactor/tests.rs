@@ -59,7 +59,7 @@ fn c_4_secrets_are_hidden_and_nothing_else_changes() {
 }
 
 #[test]
-fn c_4_what_is_malformed_is_read_as_far_as_it_makes_sense() {
+fn c_4_malformed_text_is_read_as_far_as_possible() {
     check("{\"token\":\"abc\n", "{\"token\":\"<hidden>\n");
     check("{\"text\":\"abc", "{\"text\":\"<hidden>");
     check("{\"token\":{\"a\":\"b\"\n", "{\"token\":\"<hidden>\"\n");
@@ -72,7 +72,7 @@ fn c_4_what_is_malformed_is_read_as_far_as_it_makes_sense() {
 }
 
 #[test]
-fn c_4_json_and_urls_within_strings_are_looked_into() {
+fn c_4_json_and_urls_within_strings_are_redacted() {
     for (text, expected) in [
         ("{\"password\":\"ab\\\"X\"}", "{\"password\":\"<hidden>\"}"),
         ("{\"password\":\"ab\\\\\",\"n\":1}", "{\"password\":\"<hidden>\",\"n\":1}"),
@@ -110,7 +110,7 @@ fn c_4_json_and_urls_within_strings_are_looked_into() {
 }
 
 #[test]
-fn c_4_a_forwarded_body_is_looked_into() {
+fn c_4_a_forwarded_body_is_redacted() {
     let frame = |body: &str| {
         format!(r#"{{"forward":{{"bodyB64":"{}","path":"/x"}}}}"#, BASE64.encode(body.as_bytes()))
     };
@@ -153,7 +153,7 @@ fn c_4_a_forwarded_body_is_looked_into() {
 }
 
 #[test]
-fn c_4_what_is_known_is_hidden_wherever_it_is_quoted() {
+fn c_4_a_known_credential_is_hidden_wherever_it_is() {
     let mut redactor = Redactor::new(&[Secret::from("of the settings")]);
     assert_eq!(redactor.authorization("Bearer its-very-own"), ("Bearer <hidden>".to_owned(), "its-very-own"));
     redactor.issued(r#"{"gatewayId":"gw-number-one","secret":"s3cr3t-issued","deliveryKey":["k3y-issued"]}"#);
@@ -177,7 +177,7 @@ fn c_4_what_is_known_is_hidden_wherever_it_is_quoted() {
 
 /// Commands are kept only where the protocol has them.
 #[test]
-fn c_4_commands_stay_where_texts_are_redacted() {
+fn c_4_commands_are_kept_in_redacted_texts() {
     let mut redactor = Redactor::default();
     redactor.redact_text().unwrap();
     let body = |body: Value| json!({ "bodyB64": BASE64.encode(body.to_string().as_bytes()) }).to_string();

@@ -129,7 +129,7 @@ impl Model {
         let timing = self.config.timing.clone();
         self.check_timeouts(oracle, &timing);
         if let Some(leaving) = self.dials.leaving.filter(|_| !self.is_over()) {
-            // After a clock jump the close begins late, and still has its full time.
+            // After a jump of the clock the close begins late, but still has its full time.
             let closed = self.dials.closing.map_or(Time::ZERO, |(at, _)| at + timing.close_timeout);
             let end = (leaving + timing.disconnect_budget).max(closed);
             oracle.check("L-14", "disconnects-in-time", self.now <= end, || {

@@ -273,7 +273,7 @@ mod tests {
 
     /// No run reaches this: the close of a resume is queued, and the socket ends first.
     #[test]
-    fn l_12_a_resume_dials_at_once_however_its_socket_ends() {
+    fn l_12_a_resume_dials_at_once_after_any_end() {
         let identity = Identity { platform: "discord".to_owned(), bot_id: String::new() };
         let config = Config::new(identity);
         for (resumed, closing, at_once) in [

@@ -1,14 +1,14 @@
-//! Every frame of the wire, as JSON Schema describes it. A field that may be left out may be null. What a rule reads
-//! whatever its type is stays open here, too.
-#![allow(dead_code, clippy::large_enum_variant)] // Only their shapes are looked at.
+//! Every frame of the wire, as JSON Schema describes it. A field that may be left out may be null. A field that a rule
+//! reads in any type has no type here.
+#![allow(dead_code, clippy::large_enum_variant)] // Only the shape of these types is used.
 
 use relayline_core::op::{OPS, Returns};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// A frame of the relay protocol: one JSON object a line. Fields that are not described are allowed everywhere, and so
-/// are frames of further types: the protocol grows by both.
+/// A frame of the relay protocol: one JSON object per line. Further fields and further types of frames are allowed
+/// everywhere: the protocol grows by both.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub(crate) enum Frame {
@@ -20,15 +20,15 @@ pub(crate) enum Frame {
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case")]
 pub(crate) enum FromGateway {
-    /// Who the gateway is on one platform. One per identity begins a connection (L-3).
+    /// Identity of the gateway on one platform. A connection begins with one for each identity (L-3).
     Hello(Hello),
-    /// A request, which has exactly one result (O-1).
+    /// A request, which gets exactly one result (O-1).
     Outbound(Outbound),
-    /// Stop a session's turn.
+    /// Stops a session's turn.
     Interrupt(Interrupt),
-    /// Deliver nothing live any more (L-12).
+    /// Asks the connector to deliver nothing live any more (L-12).
     GoingIdle {},
-    /// A buffered entry is taken: the connector may forget it.
+    /// Acknowledges a buffered entry: the connector may forget it.
     InboundAck(InboundAck),
 }
 
@@ -42,13 +42,13 @@ pub(crate) enum FromConnector {
     Inbound(Inbound),
     /// The answer to an `outbound` (O-2).
     OutboundResult(OutboundResult),
-    /// Stop the turn of exactly this session (L-16).
+    /// Stops the turn of exactly this session (L-16).
     InterruptInbound(InterruptInbound),
     /// A platform's HTTP request (P).
     PassthroughForward(PassthroughForward),
-    /// The connector delivers nothing live any more (L-12).
+    /// Confirms that the connector delivers nothing live any more (L-12).
     GoingIdleAck {},
-    /// Something is wrong. It is logged, and explains a dial that then fails.
+    /// An error. It is logged, and quoted if a dial then fails.
     Error(ErrorFrame),
 }
 
@@ -68,7 +68,7 @@ impl JsonSchema for Id {
     }
 }
 
-/// An id, or null; the key is always there.
+/// An id, or null. The key is always present.
 pub(crate) struct NullableId;
 
 impl JsonSchema for NullableId {
@@ -81,7 +81,7 @@ impl JsonSchema for NullableId {
     }
 }
 
-/// A text, or null; the key is always there.
+/// A text, or null. The key is always present.
 pub(crate) struct NullableText;
 
 impl JsonSchema for NullableText {
@@ -114,9 +114,9 @@ impl JsonSchema for Whole {
 #[schemars(rename_all = "camelCase")]
 pub(crate) struct Hello {
     platform: String,
-    /// May be empty.
+    /// Id of the bot; may be empty.
     bot_id: String,
-    /// The commands that the host declares; for `discord` alone.
+    /// Commands that the host declares; for `discord` only.
     #[schemars(rename = "command_manifest")]
     command_manifest: Option<Vec<Map<String, Value>>>,
 }
@@ -128,7 +128,7 @@ pub(crate) struct Outbound {
     action: Action,
     /// Platform that it is for (M-3).
     platform: Option<String>,
-    /// The gateway's id there, unless it is empty.
+    /// Id of the gateway's bot there, unless it is empty.
     bot_id: Option<String>,
 }
 
@@ -170,7 +170,7 @@ impl JsonSchema for PromptId {
 #[derive(JsonSchema)]
 pub(crate) struct Interrupt {
     session_key: String,
-    /// The key is always there.
+    /// Reason. The key is always present.
     reason: NullableText,
 }
 
@@ -192,7 +192,7 @@ pub(crate) struct Capabilities {
     contract_version: Whole,
     platform: String,
     label: String,
-    /// Longest message, in `len_unit`; what is no whole number above zero reads as 4096 (D-3).
+    /// Maximum length of a message, in `len_unit`. A value that is not a whole number above zero reads as 4096 (D-3).
     max_message_length: Value,
     supports_draft_streaming: bool,
     supports_edit: bool,
@@ -207,7 +207,7 @@ pub(crate) struct Capabilities {
     supports_context: Option<bool>,
     supports_inchannel_continuable: Option<bool>,
     supports_block_formatting: Option<bool>,
-    /// Names of ops; what is no name is passed over (D-6).
+    /// Names of ops. Other values are ignored (D-6).
     supported_ops: Option<Value>,
 }
 
@@ -215,11 +215,11 @@ pub(crate) struct Capabilities {
 #[schemars(rename_all = "camelCase")]
 pub(crate) struct Inbound {
     event: Event,
-    /// The entry of the connector's buffer, to be acknowledged.
+    /// Entry of the connector's buffer, to be acknowledged.
     buffer_id: Option<Id>,
 }
 
-/// A message, and where it comes from (E).
+/// A message, and its origin (E).
 #[derive(JsonSchema)]
 pub(crate) struct Event {
     text: Option<String>,
@@ -235,7 +235,7 @@ pub(crate) struct Event {
     /// Details of the entries of `media_urls`, paired by URL (E-7).
     media: Option<Vec<Media>>,
     /// Surrounding messages, the oldest first: an array of objects with `text` and a `source` of `user_name` and
-    /// `user_id`. What is no such thing is passed over (E-6).
+    /// `user_id`. Other items are ignored (E-6).
     context: Option<Value>,
     context_error: Option<bool>,
 }
@@ -276,7 +276,7 @@ pub(crate) struct ReplyTo {
     is_own: Option<bool>,
 }
 
-/// The answer to a prompt (E-8).
+/// Answer to a prompt (E-8).
 #[derive(JsonSchema)]
 pub(crate) struct PromptResponse {
     prompt_id: String,
@@ -293,7 +293,7 @@ pub(crate) struct Media {
     mime: Option<String>,
     filename: Option<String>,
     caption: Option<String>,
-    /// Bytes.
+    /// Size in bytes.
     size: Option<Whole>,
 }
 
@@ -308,13 +308,13 @@ pub(crate) struct OutboundResult {
 /// Outcome of an `outbound` (O-2).
 #[derive(JsonSchema)]
 pub(crate) struct Outcome {
-    /// Only true is success; a chat's info needs none (O-5).
+    /// Only true is success. The info of a chat needs none (O-5).
     success: Option<bool>,
     message_id: Option<Id>,
     error: Option<String>,
-    /// `egress_declined` is a decline (O-7).
+    /// `egress_declined` means a decline (O-7).
     code: Option<Id>,
-    /// Whether it may have been carried out all the same.
+    /// True if the action may have been carried out.
     ambiguous: Option<bool>,
     thread_id: Option<Id>,
     chat_info: Option<ChatInfo>,
@@ -340,13 +340,13 @@ pub(crate) struct InterruptInbound {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 pub(crate) struct PassthroughForward {
-    /// Without one there is nothing to hand on: it is a dead letter.
+    /// Forwarded request. A frame without one is a dead letter.
     forward: Option<Forward>,
-    /// The entry of the connector's buffer, to be acknowledged.
+    /// Entry of the connector's buffer, to be acknowledged.
     buffer_id: Option<Id>,
 }
 
-/// An HTTP request as the platform made it (P).
+/// An HTTP request as the platform sent it (P).
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 pub(crate) struct Forward {
@@ -354,7 +354,7 @@ pub(crate) struct Forward {
     bot_id: Option<Id>,
     method: Option<Id>,
     path: Option<Id>,
-    /// Pairs of name and value; what is none is passed over (P-1).
+    /// Pairs of name and value. Other items are ignored (P-1).
     headers: Option<Value>,
     /// Standard base64; anything else reads as empty (P-1).
     #[schemars(rename = "bodyB64")]
@@ -362,7 +362,8 @@ pub(crate) struct Forward {
     profile: Option<String>,
 }
 
-/// An error's text is its `error` (a string, or an object with `message`), else its `detail`, `message` or `reason`.
+/// The text of an error is its `error` (a string, or an object with `message`), else its `detail`, `message` or
+/// `reason`.
 #[derive(JsonSchema)]
 pub(crate) struct ErrorFrame {
     error: Option<Value>,

@@ -1,8 +1,8 @@
-//! A field that is called like a secret is one, and its type hides it; or it is on one list, which says why not.
+//! A field with the name of a secret has a type that hides it, or is on a list with the reason why not.
 
 use super::sources::{declared, words};
 
-/// What secrets are called.
+/// Names of secrets.
 const NAMES: &[&str] = &[
     "secret",
     "token",
@@ -17,10 +17,10 @@ const NAMES: &[&str] = &[
     "keys",
 ];
 
-/// What holds a text that anybody may see.
+/// Types of visible texts.
 const PLAIN: &[&str] = &["String", "str", "Vec", "Bytes", "Value", "OsString", "Cow"];
 
-/// What hides what it holds.
+/// Types that hide their content.
 const HIDING: &[&str] = &[
     "Secret",
     "Bearer",
@@ -33,7 +33,7 @@ const HIDING: &[&str] = &[
     "ValidSecret",
 ];
 
-/// Fields that are called so, and are none: the type, the field, and why.
+/// Fields with such a name that are not secret: the type, the field, and the reason.
 const NONE: &[(&str, &str, &str)] = &[
     ("*", "session_key", "what a session is called"),
     ("*", "route_keys", "what a connector routes by"),
@@ -49,13 +49,13 @@ const NONE: &[(&str, &str, &str)] = &[
     ("Stage", "token", "of a simulated gateway, whose secret is in the sources"),
     ("VerifyArguments", "secret_file", "the file's name"),
     ("HttpHead", "authorization", "borrowed from a request, and left out of its Debug"),
-    // Bodies that are borrowed to be serialised, and have no Debug.
+    // Bodies that are borrowed for serialisation, and have no `Debug`.
     ("EnrollBody", "enrollment_token", "what is sent"),
     ("Issued", "secret", "what is sent"),
     ("Issued", "delivery_key", "what is sent"),
 ];
 
-/// The fields and variants of a body with their types: `token: String`, and `Token(String)`.
+/// Returns the fields and variants of a body with their types: `token: String`, and `Token(String)`.
 fn fields(body: &str) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     for line in body.lines().filter(|line| !line.trim_start().starts_with('#')) {
@@ -74,7 +74,7 @@ fn fields(body: &str) -> Vec<(String, String)> {
     fields
 }
 
-/// `access_token` and `AccessToken` are both called a token.
+/// Returns true for names such as `access_token` and `AccessToken`.
 fn is_called_secret(name: &str) -> bool {
     let mut snake = String::new();
     for c in name.chars() {
@@ -91,7 +91,7 @@ fn is_plain(kind: &str) -> bool {
 }
 
 #[test]
-fn c_4_what_is_called_a_secret_is_no_plain_text() {
+fn c_4_a_field_named_like_a_secret_hides_its_value() {
     let declared = declared();
     assert!(declared.len() > 200, "the types were found: {}", declared.len());
     let (mut wrong, mut used) = (String::new(), Vec::new());
@@ -116,7 +116,7 @@ fn c_4_what_is_called_a_secret_is_no_plain_text() {
 }
 
 #[test]
-fn what_is_called_a_secret() {
+fn which_names_are_secrets() {
     for (name, expected) in [
         ("access_token", true),
         ("Token", true),

@@ -1,10 +1,10 @@
-//! Every public type that holds a secret is shown in [`values`](super::values).
+//! Every public type that holds a secret has a value in [`values`](super::values).
 
 use super::sources::declared;
 use super::values::shown;
 use std::collections::BTreeSet;
 
-/// What holds secrets by itself: whoever has a field of one of these holds them, too.
+/// Types that hold secrets themselves. A type with a field of one of these holds secrets, too.
 const HOLDERS: &[&str] = &[
     "Secret",
     "Zeroizing",
@@ -33,7 +33,7 @@ const HOLDERS: &[&str] = &[
 ];
 
 #[test]
-fn c_4_every_public_type_that_holds_a_secret_is_shown() {
+fn c_4_every_public_type_with_a_secret_is_tested() {
     let shown: BTreeSet<(String, String)> =
         shown().into_iter().map(|shown| (shown.package, shown.name)).collect();
     let mut missing = String::new();

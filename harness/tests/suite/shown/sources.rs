@@ -1,25 +1,25 @@
-//! The types of the libraries and of the program, as their sources declare them.
+//! Types of the libraries and of the program, as declared in their sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A struct or an enum.
 pub(crate) struct Declared {
-    /// Its file in the repository.
+    /// Path of its file in the repository.
     pub(crate) file: String,
     pub(crate) name: String,
     pub(crate) is_public: bool,
-    /// What stands behind its name, without comments.
+    /// Text after its name, without comments.
     pub(crate) body: String,
 }
 
 impl Declared {
-    /// The crate, by its folder.
+    /// Returns its crate, by its folder.
     pub(crate) fn package(&self) -> &str {
         self.file.split('/').next().unwrap()
     }
 
-    /// Whether a word stands in its body.
+    /// Returns true if its body contains a word.
     pub(crate) fn names(&self, word: &str) -> bool {
         words(&self.body).any(|known| known == word)
     }
@@ -29,7 +29,7 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
-/// All that is declared outside of tests.
+/// Returns all declarations outside of tests.
 pub(crate) fn declared() -> Vec<Declared> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut declared = Vec::new();
@@ -60,10 +60,10 @@ fn read(root: &Path, path: &PathBuf, declared: &mut Vec<Declared>) {
     declared.extend(in_text(&text).into_iter().map(|found| Declared { file: file.clone(), ..found }));
 }
 
-/// Sources are formatted: a declaration is over on its own line, or on a line that begins as far in as it does.
+/// Sources are formatted: a declaration ends on its own line, or on a line with its own indentation.
 fn in_text(text: &str) -> Vec<Declared> {
     let mut found = Vec::new();
-    // Tests stand at the end, and may do what they like.
+    // Tests are at the end, and are not checked.
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -87,7 +87,7 @@ fn in_text(text: &str) -> Vec<Declared> {
     found
 }
 
-/// What stands behind `struct` or `enum`.
+/// Parses the text after `struct` or `enum`.
 fn head(line: &str) -> Option<(bool, &str)> {
     let line = line.trim_start();
     let (is_public, rest) = match line.strip_prefix("pub") {
@@ -99,7 +99,7 @@ fn head(line: &str) -> Option<(bool, &str)> {
 }
 
 #[test]
-fn what_is_declared_is_found() {
+fn declarations_are_found() {
     let text = "/// A.\npub struct A(Secret);\n#[derive(Debug)]\npub(crate) enum B<'a> {\n    // a String\n    C { token: &'a str },\n    D(String),\n}\nstruct E;\nfn f() {\n    struct G {\n        key: String,\n    }\n}\n#[cfg(test)]\nmod tests {\n    struct H;\n}\n";
     let found = in_text(text);
     let names: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.is_public)).collect();

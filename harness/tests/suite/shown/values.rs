@@ -1,4 +1,4 @@
-//! A value of each public type that holds a secret, and what `Debug` makes of it.
+//! A value of each public type that holds a secret, and its `Debug`.
 
 use http::header::{AUTHORIZATION, HeaderMap};
 use relayline_connector::{
@@ -24,14 +24,14 @@ use relayline_runtime::{ConnectError, files};
 use serde_json::Map;
 use std::fmt::Debug;
 
-/// It is in every value below.
+/// Secret in every value below.
 const SECRET: &str = "hunter2-hunter2";
 
-/// What `Debug` makes of a value.
+/// `Debug` of a value.
 pub(crate) struct Shown {
-    /// The crate's folder.
+    /// Folder of the crate.
     pub(crate) package: String,
-    /// The type's name, without its modules.
+    /// Name of the type, without its modules.
     pub(crate) name: String,
     text: String,
 }
@@ -176,7 +176,7 @@ fn exchanges() -> Vec<Shown> {
     shown
 }
 
-/// A boot of each source of identity tokens, with all its steps.
+/// Returns a boot of each source of identity tokens, with all its steps.
 fn boots() -> Vec<Shown> {
     let plan = resolved().plan.unwrap();
     let given = Arguments::default();
@@ -283,7 +283,7 @@ fn c_4_debug_shows_no_secret() {
     let shown = shown();
     assert!(shown.iter().any(|shown| shown.text.contains("<hidden>")), "there are secrets in it");
     for Shown { package, name, text } in shown {
-        // As it is, as bytes, in base64 as a proxy is told it; and a token that was made with it.
+        // Unchanged, as bytes, in base64 as a proxy gets it, and in a token that was made with it.
         for form in
             ["hunter2", "104, 117, 110, 116", "aHVudGVyMi1odW50ZXIy", "h1bnRlcjItaHVudGVyM", "Z3ctMTox"]
         {
