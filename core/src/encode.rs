@@ -212,39 +212,27 @@ mod tests {
                 r#"{"type":"interrupt","session_key":"k","reason":null}"#,
             ),
             (
-                encoded(
-                    &Op::from(SendMessage {
-                        chat_id: "c".into(),
-                        content: "é\n😀".into(),
-                        ..SendMessage::default()
-                    }),
-                    Some(&identity("discord", "1")),
-                    None,
-                ),
+                encoded(&Op::from(SendMessage::new("c", "é\n😀")), Some(&identity("discord", "1")), None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"send","chat_id":"c","content":"é\n😀","reply_to":null,"metadata":{}},"platform":"discord","botId":"1"}"#,
             ),
             (
-                encoded(
-                    &Op::from(EditMessage { message_id: "7".into(), ..EditMessage::default() }),
-                    Some(&identity("p", "")),
-                    None,
-                ),
+                encoded(&Op::from(EditMessage::new("", "7", "")), Some(&identity("p", "")), None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"edit","chat_id":"","message_id":"7","content":"","metadata":{}},"platform":"p"}"#,
             ),
             (
-                encoded(&Op::from(Typing { chat_id: "c".into(), ..Typing::default() }), None, None),
+                encoded(&Op::from(Typing::new("c")), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"typing","chat_id":"c","metadata":{}}}"#,
             ),
             (
-                encoded(&Op::from(FollowUp { kind: "k".into(), ..FollowUp::default() }), None, None),
+                encoded(&Op::from(FollowUp::new("", "k", "")), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"follow_up","session_key":"","kind":"k","content":"","metadata":{}}}"#,
             ),
             (
-                encoded(&Op::from(GetChatInfo { chat_id: "c".into(), ..GetChatInfo::default() }), None, None),
+                encoded(&Op::from(GetChatInfo::new("c")), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"get_chat_info","chat_id":"c"}}"#,
             ),
             (
-                encoded(&Op::from(Raw { action: own(json!({"op": "x"})), ..Raw::default() }), None, None),
+                encoded(&Op::from(Raw::new(own(json!({"op": "x"})))), None, None),
                 r#"{"type":"outbound","requestId":"id","action":{"op":"x"}}"#,
             ),
         ] {
@@ -277,7 +265,7 @@ mod tests {
             ("agent::discord:dm:1", json!({}), json!({})),
             ("", json!({}), json!({})),
         ] {
-            let follow_up = FollowUp { session_key: key.into(), metadata: own(set), ..FollowUp::default() };
+            let follow_up = FollowUp::new(key, "", "").metadata(own(set));
             let frame: Value = serde_json::from_str(&encoded(&follow_up.into(), None, None)).unwrap();
             assert_eq!(frame["action"]["metadata"], expected, "{key}");
         }
@@ -319,7 +307,7 @@ mod tests {
             ),
             (json!({"scope_id": "", "user_id": ""}), Some(&plain), json!({"scope_id": "", "user_id": ""})),
         ] {
-            let op = SendMessage { metadata: own(own_metadata.clone()), ..SendMessage::default() };
+            let op = SendMessage::new("", "").metadata(own(own_metadata.clone()));
             let written: Value = serde_json::from_str(&encoded(&op.into(), None, chat)).unwrap();
             assert_eq!(written["action"]["metadata"], expected, "{own_metadata}");
         }

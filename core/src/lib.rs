@@ -44,7 +44,7 @@
 //! machine.settle(now, delivery.id, Outcome::Accepted);
 //!
 //! // The host answers. A frame that `poll_transmit` returns counts as written.
-//! machine.submit(now, SendMessage { chat_id: "42".into(), content: "hi".into(), ..SendMessage::default() })?;
+//! machine.submit(now, SendMessage::new("42", "hi"))?;
 //! machine.poll_transmit(now, &mut frame);
 //! assert!(frame.starts_with(b"{\"type\":\"outbound\""));
 //! # Ok(())

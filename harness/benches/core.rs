@@ -79,8 +79,8 @@ fn up() -> (RelayMachine, Conn) {
 /// I-1: the cost of a prompt's options is bounded, however many there are.
 #[divan::bench(args = [10, 100, 1000, 60_000])]
 fn checking_options(bencher: Bencher<'_, '_>, count: usize) {
-    let option = |n: usize| PromptOption { id: n.to_string(), label: "an option".into(), style: None };
-    let prompt = Prompt { options: (0..count).map(option).collect(), ..Prompt::default() };
+    let options: Vec<_> = (0..count).map(|n| PromptOption::new(n, "an option")).collect();
+    let prompt = Prompt::new("", "", options);
     bencher.bench(|| divan::black_box(&prompt).problem());
 }
 
@@ -106,7 +106,7 @@ fn nested_options(bencher: Bencher<'_, '_>, depth: usize) {
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn streaming_white_space(bencher: Bencher<'_, '_>, bytes: usize) {
     let text = format!("```\n{}end", "\n".repeat(bytes));
-    let input = || (up(), Command::Stream(StreamReply { text: text.clone(), ..StreamReply::default() }));
+    let input = || (up(), Command::Stream(StreamReply::new("", text.clone())));
     bencher
         .counter(BytesCount::new(text.len()))
         .with_inputs(input)

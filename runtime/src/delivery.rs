@@ -5,7 +5,7 @@ use crate::reply_stream::ReplyStream;
 use crate::request::Request;
 use crate::shared::Handle;
 use crate::turn::Turn;
-use relayline_core::command::{Failure, FailureKind, Metadata};
+use relayline_core::command::{Failure, FailureKind};
 use relayline_core::event::Event;
 use relayline_core::op::{FollowUp, Prompt, ReplyMessage, StreamReply};
 use relayline_core::output::{DeliveryId, Outcome};
@@ -105,8 +105,8 @@ impl Delivery {
         let (mut continues, mut sent) = (false, None);
         while let Some(content) = parts.next() {
             let last = completes && parts.peek().is_none();
-            let (delivery, metadata) = (self.id(), Metadata::new());
-            sent = relay.request(ReplyMessage { delivery, content, last, continues, metadata }).await?;
+            let reply = ReplyMessage::new(self.id(), content).last(last).continues(continues);
+            sent = relay.request(reply).await?;
             continues = true;
         }
         Ok(sent)
@@ -120,7 +120,7 @@ impl Delivery {
         // A unique name: two replies to one message must not become one text.
         let stream = format!("reply {}", state.stream_count);
         drop(state);
-        let state = StreamReply { stream, delivery: Some(self.id()), ..StreamReply::default() };
+        let state = StreamReply::new(stream, "").delivery(self.id());
         ReplyStream::new(self.relay(), state)
     }
 

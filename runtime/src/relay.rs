@@ -13,8 +13,8 @@ use relayline_core::command::{Command, Failure, NotAccepted, Reply};
 use relayline_core::descriptor::Descriptor;
 use relayline_core::id::Id;
 use relayline_core::op::{
-    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, Op, OpType, Prompt, Raw, React,
-    SendMedia, SendMessage, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
+    DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, MediaKind, Op, OpType, Prompt, Raw,
+    React, SendMedia, SendMessage, TaskCard, TaskCardStop, ThreadCreate, ThreadRename, Typing,
 };
 use relayline_core::output::{DeliveryId, Phase};
 use relayline_core::split::{SplitOptions, split};
@@ -115,11 +115,7 @@ impl Relay {
 
     /// Sends a text to a chat. Resolves to the id of the new message, if the platform has ids.
     pub fn send(&self, chat_id: impl Into<Id>, text: impl Into<String>) -> Request<SendMessage> {
-        self.request(SendMessage {
-            chat_id: String::from(chat_id.into()),
-            content: text.into(),
-            ..SendMessage::default()
-        })
+        self.request(SendMessage::new(chat_id, text))
     }
 
     /// Edits a message that was sent.
@@ -129,14 +125,12 @@ impl Relay {
         message_id: impl Into<Id>,
         text: impl Into<String>,
     ) -> Request<EditMessage> {
-        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
-        self.request(EditMessage { chat_id, message_id, content: text.into(), ..EditMessage::default() })
+        self.request(EditMessage::new(chat_id, message_id, text))
     }
 
     /// Deletes a message that was sent.
     pub fn delete(&self, chat_id: impl Into<Id>, message_id: impl Into<Id>) -> Request<DeleteMessage> {
-        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
-        self.request(DeleteMessage { chat_id, message_id, ..DeleteMessage::default() })
+        self.request(DeleteMessage::new(chat_id, message_id))
     }
 
     /// Adds a reaction to a message. With [`Request::remove`] it removes the reaction instead.
@@ -146,15 +140,13 @@ impl Relay {
         message_id: impl Into<Id>,
         emoji: impl Into<String>,
     ) -> Request<React> {
-        let (chat_id, message_id) = (String::from(chat_id.into()), String::from(message_id.into()));
-        self.request(React { chat_id, message_id, emoji: emoji.into(), ..React::default() })
+        self.request(React::new(chat_id, message_id, emoji))
     }
 
     /// Sends a file by its URL, as a document unless [`Request::kind`] sets another kind. Resolves to the id of the new
     /// message, if the platform has ids.
     pub fn send_media(&self, chat_id: impl Into<Id>, source_url: impl Into<String>) -> Request<SendMedia> {
-        let (chat_id, source_url) = (String::from(chat_id.into()), source_url.into());
-        self.request(SendMedia { chat_id, source_url, ..SendMedia::default() })
+        self.request(SendMedia::new(chat_id, MediaKind::Document, source_url))
     }
 
     /// Asks a question with a button for each [`Request::option`]. Resolves to the ids of the prompt and of its message.
@@ -162,20 +154,12 @@ impl Relay {
     /// The answer arrives as [`Incoming::PromptAnswer`](crate::Incoming::PromptAnswer). On a platform without buttons the
     /// request fails as unsupported. [`Prompt::as_text`] returns the question as plain text.
     pub fn prompt(&self, chat_id: impl Into<Id>, question: impl Into<String>) -> Request<Prompt> {
-        self.request(Prompt {
-            chat_id: String::from(chat_id.into()),
-            content: question.into(),
-            ..Prompt::default()
-        })
+        self.request(Prompt::new(chat_id, question, []))
     }
 
     /// Creates a thread in a chat, or with [`Request::on_message`] on a message. Resolves to the thread's id.
     pub fn thread_create(&self, chat_id: impl Into<Id>, name: impl Into<String>) -> Request<ThreadCreate> {
-        self.request(ThreadCreate {
-            chat_id: String::from(chat_id.into()),
-            name: name.into(),
-            ..ThreadCreate::default()
-        })
+        self.request(ThreadCreate::new(chat_id).name(name))
     }
 
     /// Renames a thread. `chat_id` is its parent chat, or empty.
@@ -185,8 +169,7 @@ impl Relay {
         thread_id: impl Into<Id>,
         name: impl Into<String>,
     ) -> Request<ThreadRename> {
-        let (chat_id, thread_id) = (String::from(chat_id.into()), String::from(thread_id.into()));
-        self.request(ThreadRename { chat_id, thread_id, name: name.into(), ..ThreadRename::default() })
+        self.request(ThreadRename::new(thread_id, name).chat_id(chat_id))
     }
 
     /// Shows the steps of a turn as a card, or updates the card. Resolves to the id of the card's message, if the platform
@@ -196,24 +179,18 @@ impl Relay {
         chat_id: impl Into<Id>,
         chunks: impl IntoIterator<Item = Map<String, Value>>,
     ) -> Request<TaskCard> {
-        let chunks = chunks.into_iter().collect();
-        self.request(TaskCard { chat_id: String::from(chat_id.into()), chunks, ..TaskCard::default() })
+        self.request(TaskCard::new(chunks.into_iter().collect::<Vec<_>>()).chat_id(chat_id))
     }
 
     /// Ends a task card.
     pub fn task_card_stop(&self, chat_id: impl Into<Id>) -> Request<TaskCardStop> {
-        self.request(TaskCardStop { chat_id: String::from(chat_id.into()), ..TaskCardStop::default() })
+        self.request(TaskCardStop::new().chat_id(chat_id))
     }
 
     /// Shows a state of a draft: all of its text so far. The states of a draft share `draft_id`. Resolves to the message's
     /// id. [`Delivery::stream`](crate::Delivery::stream) manages drafts by itself.
     pub fn draft(&self, chat_id: impl Into<Id>, draft_id: i64, text: impl Into<String>) -> Request<Draft> {
-        self.request(Draft {
-            chat_id: String::from(chat_id.into()),
-            draft_id,
-            content: text.into(),
-            ..Draft::default()
-        })
+        self.request(Draft::new(chat_id, draft_id, text))
     }
 
     /// Returns true if the connector has already authorized the author of each message, which is always so. A host must
@@ -242,7 +219,7 @@ impl Relay {
 
     /// Shows the typing indicator. It never fails.
     pub fn typing(&self, chat_id: impl Into<Id>) -> Request<Typing> {
-        self.request(Typing { chat_id: String::from(chat_id.into()), ..Typing::default() })
+        self.request(Typing::new(chat_id))
     }
 
     /// Answers with the capability of a session, such as an interaction token. Resolves to the message's id.
@@ -252,25 +229,24 @@ impl Relay {
         kind: impl Into<String>,
         text: impl Into<String>,
     ) -> Request<FollowUp> {
-        let (session_key, kind) = (session_key.into(), kind.into());
-        self.request(FollowUp { session_key, kind, content: text.into(), ..FollowUp::default() })
+        self.request(FollowUp::new(session_key, kind, text))
     }
 
     /// Asks for the name and type of a chat.
     pub fn chat_info(&self, chat_id: impl Into<Id>) -> Request<GetChatInfo> {
-        self.request(GetChatInfo { chat_id: String::from(chat_id.into()), platform: None })
+        self.request(GetChatInfo::new(chat_id))
     }
 
     /// Sends an action as it is, for ops that this library does not know. Resolves to the whole result.
     ///
     /// Remembered data of the chat is added where it is not set, unless the request is [`bare`](Request::bare).
     pub fn raw(&self, action: Map<String, Value>) -> Request<Raw> {
-        self.request(Raw { action, ..Raw::default() })
+        self.request(Raw::new(action))
     }
 
     /// Interrupts the turn of a session on the connector's side. Resolves once the frame is written: there is no reply.
     pub fn interrupt(&self, session_key: impl Into<String>) -> Request<Interrupt> {
-        self.request(Interrupt { session_key: session_key.into(), reason: None })
+        self.request(Interrupt::new(session_key))
     }
 
     /// Asks the connector to buffer events from now on. Returns true if the connector confirmed.

@@ -54,7 +54,7 @@ impl ReplyStream {
     ) -> impl Future<Output = Result<Vec<String>, Failure>> + Send {
         self.state.text = text.into();
         async {
-            let answer = self.submit(StreamReply { last: true, ..self.state.clone() })?;
+            let answer = self.submit(self.state.clone().last(true))?;
             self.finished = true;
             match answer.await {
                 Ok(Reply::Streamed { message_ids, .. }) => Ok(message_ids),
@@ -70,7 +70,7 @@ impl ReplyStream {
     fn submit_text(&mut self, text: String, segment: bool) -> Result<(), Failure> {
         self.state.text = text;
         // The result of an update does not matter: the next one contains its text.
-        self.submit(StreamReply { segment, ..self.state.clone() }).map(drop)
+        self.submit(self.state.clone().segment(segment)).map(drop)
     }
 
     fn submit(&self, state: StreamReply) -> Result<PendingReply, Failure> {
@@ -86,7 +86,7 @@ impl Drop for ReplyStream {
     fn drop(&mut self) {
         if !self.finished && !self.state.text.is_empty() {
             // Nobody waits for the result.
-            let _ = self.submit(StreamReply { last: true, ..self.state.clone() });
+            let _ = self.submit(self.state.clone().last(true));
         }
     }
 }

@@ -45,7 +45,7 @@ impl Turn {
 
     fn enter(&self, state: TurnState) {
         // Indicators are best effort.
-        let _ = self.relay.submit(Bracket { delivery: self.delivery, state });
+        let _ = self.relay.submit(Bracket::new(self.delivery, state));
     }
 }
 

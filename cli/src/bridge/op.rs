@@ -7,7 +7,7 @@ use relayline_core::chats::Chat;
 use relayline_core::command::{Command, MAX_ID_BYTES};
 use relayline_core::json::{self, weight_of_fields};
 use relayline_core::op::{
-    COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, Prompt, SendMedia, SendMessage, definition, read_id,
+    COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, SendMedia, SendMessage, definition, read_id,
 };
 use relayline_core::output::DeliveryId;
 use serde::de::DeserializeOwned;
@@ -407,16 +407,9 @@ fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) ->
         (Command::Op(Op::Prompt(prompt)), _) if as_text => match prompt.problem() {
             Some(problem) => Err(problem),
             None => {
-                let content = prompt.as_text();
-                let Prompt { chat_id, reply_to, metadata, platform, .. } = prompt;
-                Ok(OpRequest::Parts(PartedText::Send(SendMessage {
-                    chat_id,
-                    content,
-                    reply_to,
-                    metadata,
-                    platform,
-                    ..SendMessage::default()
-                })))
+                let mut send = SendMessage::new(&prompt.chat_id, prompt.as_text()).metadata(prompt.metadata);
+                (send.reply_to, send.platform) = (prompt.reply_to, prompt.platform);
+                Ok(OpRequest::Parts(PartedText::Send(send)))
             }
         },
         (Command::Op(Op::SendMedia(send)), Some(path)) => Ok(OpRequest::SendFile { path, send }),

@@ -36,11 +36,14 @@ impl PartedText {
     fn part(&self, content: String, is_first: bool, is_last: bool) -> Command {
         match self {
             PartedText::Send(send) => {
-                Command::from(SendMessage { content, continues: !is_first, ..send.clone() })
+                let mut part = send.clone().continues(!is_first);
+                part.content = content;
+                Command::from(part)
             }
             PartedText::Reply(reply) => {
-                let (last, continues) = (reply.last && is_last, !is_first);
-                Command::Reply(ReplyMessage { content, last, continues, ..reply.clone() })
+                let mut part = reply.clone().last(reply.last && is_last).continues(!is_first);
+                part.content = content;
+                Command::Reply(part)
             }
         }
     }

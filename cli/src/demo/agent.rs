@@ -114,18 +114,8 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
 
 /// Asks with buttons, or with numbered text if the chat has no buttons (I-5).
 async fn ask(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
-    let option = |id: &str, label: &str| PromptOption {
-        id: id.to_owned(),
-        label: label.to_owned(),
-        ..PromptOption::default()
-    };
-    let question = Prompt {
-        chat_id: to.message().source.chat_id.to_string(),
-        content: "Deploy it now?".to_owned(),
-        kind: PromptKind::Approval,
-        options: vec![option("yes", "Yes"), option("no", "Not yet")],
-        ..Prompt::default()
-    };
+    let options = [PromptOption::new("yes", "Yes"), PromptOption::new("no", "Not yet")];
+    let question = Prompt::new(to.chat_id(), "Deploy it now?", options).kind(PromptKind::Approval);
     match relay.request(question.clone()).await {
         Err(failure) if failure.kind == FailureKind::Unsupported => {
             to.reply(&question.as_text()).await?;

@@ -59,15 +59,15 @@ mod tests {
         let id = |length: usize| "x".repeat(length);
         type Make = fn(String) -> Command;
         let rows: [(&str, Make); 9] = [
-            ("chat_id", |chat_id| Command::from(SendMessage { chat_id, ..SendMessage::default() })),
-            ("reply_to", |id| Command::from(SendMessage { reply_to: Some(id), ..SendMessage::default() })),
-            ("platform", |id| Command::from(SendMessage { platform: Some(id), ..SendMessage::default() })),
-            ("message_id", |message_id| Command::from(EditMessage { message_id, ..EditMessage::default() })),
-            ("chat_id", |chat_id| Command::from(GetChatInfo { chat_id, ..GetChatInfo::default() })),
-            ("message_id", |thread_id| Command::from(ThreadRename { thread_id, ..ThreadRename::default() })),
-            ("kind", |kind| Command::from(FollowUp { kind, ..FollowUp::default() })),
-            ("stream", |stream| Command::Stream(StreamReply { stream, ..StreamReply::default() })),
-            ("reply_to", |id| Command::Stream(StreamReply { reply_to: Some(id), ..StreamReply::default() })),
+            ("chat_id", |chat_id| Command::from(SendMessage::new(chat_id, ""))),
+            ("reply_to", |id| Command::from(SendMessage::new("", "").reply_to(id))),
+            ("platform", |id| Command::from(SendMessage::new("", "").platform(id))),
+            ("message_id", |message_id| Command::from(EditMessage::new("", message_id, ""))),
+            ("chat_id", |chat_id| Command::from(GetChatInfo::new(chat_id))),
+            ("message_id", |thread_id| Command::from(ThreadRename::new(thread_id, ""))),
+            ("kind", |kind| Command::from(FollowUp::new("", kind, ""))),
+            ("stream", |stream| Command::Stream(StreamReply::new(stream, ""))),
+            ("reply_to", |id| Command::Stream(StreamReply::new("", "").reply_to(id))),
         ];
         for (name, make) in rows {
             assert_eq!(problem(make(id(MAX_ID_BYTES))), None, "{name}");
@@ -75,29 +75,23 @@ mod tests {
             assert_eq!(problem(make(id(MAX_ID_BYTES + 1))), Some(expected));
         }
         // Never an error to the host (O).
-        assert_eq!(problem(Command::from(Typing { chat_id: id(5000), ..Typing::default() })), None);
+        assert_eq!(problem(Command::from(Typing::new(id(5000)))), None);
     }
 
     #[test]
     fn x_1_a_text_larger_than_the_write_queue_is_refused() {
         let text = |length: usize| "x".repeat(length);
         let limit = "it does not fit into the write queue, which `write_queue_bytes` bounds at 10000 bytes";
-        let option = |label: String| PromptOption { id: "a".into(), label, style: None };
+        let option = |label: String| PromptOption::new("a", label);
         for command in [
-            Command::from(SendMessage { content: text(10_001), ..SendMessage::default() }),
-            Command::from(Prompt { options: vec![option(text(10_001))], ..Prompt::default() }),
-            Command::Interrupt(Interrupt { session_key: text(10_001), reason: None }),
+            Command::from(SendMessage::new("", text(10_001))),
+            Command::from(Prompt::new("", "", [option(text(10_001))])),
+            Command::Interrupt(Interrupt::new(text(10_001))),
         ] {
             assert_eq!(problem(command).as_deref(), Some(limit));
         }
         // A thread's name is cut.
-        assert_eq!(
-            problem(Command::from(ThreadRename { name: text(10_001), ..ThreadRename::default() })),
-            None
-        );
-        assert_eq!(
-            problem(Command::from(SendMessage { content: text(10_000), ..SendMessage::default() })),
-            None
-        );
+        assert_eq!(problem(Command::from(ThreadRename::new("", text(10_001)))), None);
+        assert_eq!(problem(Command::from(SendMessage::new("", text(10_000)))), None);
     }
 }

@@ -5,7 +5,6 @@ use super::define::op;
 
 op! {
     /// Deletes a message. Completes with [`Reply::Done`](crate::command::Reply::Done).
-    #[derive(Default)]
     pub struct DeleteMessage: "delete", gate Named, returns Nothing {
         chat_id,
         message_id,

@@ -6,7 +6,6 @@ use super::format::{Flag, Integer, Text};
 
 op! {
     /// Shows a growing answer as a draft. Completes with [`Reply::Sent`](crate::command::Reply::Sent).
-    #[derive(Default)]
     pub struct Draft: "draft", gate NamedDrafts, returns Message {
         chat_id,
         /// Id of the draft. All states of one growing answer share it.
@@ -14,7 +13,7 @@ op! {
         /// All of the text so far.
         content: String = Text as "content",
         /// Marks the last state, which becomes a message.
-        last: bool = Flag as "final",
+        last?: bool = Flag as "final",
         metadata,
         platform,
     }

@@ -6,7 +6,6 @@ use super::format::Text;
 
 op! {
     /// Changes a message that was sent. Completes with [`Reply::Done`](crate::command::Reply::Done).
-    #[derive(Default)]
     pub struct EditMessage: "edit", gate Edits, returns Nothing {
         chat_id,
         message_id,

@@ -8,7 +8,6 @@ use crate::session_key::profile_of;
 op! {
     /// Answers under a capability of a session, an interaction token for instance. Completes with
     /// [`Reply::Sent`](crate::command::Reply::Sent).
-    #[derive(Default)]
     pub struct FollowUp: "follow_up", gate Always, returns Message {
         /// Key of the session whose capability is used.
         session_key: String = Text as "session_key",

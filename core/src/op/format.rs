@@ -68,14 +68,10 @@ pub(crate) trait Format {
     /// Type of the field.
     type Value;
     const KIND: Kind;
-    const REQUIRED: bool;
     const IN_FRAME: InFrame;
 
     /// Reads a value that is not null.
     fn read(value: Value) -> Result<Self::Value, String>;
-
-    /// Returns the value of a field that is absent or null; `None` where the field is required.
-    fn absent() -> Option<Self::Value>;
 
     /// Writes the field. Does nothing by default, for fields that are never written or that the op writes itself.
     fn write(value: &Self::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
@@ -95,12 +91,25 @@ pub(crate) trait Format {
     }
 }
 
-/// Takes a field out of what a host gives.
-pub(crate) fn take<F: Format>(given: &mut Map<String, Value>, name: &str) -> Result<F::Value, String> {
-    match given.remove(name).filter(|value| !value.is_null()) {
-        Some(value) => F::read(value).map_err(|problem| format!("`{name}`: {problem}")),
-        None => F::absent().ok_or_else(|| format!("missing field `{name}`")),
-    }
+/// Format of a field that may be absent or null.
+pub(crate) trait Optional: Format {
+    /// Returns the value that it has then.
+    fn absent() -> Self::Value;
+}
+
+/// Takes a field out of what a host gives, where the op needs it.
+pub(crate) fn required<F: Format>(given: &mut Map<String, Value>, name: &str) -> Result<F::Value, String> {
+    take::<F>(given, name)?.ok_or_else(|| format!("missing field `{name}`"))
+}
+
+/// Takes a field out of what a host gives, where it may be absent.
+pub(crate) fn optional<F: Optional>(given: &mut Map<String, Value>, name: &str) -> Result<F::Value, String> {
+    Ok(take::<F>(given, name)?.unwrap_or_else(F::absent))
+}
+
+fn take<F: Format>(given: &mut Map<String, Value>, name: &str) -> Result<Option<F::Value>, String> {
+    let value = given.remove(name).filter(|value| !value.is_null());
+    value.map(F::read).transpose().map_err(|problem| format!("`{name}`: {problem}"))
 }
 
 pub(super) fn parse<T: DeserializeOwned>(value: Value) -> Result<T, String> {
@@ -138,15 +147,10 @@ macro_rules! formats {
         impl $crate::op::format::Format for $name {
             type Value = $value;
             const KIND: $crate::op::Kind = $kind;
-            const REQUIRED: bool = $crate::op::format::formats!(@required $($default)?);
             const IN_FRAME: $crate::op::InFrame = $crate::op::InFrame::$in_frame;
 
             fn read(value: serde_json::Value) -> Result<$value, String> {
                 $read(value)
-            }
-
-            fn absent() -> Option<$value> {
-                $crate::op::format::formats!(@absent $($default)?)
             }
 
             $(fn write(
@@ -166,11 +170,13 @@ macro_rules! formats {
                 $bytes
             })?
         }
+
+        $(impl $crate::op::format::Optional for $name {
+            fn absent() -> $value {
+                $default
+            }
+        })?
     )*};
-    (@required) => { true };
-    (@required $default:expr) => { false };
-    (@absent) => { None };
-    (@absent $default:expr) => { Some($default) };
 }
 
 pub(super) use formats;
@@ -250,15 +256,10 @@ pub(crate) struct OneOf<T>(PhantomData<T>);
 impl<T: Named> Format for OneOf<T> {
     type Value = T;
     const KIND: Kind = Kind::OneOf(T::NAMES);
-    const REQUIRED: bool = true;
     const IN_FRAME: InFrame = InFrame::Always;
 
     fn read(value: Value) -> Result<T, String> {
         parse(value)
-    }
-
-    fn absent() -> Option<T> {
-        None
     }
 
     fn write(value: &T, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
@@ -272,15 +273,10 @@ pub(crate) struct OrDefault<F>(PhantomData<F>);
 impl<F: Format<Value: Default>> Format for OrDefault<F> {
     type Value = F::Value;
     const KIND: Kind = F::KIND;
-    const REQUIRED: bool = false;
     const IN_FRAME: InFrame = InFrame::OrDefault;
 
     fn read(value: Value) -> Result<F::Value, String> {
         F::read(value)
-    }
-
-    fn absent() -> Option<F::Value> {
-        Some(F::Value::default())
     }
 
     fn write(value: &F::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
@@ -296,6 +292,12 @@ impl<F: Format<Value: Default>> Format for OrDefault<F> {
     }
 }
 
+impl<F: Format<Value: Default>> Optional for OrDefault<F> {
+    fn absent() -> F::Value {
+        F::Value::default()
+    }
+}
+
 /// A field that its format does not write.
 pub(crate) struct Apart<F, const IS_WRITTEN: bool>(PhantomData<F>);
 
@@ -308,15 +310,10 @@ pub(crate) type Computed<F> = Apart<F, true>;
 impl<F: Format, const IS_WRITTEN: bool> Format for Apart<F, IS_WRITTEN> {
     type Value = F::Value;
     const KIND: Kind = F::KIND;
-    const REQUIRED: bool = F::REQUIRED;
     const IN_FRAME: InFrame = if IS_WRITTEN { InFrame::Always } else { InFrame::Never };
 
     fn read(value: Value) -> Result<F::Value, String> {
         F::read(value)
-    }
-
-    fn absent() -> Option<F::Value> {
-        F::absent()
     }
 
     fn id(value: &F::Value) -> Option<&str> {
@@ -325,5 +322,11 @@ impl<F: Format, const IS_WRITTEN: bool> Format for Apart<F, IS_WRITTEN> {
 
     fn text_bytes(value: &F::Value) -> usize {
         F::text_bytes(value)
+    }
+}
+
+impl<F: Optional, const IS_WRITTEN: bool> Optional for Apart<F, IS_WRITTEN> {
+    fn absent() -> F::Value {
+        F::absent()
     }
 }

@@ -5,7 +5,6 @@ use super::define::op;
 
 op! {
     /// Asks for a chat's name and type. Completes with [`Reply::ChatInfo`](crate::command::Reply::ChatInfo).
-    #[derive(Default)]
     pub struct GetChatInfo: "get_chat_info", gate Always, returns ChatInfo {
         chat_id,
         platform,

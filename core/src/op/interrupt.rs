@@ -8,12 +8,11 @@ op! {
     /// Stops the turn of a session on the connector's side. Completes with
     /// [`Reply::Done`](crate::command::Reply::Done) once the frame is written, since the connector does not answer
     /// it.
-    #[derive(Default)]
     pub struct Interrupt: "interrupt", gate Always, returns Written {
         /// Key of the session to stop.
         session_key: String = Text as "session_key",
         /// Reason, for people.
-        reason: Option<String> = OptionalText as "reason",
+        reason?: Option<String> = OptionalText as "reason",
     }
 }
 

@@ -11,14 +11,13 @@ use std::borrow::Cow;
 op! {
     /// Writes an action as it is, whatever its op. Nothing in it is checked. Completes with
     /// [`Reply::Raw`](crate::command::Reply::Raw).
-    #[derive(Default)]
     pub struct Raw: "raw", gate Always, returns Raw {
         /// The action, with its `op`.
         action: Map<String, Value> = AnyObject as "action",
         /// Platform to write it for; by default the one on which its `chat_id` was last seen.
-        platform: Option<String> = Platform as "platform",
+        platform?: Option<String> = Platform as "platform",
         /// Adds nothing: neither what is remembered of the chat nor its platform.
-        bare: bool = Unwritten<Flag> as "bare",
+        bare?: bool = Unwritten<Flag> as "bare",
     }
 }
 

@@ -17,7 +17,7 @@ op! {
         /// Text of the answer. The connector refuses a text over the platform's limit; [`crate::split::split`] cuts it.
         content: String = Text as "content",
         /// Completes the turn's answer: then `metadata.notify` says so. True by default.
-        last: bool = FlagOrTrue as "final",
+        last?: bool = FlagOrTrue as "final",
         metadata,
     } and {
         /// Continues where an earlier reply ended: it does not point at the message again.

@@ -7,13 +7,12 @@ use crate::encode::Object;
 
 op! {
     /// Sends a message. Completes with [`Reply::Sent`](crate::command::Reply::Sent).
-    #[derive(Default)]
     pub struct SendMessage: "send", gate Always, returns Message {
         chat_id,
         /// Text of the message. The connector refuses a text over the platform's limit; [`crate::split::split`] cuts it.
         content: String = Text as "content",
         /// Id of the message that it answers.
-        reply_to: Option<String> = ReplyTo as "reply_to" => write_reply_to,
+        reply_to?: Option<Id> = ReplyTo as "reply_to" => write_reply_to,
         metadata,
         platform,
     } and {

@@ -28,7 +28,6 @@ impl Named for MediaKind {
 
 op! {
     /// Sends a file by its URL. Completes with [`Reply::Sent`](crate::command::Reply::Sent).
-    #[derive(Default)]
     pub struct SendMedia: "send_media", gate Named, returns Message {
         chat_id,
         /// Kind of the file.
@@ -36,9 +35,9 @@ op! {
         /// URL from which the connector fetches the file.
         source_url: String = Text as "source_url",
         /// Caption of the file.
-        caption: String = OrDefault<Text> as "content",
+        caption?: String = OrDefault<Text> as "content",
         /// Name of the file.
-        filename: Option<String> = OptionalText as "filename",
+        filename?: Option<String> = OptionalText as "filename",
         reply_to,
         metadata,
         platform,

@@ -47,7 +47,6 @@ op! {
     /// After any other end the name is free, and a further state begins a new stream. A host that abandons a stream
     /// should still submit its last state: at most `streams` are open, and the next one is refused definitely. Only
     /// streams whose failure the host knows make room. Together the texts may have `write_queue_bytes`.
-    #[derive(Default)]
     pub struct StreamReply: "stream", gate Always, returns Message {
         /// The host's name for this reply.
         stream: String = Name as "stream",
@@ -56,9 +55,9 @@ op! {
         /// All of the text so far.
         text: String = Text as "text",
         /// Marks the last state.
-        last: bool = Flag as "final",
+        last?: bool = Flag as "final",
         /// Marks the text so far as a complete segment. Of use only where nothing can be edited.
-        segment: bool = Flag as "segment",
+        segment?: bool = Flag as "segment",
         reply_to,
         metadata,
         platform,

@@ -44,15 +44,14 @@ pub(super) use {card_of_a_delivery, write_card_id};
 op! {
     /// Shows the steps of a turn as a card, or updates the card. Completes with
     /// [`Reply::Sent`](crate::command::Reply::Sent).
-    #[derive(Default)]
     pub struct TaskCard: "task_card", gate Named, returns Message {
         optional_chat_id,
         delivery,
         /// Id of the card. By default `turn:` and the id of the message that the card belongs to: `reply_to`, else the
         /// metadata's `message_id` or `reply_to_message_id`; without any, `turn:root`.
-        card_id: Option<String> = Computed<OptionalId> as "card_id" => write_card_id,
+        card_id?: Option<Id> = Computed<OptionalId> as "card_id" => write_card_id,
         /// Id of the message that the card belongs to. Slack shows the card in its thread.
-        reply_to: Option<String> = Unwritten<OptionalId> as "reply_to",
+        reply_to?: Option<Id> = Unwritten<OptionalId> as "reply_to",
         /// All steps, as the platform's connector reads them: objects with `id`, `title` and `status`, for instance.
         chunks: Vec<Map<String, Value>> = Objects as "chunks",
         metadata,

@@ -12,9 +12,9 @@ op! {
         optional_chat_id,
         delivery,
         /// Id of the card. By default as for `task_card`.
-        card_id: Option<String> = Computed<OptionalId> as "card_id" => write_card_id,
+        card_id?: Option<Id> = Computed<OptionalId> as "card_id" => write_card_id,
         /// Id of the message that the card belongs to.
-        reply_to: Option<String> = Unwritten<OptionalId> as "reply_to",
+        reply_to?: Option<Id> = Unwritten<OptionalId> as "reply_to",
         metadata,
         platform,
     }

@@ -7,13 +7,12 @@ use crate::encode::Object;
 
 op! {
     /// Opens a thread. Completes with [`Reply::Thread`](crate::command::Reply::Thread).
-    #[derive(Default)]
     pub struct ThreadCreate: "thread_create", gate Named, returns Thread {
         chat_id,
         /// Name of the thread. It is trimmed and cut after 100 characters; an empty name becomes `handoff`.
-        name: String = CutTextOrEmpty as "thread_name" => write_name,
+        name?: String = CutTextOrEmpty as "thread_name" => write_name,
         /// Id of the message that the thread is attached to, if there is one.
-        message_id: Option<String> = OptionalId as "message_id",
+        message_id?: Option<Id> = OptionalId as "message_id",
         metadata,
         platform,
     }

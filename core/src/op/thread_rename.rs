@@ -8,18 +8,17 @@ use crate::encode::Object;
 
 op! {
     /// Gives a thread another name. Completes with [`Reply::Done`](crate::command::Reply::Done).
-    #[derive(Default)]
     pub struct ThreadRename: "thread_rename", gate Named, returns Nothing {
         optional_chat_id,
         /// Id of the thread. It replaces an empty `chat_id`, which is otherwise the thread's parent chat.
-        thread_id: String = Id as "message_id",
+        thread_id: Id = Id as "message_id",
         /// New name. White space is collapsed, and the name is cut after 100 characters. An empty name is refused.
         name: String = CutText as "thread_name" => write_name,
         /// Renames it only if the connector created it. Prefer this guard: `only_if_current_name` is not written beside
         /// it.
-        only_if_connector_created: bool = FlagIfTrue as "only_if_connector_created",
+        only_if_connector_created?: bool = FlagIfTrue as "only_if_connector_created",
         /// Name that the thread must have for it to be renamed.
-        only_if_current_name: Option<String> = OptionalText as "only_if_current_name" => write_current_name,
+        only_if_current_name?: Option<String> = OptionalText as "only_if_current_name" => write_current_name,
         metadata,
         platform,
     }

@@ -293,7 +293,7 @@ fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
         let mut lines = Lines::new(conn, 1 << 20, ids.clone());
         trace.extend(lines.received(AT, descriptor));
         machine.handle_bytes(now, conn, descriptor);
-        let send = SendMessage { chat_id: "c".into(), content: "hi".into(), ..SendMessage::default() };
+        let send = SendMessage::new("c", "hi");
         let asked = machine.submit(now, Command::Op(Op::Send(send)));
         trace.push(Entry::submitted(AT, "send", &asked));
         let mut frame = Vec::new();

@@ -90,14 +90,11 @@ impl Warm {
 
 fn send() -> Command {
     let metadata = json!({"thread_id": "5", "nested": {"list": [1, 2.5, "three"]}, "scope_id": null});
-    Command::from(SendMessage {
-        chat_id: "123456".into(),
-        content: "an answer with \"quotes\", \n and 😀".into(),
-        reply_to: Some("7".into()),
-        metadata: metadata.as_object().cloned().unwrap(),
-        platform: None,
-        ..SendMessage::default()
-    })
+    Command::from(
+        SendMessage::new("123456", "an answer with \"quotes\", \n and 😀")
+            .reply_to("7")
+            .metadata(metadata.as_object().cloned().unwrap()),
+    )
 }
 
 /// Asserts that `run` makes at most `most` allocations. Freed memory does not count.
@@ -178,7 +175,7 @@ fn a_send_makes_none() {
         assert_eq!(warm.write(), 1);
     });
     let mut warm = Warm::new();
-    let command = Command::Interrupt(Interrupt::default());
+    let command = Command::Interrupt(Interrupt::new(""));
     count("an interrupt", 0, || {
         warm.machine.submit(NOW, command).expect("accepted");
         assert_eq!(warm.write(), 1);

@@ -164,22 +164,20 @@ fn op(source: &mut Unstructured<'_>) -> Result<Command> {
         }
     }
     // A card without a chat is the only op that cannot be read.
-    Ok((op.read)(&mut fields).unwrap_or_else(|_| Raw::default().into()))
+    Ok((op.read)(&mut fields).unwrap_or_else(|_| Raw::new(Map::new()).into()))
 }
 
 fn command(source: &mut Unstructured<'_>) -> Result<Command> {
     Ok(match source.int_in_range(0..=19)? {
         0..=12 | 17 => op(source)?,
-        13..=15 => Command::from(StreamReply {
-            stream: source.int_in_range(0..=3)?.to_string(),
-            chat_id: chat(source)?,
-            platform: source.choose(&[None, None, Some("discord"), Some("matrix")])?.map(str::to_owned),
-            text: text(source)?,
-            last: source.ratio(2, 5)?,
-            segment: source.arbitrary()?,
-            ..StreamReply::default()
-        }),
-        16 => Command::Interrupt(Interrupt { session_key: chat(source)?, reason: None }),
+        13..=15 => {
+            let (name, chat_id) = (source.int_in_range(0..=3)?, chat(source)?);
+            let platform = source.choose(&[None, None, Some("discord"), Some("matrix")])?;
+            let mut state = StreamReply::new(name.to_string(), text(source)?).chat_id(chat_id);
+            state.platform = platform.map(str::to_owned);
+            Command::from(state.last(source.ratio(2, 5)?).segment(source.arbitrary()?))
+        }
+        16 => Command::Interrupt(Interrupt::new(chat(source)?)),
         18 => source.choose(&[Command::GoIdle, Command::GoDormant, Command::Resume])?.clone(),
         _ if source.ratio(1, 4)? => Command::Disconnect,
         _ => Command::Hold(Duration::from_millis(source.int_in_range(0..=90_000)?)),

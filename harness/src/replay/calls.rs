@@ -91,46 +91,36 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
         "disconnect" => Command::Disconnect,
         "go_idle" => Command::GoIdle,
         "go_dormant" => Command::GoDormant,
-        "send" => Command::from(SendMessage {
-            chat_id: args.required("chat_id")?,
-            content: args.required("content")?,
-            reply_to: args.optional("reply_to")?,
-            metadata: args.metadata()?,
-            platform: args.optional("platform")?,
-            ..SendMessage::default()
-        }),
-        "edit_message" => Command::from(EditMessage {
-            chat_id: args.required("chat_id")?,
-            message_id: args.required("message_id")?,
-            content: args.required("content")?,
-            metadata: args.metadata()?,
-            platform: None,
-        }),
-        "send_draft" => Command::from(Draft {
-            chat_id: args.required("chat_id")?,
-            draft_id: args.draft_id()?,
-            content: args.required("content")?,
-            last: false,
-            metadata: args.metadata()?,
-            platform: None,
-        }),
-        "delete_message" => Command::from(DeleteMessage {
-            chat_id: args.required("chat_id")?,
-            message_id: args.required("message_id")?,
-            ..DeleteMessage::default()
-        }),
-        "send_typing" => Command::from(Typing {
-            chat_id: args.required("chat_id")?,
-            content: text("content"),
-            metadata: args.metadata()?,
-            platform: None,
-        }),
-        "stop_typing" => Command::from(Typing {
-            chat_id: args.required("chat_id")?,
-            content: Some(String::new()),
-            metadata: args.metadata()?,
-            platform: None,
-        }),
+        "send" => {
+            let mut send = SendMessage::new(args.required("chat_id")?, args.required("content")?);
+            send.reply_to = args.optional("reply_to")?;
+            send.metadata = args.metadata()?;
+            send.platform = args.optional("platform")?;
+            Command::from(send)
+        }
+        "edit_message" => Command::from(
+            EditMessage::new(
+                args.required("chat_id")?,
+                args.required("message_id")?,
+                args.required("content")?,
+            )
+            .metadata(args.metadata()?),
+        ),
+        "send_draft" => Command::from(
+            Draft::new(args.required("chat_id")?, args.draft_id()?, args.required("content")?)
+                .metadata(args.metadata()?),
+        ),
+        "delete_message" => {
+            Command::from(DeleteMessage::new(args.required("chat_id")?, args.required("message_id")?))
+        }
+        "send_typing" => {
+            let mut typing = Typing::new(args.required("chat_id")?).metadata(args.metadata()?);
+            typing.content = text("content");
+            Command::from(typing)
+        }
+        "stop_typing" => {
+            Command::from(Typing::new(args.required("chat_id")?).content("").metadata(args.metadata()?))
+        }
         "send_image" | "send_image_file" | "send_voice" | "send_video" | "send_document" => {
             let kind = match name {
                 "send_voice" => MediaKind::Voice,
@@ -139,70 +129,59 @@ pub(crate) fn call(name: &str, args: &Map<String, Value>, wrote: Option<&Value>)
                 _ => MediaKind::Image,
             };
             let url = args.optional("image_url")?.or_else(|| text("source_url"));
-            Command::from(SendMedia {
-                chat_id: args.required("chat_id")?,
-                kind,
-                source_url: url.ok_or("neither `args.image_url` nor a frame says where the file is")?,
-                caption: args.optional("caption")?.unwrap_or_default(),
-                filename: args.optional("file_name")?,
-                reply_to: args.optional("reply_to")?,
-                metadata: args.metadata()?,
-                platform: None,
-            })
+            let url = url.ok_or("neither `args.image_url` nor a frame says where the file is")?;
+            let mut send = SendMedia::new(args.required("chat_id")?, kind, url).metadata(args.metadata()?);
+            send.caption = args.optional("caption")?.unwrap_or_default();
+            send.filename = args.optional("file_name")?;
+            send.reply_to = args.optional("reply_to")?;
+            Command::from(send)
         }
         "send_exec_approval" | "send_slash_confirm" | "send_clarify" => {
             Command::Op(Op::Prompt(prompt(name, &args, wrote)?))
         }
-        "create_handoff_thread" => Command::from(ThreadCreate {
-            chat_id: args.required("parent_chat_id")?,
-            name: args.required("name")?,
-            ..ThreadCreate::default()
-        }),
-        "rename_thread" => Command::from(ThreadRename {
-            chat_id: args.optional("parent_chat_id")?.unwrap_or_default(),
-            thread_id: args.required("thread_id")?,
-            name: args.required("name")?,
-            only_if_connector_created: args.is_true("prefer_connector_created"),
-            only_if_current_name: args.optional("only_if_current_name")?,
-            ..ThreadRename::default()
-        }),
+        "create_handoff_thread" => {
+            Command::from(ThreadCreate::new(args.required("parent_chat_id")?).name(args.required("name")?))
+        }
+        "rename_thread" => {
+            let mut rename = ThreadRename::new(args.required("thread_id")?, args.required("name")?);
+            rename.chat_id = args.optional("parent_chat_id")?.unwrap_or_default();
+            rename.only_if_connector_created = args.is_true("prefer_connector_created");
+            rename.only_if_current_name = args.optional("only_if_current_name")?;
+            Command::from(rename)
+        }
         "send_native_task_card_progress" => {
             let tasks = args.0.get("tasks").map(Vec::<Map<String, Value>>::deserialize);
             let Some(Ok(chunks)) = tasks else {
                 return Err("`args.tasks` must be a list of objects".to_owned());
             };
-            Command::from(TaskCard {
-                chat_id: args.required("chat_id")?,
-                reply_to: args.optional("reply_to")?,
-                chunks,
-                metadata: args.metadata()?,
-                ..TaskCard::default()
-            })
+            let mut card =
+                TaskCard::new(chunks).chat_id(args.required("chat_id")?).metadata(args.metadata()?);
+            card.reply_to = args.optional("reply_to")?;
+            Command::from(card)
         }
-        "stop_native_task_card_progress" => Command::from(TaskCardStop {
-            chat_id: args.required("chat_id")?,
-            reply_to: args.optional("reply_to")?,
-            metadata: args.metadata()?,
-            ..TaskCardStop::default()
-        }),
-        "send_follow_up" => Command::from(FollowUp {
-            session_key: args.required("session_key")?,
-            kind: args.required("kind")?,
-            content: args.required("content")?,
-            metadata: args.metadata()?,
-        }),
+        "stop_native_task_card_progress" => {
+            let mut stop = TaskCardStop::new().chat_id(args.required("chat_id")?).metadata(args.metadata()?);
+            stop.reply_to = args.optional("reply_to")?;
+            Command::from(stop)
+        }
+        "send_follow_up" => Command::from(
+            FollowUp::new(args.required("session_key")?, args.required("kind")?, args.required("content")?)
+                .metadata(args.metadata()?),
+        ),
         "send_outbound" => match args.0.get("action") {
             Some(Value::Object(action)) => host::bare(action.clone()),
             Some(_) | None => return Err("`args.action` must be an object".to_owned()),
         },
-        "send_interrupt" => Command::Interrupt(Interrupt {
-            session_key: args.required("session_key")?,
-            reason: args.optional("reason")?,
-        }),
-        "get_chat_info" => Command::from(GetChatInfo {
-            chat_id: args.required("chat_id")?,
-            platform: args.optional("platform")?,
-        }),
+        "send_interrupt" => {
+            let mut interrupt = Interrupt::new(args.required("session_key")?);
+            interrupt.reason = args.optional("reason")?;
+            Command::Interrupt(interrupt)
+        }
+        "get_chat_info" => {
+            let mut info = GetChatInfo::new(args.required("chat_id")?);
+            info.platform = args.optional("platform")?;
+            Command::from(info)
+        }
         _ => return Ok(Call::Unknown),
     };
     Ok(Call::Ask(command))
@@ -222,17 +201,10 @@ fn prompt(name: &str, args: &Args<'_>, wrote: Option<&Value>) -> Result<Prompt, 
         option.style.take_if(|style| style.is_empty());
     }
     let kind = if name == "send_clarify" { PromptKind::Clarify } else { PromptKind::Approval };
-    let (chat_id, reply_to) = (args.required("chat_id")?, args.optional("reply_to")?);
+    let mut prompt = Prompt::new(args.required("chat_id")?, content, options).kind(kind);
+    prompt.reply_to = args.optional("reply_to")?;
+    prompt.metadata = args.metadata()?;
     let timeout = of_frame("timeout_s").and_then(|seconds| seconds.as_u64());
-    let timeout = timeout.map(std::time::Duration::from_secs);
-    Ok(Prompt {
-        chat_id,
-        kind,
-        content,
-        options,
-        timeout,
-        reply_to,
-        metadata: args.metadata()?,
-        ..Prompt::default()
-    })
+    prompt.timeout = timeout.map(std::time::Duration::from_secs);
+    Ok(prompt)
 }

@@ -14,10 +14,11 @@ pub(crate) fn implied(recording: &Recording, session: &Session, dial: usize, at:
     let frame = &session.dials[dial].wrote[at];
     match frame.kind() {
         "outbound" => Some(prompt(&frame.value["action"]).map_or_else(|| raw(frame), Command::from)),
-        "interrupt" => Some(Command::Interrupt(Interrupt {
-            session_key: frame.value["session_key"].as_str().unwrap_or_default().to_owned(),
-            reason: frame.value["reason"].as_str().map(str::to_owned),
-        })),
+        "interrupt" => {
+            let mut interrupt = Interrupt::new(frame.value["session_key"].as_str().unwrap_or_default());
+            interrupt.reason = frame.value["reason"].as_str().map(str::to_owned);
+            Some(Command::Interrupt(interrupt))
+        }
         "going_idle" => Some(match idle_purpose(recording, session, dial, at) {
             IdlePurpose::Disconnect => Command::Disconnect,
             IdlePurpose::Dormant => Command::GoDormant,
@@ -37,17 +38,13 @@ fn prompt(action: &Value) -> Option<Prompt> {
     if action["op"] != "prompt" {
         return None;
     }
-    Some(Prompt {
-        prompt_id: None,
-        chat_id: action["chat_id"].as_str()?.to_owned(),
-        kind: PromptKind::deserialize(&action["prompt_kind"]).ok()?,
-        content: action["content"].as_str()?.to_owned(),
-        options: Vec::deserialize(&action["options"]).ok()?,
-        timeout: action["timeout_s"].as_u64().map(Duration::from_secs),
-        reply_to: action["reply_to"].as_str().map(str::to_owned),
-        metadata: action["metadata"].as_object().cloned().unwrap_or_default(),
-        platform: None,
-    })
+    let options: Vec<_> = Vec::deserialize(&action["options"]).ok()?;
+    let mut prompt = Prompt::new(action["chat_id"].as_str()?, action["content"].as_str()?, options);
+    prompt.kind = PromptKind::deserialize(&action["prompt_kind"]).ok()?;
+    prompt.timeout = action["timeout_s"].as_u64().map(Duration::from_secs);
+    prompt.reply_to = action["reply_to"].as_str().map(str::to_owned);
+    prompt.metadata = action["metadata"].as_object().cloned().unwrap_or_default();
+    Some(prompt)
 }
 
 /// Purpose of a `going_idle`. It is derived from the events after the frame.
@@ -96,5 +93,5 @@ fn idle_purpose(recording: &Recording, session: &Session, dial: usize, at: usize
 
 /// Returns a raw action without any addition.
 pub(crate) fn bare(action: Metadata) -> Command {
-    Command::from(Raw { action, platform: None, bare: true })
+    Command::from(Raw::new(action).bare(true))
 }

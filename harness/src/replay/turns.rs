@@ -121,7 +121,7 @@ impl Player<'_> {
         match turn.and_then(|turn| self.turns.began.get(&turn).copied()) {
             Some(delivery) => {
                 self.is_turn = true;
-                self.submit(call, Command::Turn(Turn { delivery, state }));
+                self.submit(call, Command::Turn(Turn::new(delivery, state)));
                 self.is_turn = false;
             }
             None => self.trace(trace::waited(self.now, call)),
@@ -160,17 +160,9 @@ impl Player<'_> {
             metadata.insert("notify".to_owned(), Value::Bool(false));
         }
         let reply_to = args.get("reply_to").and_then(Value::as_str).filter(|_| delivery.is_none());
-        let stream = StreamReply {
-            stream: answer.to_string(),
-            delivery,
-            chat_id: of.chat_id.clone(),
-            text: text.to_owned(),
-            last,
-            segment: false,
-            reply_to: reply_to.map(str::to_owned),
-            metadata,
-            platform: None,
-        };
+        let mut stream =
+            StreamReply::new(answer.to_string(), text).chat_id(&of.chat_id).last(last).metadata(metadata);
+        (stream.delivery, stream.reply_to) = (delivery, reply_to.map(str::to_owned));
         let before = self.frames_written();
         self.submit_for(call, Command::Stream(stream), answer);
         if self.turns.declined.contains(&answer) && self.frames_written() == before {
@@ -190,7 +182,7 @@ impl Player<'_> {
         let mut metadata = self.own_metadata(args, of, !of.goes_on);
         metadata.remove("notify");
         let content = args.get("content").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let reply = ReplyMessage { delivery, content, last: !of.goes_on, continues: false, metadata };
+        let reply = ReplyMessage::new(delivery, content).last(!of.goes_on).metadata(metadata);
         self.submit_for(call, Command::Reply(reply), answer);
         true
     }
@@ -274,8 +266,7 @@ impl Player<'_> {
             if let Some(thread_id) = thread_id {
                 metadata.insert("thread_id".to_owned(), json!(thread_id));
             }
-            let send =
-                SendMessage { chat_id: chat_id.to_owned(), content, metadata, ..SendMessage::default() };
+            let send = SendMessage::new(chat_id, content).metadata(metadata);
             let command = self.as_set(Command::Op(Op::Send(send)));
             self.submit("acknowledge", command);
         }

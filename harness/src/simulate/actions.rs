@@ -9,7 +9,7 @@ use super::world::World;
 use relayline_connector::Act;
 use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::Command;
-use relayline_core::op::{Interrupt, Prompt, PromptKind, PromptOption, StreamReply};
+use relayline_core::op::{Interrupt, Prompt, PromptOption, StreamReply};
 use relayline_core::output::Outcome;
 use std::time::Duration;
 
@@ -44,8 +44,9 @@ impl World<'_> {
             ActionKind::AskPrompt => self.ask_prompt(random),
             ActionKind::Stream => self.stream(random),
             ActionKind::StopTurn => {
-                let reason = random.chance(50).then(|| "stop".to_owned());
-                self.submit(Command::Interrupt(Interrupt { session_key: "agent:main:0".to_owned(), reason }));
+                let mut interrupt = Interrupt::new("agent:main:0");
+                interrupt.reason = random.chance(50).then(|| "stop".to_owned());
+                self.submit(Command::Interrupt(interrupt));
             }
             ActionKind::GoIdle => drop(self.submit(Command::GoIdle)),
             ActionKind::GoDormant => drop(self.submit(Command::GoDormant)),
@@ -178,16 +179,10 @@ impl World<'_> {
     }
 
     fn ask_prompt(&mut self, random: &mut Random) {
-        let option = |id: &str| PromptOption { id: id.to_owned(), label: id.to_owned(), style: None };
         let second = if random.chance(95) { "no" } else { "not an id" };
-        let prompt = Prompt {
-            chat_id: random.pick(&self.setup.chats).id.clone(),
-            kind: PromptKind::Choice,
-            content: "?".to_owned(),
-            options: vec![option("yes"), option(second)],
-            timeout: random.chance(30).then(|| Duration::from_secs(random.below(120))),
-            ..Prompt::default()
-        };
+        let options = ["yes", second].map(|id| PromptOption::new(id, id));
+        let mut prompt = Prompt::new(&random.pick(&self.setup.chats).id, "?", options);
+        prompt.timeout = random.chance(30).then(|| Duration::from_secs(random.below(120)));
         self.submit(prompt.into());
     }
 
@@ -213,9 +208,9 @@ impl World<'_> {
     }
 
     fn begin_stream(&mut self, random: &mut Random) -> StreamedReply {
-        let chat_id = random.pick(&self.setup.chats).id.clone();
-        let reply_to = random.chance(40).then(|| "m1".to_owned());
-        self.host.begin_stream(StreamReply { chat_id, reply_to, ..StreamReply::default() })
+        let mut state = StreamReply::new("", "").chat_id(&random.pick(&self.setup.chats).id);
+        state.reply_to = random.chance(40).then(|| "m1".to_owned());
+        self.host.begin_stream(state)
     }
 
     fn prime(&mut self, random: &mut Random) {

@@ -59,14 +59,14 @@ impl World<'_> {
                     0 | 1 => "draft",
                     2 if random.chance(50) => "task_card",
                     2 => "task_card_stop",
-                    3 => return Raw::default().into(),
+                    3 => return Raw::new(Map::new()).into(),
                     at => others[at - 4],
                 }
             }
         };
         let asked = definition(name).map(|op| (op.read)(&mut values.fields(op, random)));
         // The test below checks that every definition reads its own kinds of values.
-        asked.and_then(Result::ok).unwrap_or_else(|| Raw::default().into())
+        asked.and_then(Result::ok).unwrap_or_else(|| Raw::new(Map::new()).into())
     }
 }
 

@@ -38,28 +38,20 @@ impl World<'_> {
         let long = "x".repeat(MAX_ID_BYTES + 1 + random.index(5000));
         let chat_id = random.pick(&self.setup.chats).id.clone();
         let limit = self.setup.config.limits.write_queue_bytes;
-        let option = |n: usize| PromptOption { id: n.to_string(), label: String::new(), style: None };
+        let option = |n: usize| PromptOption::new(n, "");
         let command = match random.below(7) {
-            0 => Command::from(SendMessage { chat_id: long, ..SendMessage::default() }),
-            1 => Command::from(GetChatInfo { chat_id: long, platform: None }),
-            2 => Command::from(SendMessage {
-                chat_id,
-                content: "x".repeat(limit + 1),
-                ..SendMessage::default()
-            }),
+            0 => Command::from(SendMessage::new(long, "")),
+            1 => Command::from(GetChatInfo::new(long)),
+            2 => Command::from(SendMessage::new(chat_id, "x".repeat(limit + 1))),
             3 => {
                 let many = MAX_OPTIONS + 1 + random.index(60_000);
-                Command::from(Prompt {
-                    chat_id,
-                    options: (0..many).map(option).collect(),
-                    ..Prompt::default()
-                })
+                Command::from(Prompt::new(chat_id, "", (0..many).map(option).collect::<Vec<_>>()))
             }
-            4 => Command::Stream(StreamReply { stream: long, chat_id, ..StreamReply::default() }),
+            4 => Command::Stream(StreamReply::new(long, "").chat_id(chat_id)),
             5 => {
                 let metadata = Metadata::from_iter([("m".to_owned(), "x".repeat(limit).into())]);
                 let stream = format!("huge {}", random.draw());
-                Command::Stream(StreamReply { stream, chat_id, metadata, ..StreamReply::default() })
+                Command::Stream(StreamReply::new(stream, "").chat_id(chat_id).metadata(metadata))
             }
             _ => return self.prime_oversized(&chat_id, long),
         };

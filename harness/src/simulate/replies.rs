@@ -70,12 +70,12 @@ impl World<'_> {
     }
 
     fn turn(&mut self, delivery: DeliveryId, state: TurnState) {
-        self.submit(Command::Turn(Turn { delivery, state }));
+        self.submit(Command::Turn(Turn::new(delivery, state)));
     }
 
     fn reply(&mut self, delivery: DeliveryId, text: &str, last: bool, continues: bool, random: &mut Random) {
-        let (content, metadata) = (text.to_owned(), own_metadata(random));
-        self.submit(Command::Reply(ReplyMessage { delivery, content, last, continues, metadata }));
+        let reply = ReplyMessage::new(delivery, text).last(last).continues(continues);
+        self.submit(Command::Reply(reply.metadata(own_metadata(random))));
     }
 
     /// Submits the next state of a streamed answer.
@@ -83,11 +83,10 @@ impl World<'_> {
         let OpenReply { delivery, reply } = self.host.open_replies[place].clone();
         let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
         let mut reply = reply.unwrap_or_else(|| {
-            let mut state = StreamReply { delivery: Some(delivery), ..StreamReply::default() };
-            state.metadata = own_metadata(random);
+            let mut state = StreamReply::new("", "").delivery(delivery).metadata(own_metadata(random));
             if random.chance(3) {
                 // Usually not the delivery's chat, so the command is refused.
-                state.chat_id = random.pick(&self.setup.chats).id.clone();
+                state = state.chat_id(&random.pick(&self.setup.chats).id);
             }
             self.host.begin_stream(state)
         });

@@ -1,7 +1,7 @@
 //! Lines of a connector for a [`Driver`](super::Driver).
 
 use super::driver::Input;
-use relayline_core::command::Command;
+use relayline_core::command::{Command, Metadata};
 use relayline_core::op::Raw;
 
 /// A descriptor of `discord`.
@@ -63,7 +63,7 @@ pub fn handshake() -> Vec<Input> {
         Input::Actions,
         Input::Opened(0),
         Input::Bytes(0, format!("{DESCRIPTOR}\n").into_bytes(), 0),
-        Input::Submit(Box::new(Command::from(Raw::default()))),
+        Input::Submit(Box::new(Command::from(Raw::new(Metadata::new())))),
         Input::Transmit,
         Input::Transmit,
         Input::Transmit,

@@ -51,16 +51,20 @@ fn command() -> impl Strategy<Value = Command> {
         || prop::option::of(prop::sample::select(&["discord", "matrix"][..]).prop_map(str::to_owned));
     prop_oneof![
         6 => (chat(), platform(), 0..300usize).prop_map(|(chat_id, platform, size)| {
-            Command::from(SendMessage { chat_id, platform, content: "x".repeat(size), ..SendMessage::default() })
+            let mut send = SendMessage::new(chat_id, "x".repeat(size));
+            send.platform = platform;
+            Command::from(send)
         }),
-        1 => chat().prop_map(|chat_id| Command::from(EditMessage { chat_id, ..EditMessage::default() })),
+        1 => chat().prop_map(|chat_id| Command::from(EditMessage::new(chat_id, "", ""))),
         1 => (chat(), platform()).prop_map(|(chat_id, platform)| {
-            Command::from(Typing { chat_id, platform, ..Typing::default() })
+            let mut typing = Typing::new(chat_id);
+            typing.platform = platform;
+            Command::from(typing)
         }),
-        1 => chat().prop_map(|chat_id| Command::from(GetChatInfo { chat_id, platform: None })),
+        1 => chat().prop_map(|chat_id| Command::from(GetChatInfo::new(chat_id))),
         5 => stream(),
-        1 => Just(Command::Interrupt(Interrupt::default())),
-        1 => Just(Command::from(Raw::default())),
+        1 => Just(Command::Interrupt(Interrupt::new(""))),
+        1 => Just(Command::from(Raw::new(serde_json::Map::new()))),
         2 => Just(Command::GoIdle),
         1 => Just(Command::GoDormant),
         1 => (0..90_000u64).prop_map(|ms| Command::Hold(Duration::from_millis(ms))),
@@ -74,7 +78,7 @@ fn stream() -> impl Strategy<Value = Command> {
     (0..4u8, 0..120usize, prop::bool::weighted(0.4), any::<bool>()).prop_map(|(name, size, last, segment)| {
         let (stream, chat_id) = (name.to_string(), (name % 3).to_string());
         let text = "x ".repeat(size);
-        Command::Stream(StreamReply { stream, chat_id, text, last, segment, ..StreamReply::default() })
+        Command::Stream(StreamReply::new(stream, text).chat_id(chat_id).last(last).segment(segment))
     })
 }
 

@@ -107,8 +107,8 @@ fn driver() -> Driver {
 /// Returns every command that is written, with all its fields.
 fn commands() -> Vec<Command> {
     let mut commands = vec![
-        Command::Interrupt(Interrupt { session_key: "k".into(), reason: None }),
-        Command::Interrupt(Interrupt { session_key: "k".into(), reason: Some("7".to_owned()) }),
+        Command::Interrupt(Interrupt::new("k")),
+        Command::Interrupt(Interrupt::new("k").reason("7")),
         Command::GoIdle,
     ];
     for op in OPS.iter().filter(|op| op.returns != Returns::Raw) {

@@ -1,6 +1,7 @@
 //! Options of requests.
 
 use super::Request;
+use relayline_core::id::Id;
 use relayline_core::op::{
     Draft, Interrupt, MediaKind, Prompt, PromptKind, PromptOption, Raw, React, SendMedia, TaskCard,
     TaskCardStop, ThreadCreate, ThreadRename, Typing, WithMetadata, WithPlatform, WithReplyTo,
@@ -25,8 +26,8 @@ impl<O: WithMetadata> Request<O> {
 
 impl<O: WithReplyTo> Request<O> {
     /// Sets the id of the message to reply to, or that a task card belongs to.
-    pub fn reply_to(self, message_id: impl Into<String>) -> Self {
-        self.with(|op| op.set_reply_to(message_id.into()))
+    pub fn reply_to(self, message_id: impl Into<Id>) -> Self {
+        self.with(|op| op.set_reply_to(message_id.into().into()))
     }
 }
 
@@ -62,14 +63,13 @@ impl Request<Prompt> {
 
     /// Sets the prompt's id, which matches `[A-Za-z0-9_.-]{1,32}`. The prompt fails as definite if an open prompt has the
     /// same id. The default is a unique id.
-    pub fn prompt_id(self, id: impl Into<String>) -> Self {
-        self.with(|op| op.prompt_id = Some(id.into()))
+    pub fn prompt_id(self, id: impl Into<Id>) -> Self {
+        self.with(|op| op.prompt_id = Some(id.into().into()))
     }
 
     /// Adds an option. The prompt fails as definite unless the id matches `[A-Za-z0-9_.-]{1,32}`.
-    pub fn option(self, id: impl Into<String>, label: impl Into<String>) -> Self {
-        let option = PromptOption { id: id.into(), label: label.into(), style: None };
-        self.with(|op| op.options.push(option))
+    pub fn option(self, id: impl Into<Id>, label: impl Into<String>) -> Self {
+        self.with(|op| op.options.push(PromptOption::new(id, label)))
     }
 
     /// Sets the style of the option added last, such as `primary` or `danger`, for platforms that have styles.
@@ -96,8 +96,8 @@ impl Request<React> {
 
 impl Request<ThreadCreate> {
     /// Creates the thread on this message.
-    pub fn on_message(self, message_id: impl Into<String>) -> Self {
-        self.with(|op| op.message_id = Some(message_id.into()))
+    pub fn on_message(self, message_id: impl Into<Id>) -> Self {
+        self.with(|op| op.message_id = Some(message_id.into().into()))
     }
 }
 
@@ -118,8 +118,8 @@ macro_rules! cards {
     ($($op:ident)*) => {$(
         impl Request<$op> {
             /// Sets the card's id; by default it is `turn:` and the id of the message that the card belongs to.
-            pub fn card_id(self, id: impl Into<String>) -> Self {
-                self.with(|op| op.card_id = Some(id.into()))
+            pub fn card_id(self, id: impl Into<Id>) -> Self {
+                self.with(|op| op.card_id = Some(id.into().into()))
             }
 
             /// Sets the delivery whose turn the card belongs to.

@@ -399,7 +399,7 @@ fn o_6_a_host_can_wait_for_room(wire: Wire) {
     let first = stage.submit("first");
     assert!(!relay.has_room());
     let command = || {
-        let send = SendMessage { chat_id: "1".into(), content: "second".into(), ..SendMessage::default() };
+        let send = SendMessage::new("1", "second");
         Command::Op(Op::Send(send))
     };
     let second = kit.block_on(async {

@@ -69,7 +69,7 @@ const ASKS: [Ask; 14] = [
 ];
 
 fn send_to(chat_id: String) -> relayline_core::op::SendMessage {
-    relayline_core::op::SendMessage { chat_id, content: "x".to_owned(), ..Default::default() }
+    relayline_core::op::SendMessage::new(chat_id, "x")
 }
 
 /// Every op, dropped after each number of polls that leaves it unfinished. Unpolled, it requests nothing. Polled, it is

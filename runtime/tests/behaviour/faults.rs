@@ -106,11 +106,7 @@ fn l_11_a_half_open_connection_is_detected(wire: Wire) {
         });
         assert_eq!(disconnected(&kit, &mut inbox), "nothing was received for too long");
         assert_eq!(message(&kit, &mut inbox).message().text, "back");
-        drop(relay.submit(SendMessage {
-            chat_id: "1".into(),
-            content: "seen".into(),
-            ..SendMessage::default()
-        }));
+        drop(relay.submit(SendMessage::new("1", "seen")));
     });
 }
 

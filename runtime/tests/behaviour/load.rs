@@ -198,8 +198,7 @@ fn l_14_a_disconnect_under_load_leaves_nothing_pending(wire: Wire) {
 }
 
 fn send() -> relayline_core::command::Command {
-    let send =
-        relayline_core::op::SendMessage { chat_id: "1".into(), content: "x".into(), ..Default::default() };
+    let send = relayline_core::op::SendMessage::new("1", "x");
     relayline_core::command::Command::Op(Op::Send(send))
 }
 

@@ -205,7 +205,7 @@ impl Stage {
 
     /// Submits a send. The future resolves to its answer.
     pub(crate) fn submit(&self, content: &str) -> impl Future<Output = Result<Reply, Failure>> + use<> {
-        let send = SendMessage { chat_id: "1".into(), content: content.into(), ..SendMessage::default() };
+        let send = SendMessage::new("1", content);
         self.relay.submit(Command::Op(Op::Send(send))).unwrap()
     }
 

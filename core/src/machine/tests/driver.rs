@@ -35,7 +35,7 @@ pub(super) fn buffered(chat: &str, id: &str, entry: &str) -> String {
 
 /// Returns a command that sends a message to a chat.
 pub(super) fn send(chat: &str, content: &str) -> Command {
-    Command::from(SendMessage { chat_id: chat.into(), content: content.into(), ..SendMessage::default() })
+    Command::from(SendMessage::new(chat, content))
 }
 
 /// A machine driven by a test. Times are in milliseconds. After every input all outputs are drained, if the host has

@@ -256,24 +256,23 @@ fn d_09_edits_are_gated_by_the_chat() {
     rig.line(&descriptor("telegram", r#","supports_edit":false"#));
     rig.line(r#"{"type":"inbound","event":{"source":{"platform":"telegram","chat_id":"t"}}}"#);
     rig.log();
-    let edit = |chat: &str, platform: Option<&str>| {
-        Command::from(EditMessage {
-            chat_id: chat.into(),
-            message_id: "1".into(),
-            platform: platform.map(str::to_owned),
-            ..EditMessage::default()
-        })
-    };
-    assert_eq!(rig.refused(edit("t", None)), "unsupported: telegram does not offer `edit`");
-    assert_eq!(rig.refused(edit("d", Some("telegram"))), "unsupported: telegram does not offer `edit`");
+    let edit = |chat: &str| EditMessage::new(chat, "1", "");
+    assert_eq!(rig.refused(edit("t").into()), "unsupported: telegram does not offer `edit`");
+    assert_eq!(
+        rig.refused(edit("d").platform("telegram").into()),
+        "unsupported: telegram does not offer `edit`"
+    );
     rig.expect(&[]);
-    rig.submit(edit("d", None));
+    rig.submit(edit("d").into());
     assert_eq!(rig.log().len(), 1);
     // M-3 is checked first: a platform that is not fronted has no descriptor to check.
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supports_edit":false"#));
-    assert_eq!(rig.refused(edit("t", Some("matrix"))), "definite: relay does not front platform matrix");
+    assert_eq!(
+        rig.refused(edit("t").platform("matrix").into()),
+        "definite: relay does not front platform matrix"
+    );
 }
 
 #[test]

@@ -17,10 +17,6 @@ fn rig() -> Rig {
     rig
 }
 
-fn chat() -> String {
-    "c".to_owned()
-}
-
 /// Checks the frame of `command`, and its outcome when the connector answers `result`.
 #[track_caller]
 fn check(command: Command, action: Value, result: &str, reply: &str) {
@@ -38,74 +34,47 @@ fn o_every_op_with_its_fields_and_its_result() {
     let done = r#"{"success":true}"#;
     let sent = r#"{"success":true,"message_id":"9"}"#;
     check(
-        Command::from(DeleteMessage { chat_id: chat(), message_id: "m".into(), ..DeleteMessage::default() }),
+        Command::from(DeleteMessage::new("c", "m")),
         json!({"op": "delete", "chat_id": "c", "message_id": "m", "metadata": {}}),
         done,
         "done",
     );
     check(
-        Command::from(SendMedia {
-            chat_id: chat(),
-            kind: MediaKind::Voice,
-            source_url: "https://x/v.ogg".into(),
-            caption: "hi".into(),
-            filename: Some("v.ogg".into()),
-            ..SendMedia::default()
-        }),
+        Command::from(
+            SendMedia::new("c", MediaKind::Voice, "https://x/v.ogg").caption("hi").filename("v.ogg"),
+        ),
         json!({"op": "send_media", "chat_id": "c", "media_kind": "voice", "source_url": "https://x/v.ogg",
             "content": "hi", "filename": "v.ogg", "reply_to": null, "metadata": {}}),
         sent,
         "sent 9",
     );
     check(
-        Command::from(React {
-            chat_id: chat(),
-            message_id: "m".into(),
-            emoji: "👍".into(),
-            ..React::default()
-        }),
+        Command::from(React::new("c", "m", "👍")),
         json!({"op": "react", "chat_id": "c", "message_id": "m", "emoji": "👍", "remove": false, "metadata": {}}),
         done,
         "done",
     );
     check(
-        Command::from(ThreadCreate { chat_id: chat(), name: "  ".into(), ..ThreadCreate::default() }),
+        Command::from(ThreadCreate::new("c").name("  ")),
         json!({"op": "thread_create", "chat_id": "c", "thread_name": "handoff", "metadata": {}}),
         r#"{"success":true,"thread_id":"t"}"#,
         "thread t",
     );
     check(
-        Command::from(ThreadCreate {
-            chat_id: chat(),
-            name: format!(" {} ", "é".repeat(101)),
-            message_id: Some("m".into()),
-            ..ThreadCreate::default()
-        }),
+        Command::from(ThreadCreate::new("c").name(format!(" {} ", "é".repeat(101))).message_id("m")),
         json!({"op": "thread_create", "chat_id": "c", "thread_name": "é".repeat(100), "message_id": "m", "metadata": {}}),
         sent,
         "thread 9",
     );
     check(
-        Command::from(ThreadRename {
-            chat_id: chat(),
-            thread_id: "t".into(),
-            name: "new".into(),
-            only_if_current_name: Some("old".into()),
-            ..ThreadRename::default()
-        }),
+        Command::from(ThreadRename::new("t", "new").chat_id("c").only_if_current_name("old")),
         json!({"op": "thread_rename", "chat_id": "c", "message_id": "t", "thread_name": "new",
             "only_if_current_name": "old", "metadata": {}}),
         done,
         "done",
     );
     check(
-        Command::from(Draft {
-            chat_id: chat(),
-            draft_id: 7,
-            content: "so far".into(),
-            last: true,
-            ..Draft::default()
-        }),
+        Command::from(Draft::new("c", 7, "so far").last(true)),
         json!({"op": "draft", "chat_id": "c", "draft_id": 7, "content": "so far", "final": true, "metadata": {}}),
         sent,
         "sent 9",
@@ -115,15 +84,9 @@ fn o_every_op_with_its_fields_and_its_result() {
 #[test]
 fn o_a_prompt_goes_out_with_an_id_of_its_own() {
     let mut rig = rig();
-    let option = PromptOption { id: "yes".into(), label: "Yes".into(), style: Some("primary".into()) };
-    let prompt = Prompt {
-        chat_id: chat(),
-        kind: PromptKind::Approval,
-        content: "Deploy?".into(),
-        options: vec![option],
-        timeout: Some(Duration::from_secs(60)),
-        ..Prompt::default()
-    };
+    let option = PromptOption::new("yes", "Yes").style("primary");
+    let prompt =
+        Prompt::new("c", "Deploy?", [option]).kind(PromptKind::Approval).timeout(Duration::from_secs(60));
     let id = rig.submit(Command::Op(Op::Prompt(prompt)));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let prompt_id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
@@ -140,7 +103,7 @@ fn o_a_prompt_goes_out_with_an_id_of_its_own() {
 #[test]
 fn i_1_a_prompt_with_bad_options_is_refused() {
     let mut rig = rig();
-    let option = |id: &str| PromptOption { id: id.into(), ..PromptOption::default() };
+    let option = |id: &str| PromptOption::new(id, "");
     for (options, problem) in [
         (
             vec![option("a b")],
@@ -148,7 +111,7 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
         ),
         (vec![option("a"), option("a")], "definite: two options have the id \"a\""),
     ] {
-        let refused = rig.refused(Command::from(Prompt { chat_id: chat(), options, ..Prompt::default() }));
+        let refused = rig.refused(Command::from(Prompt::new("c", "", options)));
         assert_eq!(refused, problem);
     }
 }
@@ -157,15 +120,15 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
 fn o_09_an_op_that_is_not_offered_is_unsupported() {
     let commands = || {
         [
-            Command::from(DeleteMessage::default()),
-            Command::from(SendMedia::default()),
-            Command::from(Prompt::default()),
-            Command::from(React::default()),
-            Command::from(ThreadCreate::default()),
-            Command::from(ThreadRename::default()),
-            Command::from(Draft::default()),
-            Command::from(TaskCard::default()),
-            Command::from(TaskCardStop::default()),
+            Command::from(DeleteMessage::new("", "")),
+            Command::from(SendMedia::new("", MediaKind::Document, "")),
+            Command::from(Prompt::new("", "", [])),
+            Command::from(React::new("", "", "")),
+            Command::from(ThreadCreate::new("")),
+            Command::from(ThreadRename::new("", "")),
+            Command::from(Draft::new("", 0, "")),
+            Command::from(TaskCard::new([])),
+            Command::from(TaskCardStop::new()),
         ]
     };
     // The legacy set contains none of them (D-6).
@@ -179,7 +142,7 @@ fn o_09_an_op_that_is_not_offered_is_unsupported() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["draft"],"supports_draft_streaming":false"#));
-    assert!(rig.refused(Command::from(Draft::default())).starts_with("unsupported"));
+    assert!(rig.refused(Command::from(Draft::new("", 0, ""))).starts_with("unsupported"));
 }
 
 #[test]
@@ -196,11 +159,11 @@ fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
         let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
         frame["action"]["metadata"]["scope_id"].clone()
     };
-    let create = Command::from(ThreadCreate { chat_id: chat(), ..ThreadCreate::default() });
+    let create = Command::from(ThreadCreate::new("c"));
     assert_eq!(scope(&mut rig, create), json!("S"));
-    let rename = Command::from(ThreadRename { chat_id: chat(), name: "n".into(), ..ThreadRename::default() });
+    let rename = Command::from(ThreadRename::new("", "n").chat_id("c"));
     assert_eq!(scope(&mut rig, rename), json!("S"));
-    let delete = Command::from(DeleteMessage { chat_id: chat(), ..DeleteMessage::default() });
+    let delete = Command::from(DeleteMessage::new("c", ""));
     assert_eq!(scope(&mut rig, delete), json!("other"));
 }
 
@@ -211,7 +174,7 @@ fn m_06_the_host_can_prime_and_read_the_memory() {
         crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };
     assert_eq!(rig.machine.prime("c", chat.clone()), Ok(()));
     assert_eq!(rig.machine.chat("c"), Some(&chat));
-    rig.submit(Command::from(DeleteMessage { chat_id: "c".into(), ..DeleteMessage::default() }));
+    rig.submit(Command::from(DeleteMessage::new("c", "")));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     assert_eq!(frame["action"]["metadata"], json!({"scope_id": "S", "guild_id": "S"}));
     assert_eq!(frame["platform"], json!("discord"));
@@ -224,7 +187,7 @@ fn o_a_thread_is_not_renamed_to_an_empty_name() {
     rig.line(&descriptor("discord", r#","supported_ops":["thread_rename"]"#));
     rig.log();
     for name in ["", " \n "] {
-        let rename = Command::from(ThreadRename { name: name.into(), ..ThreadRename::default() });
+        let rename = Command::from(ThreadRename::new("", name));
         assert_eq!(rig.refused(rename), "definite: a thread cannot be renamed to nothing");
     }
     rig.expect(&[]);
@@ -234,7 +197,7 @@ fn o_a_thread_is_not_renamed_to_an_empty_name() {
 fn card(card_id: Option<&str>, reply_to: Option<&str>, metadata: Value) -> TaskCard {
     let metadata = metadata.as_object().cloned().unwrap_or_default();
     let (card_id, reply_to) = (card_id.map(str::to_owned), reply_to.map(str::to_owned));
-    TaskCard { chat_id: chat(), card_id, reply_to, metadata, chunks: chunks(), ..TaskCard::default() }
+    TaskCard { card_id, reply_to, ..TaskCard::new(chunks()).chat_id("c").metadata(metadata) }
 }
 
 /// Returns the end of the same card.
@@ -287,8 +250,7 @@ fn o_16_a_card_of_a_delivery_follows_it() {
     );
     rig.log();
     let named = |delivery: u64, chat_id: &str| {
-        let delivery = Some(crate::output::DeliveryId(delivery));
-        TaskCard { delivery, chat_id: chat_id.into(), chunks: chunks(), ..TaskCard::default() }
+        TaskCard::new(chunks()).delivery(crate::output::DeliveryId(delivery)).chat_id(chat_id)
     };
     let place = json!({"thread_id": "5.0", "scope_id": "T", "guild_id": "T", "user_id": "U"});
     for chat_id in ["", "C"] {
@@ -325,7 +287,7 @@ fn o_16_x_1_a_card_is_bounded() {
     let long = card(Some(&"x".repeat(1025)), None, json!({}));
     let refused = rig.refused(Command::from(end_of(&long)));
     assert_eq!(refused, "definite: `card_id` is 1025 bytes long: 1024 at most");
-    let many = TaskCard { chunks: vec![Metadata::new(); 501], ..TaskCard::default() };
+    let many = TaskCard::new(vec![Metadata::new(); 501]);
     assert!(
         rig.refused(Command::Op(Op::TaskCard(many)))
             .starts_with("definite: it does not fit into the write queue")
@@ -335,13 +297,10 @@ fn o_16_x_1_a_card_is_bounded() {
 #[test]
 fn o_17_a_thread_is_renamed_under_one_guard() {
     let rename = |chat_id: &str, name: &str, connector_created: bool, current: Option<&str>| {
+        let rename = ThreadRename::new("t", name).chat_id(chat_id);
         Command::from(ThreadRename {
-            chat_id: chat_id.into(),
-            thread_id: "t".into(),
-            name: name.into(),
-            only_if_connector_created: connector_created,
             only_if_current_name: current.map(str::to_owned),
-            ..ThreadRename::default()
+            ..rename.only_if_connector_created(connector_created)
         })
     };
     let named = |chat_id: &str, name: &str| json!({"op": "thread_rename", "chat_id": chat_id, "message_id": "t", "thread_name": name, "metadata": {}});
@@ -371,7 +330,7 @@ fn o_17_a_thread_is_renamed_under_one_guard() {
 #[test]
 fn o_18_an_auto_thread_is_reported_and_remembered() {
     let mut rig = rig();
-    let send = |chat: &str| Command::from(SendMessage { chat_id: chat.into(), ..SendMessage::default() });
+    let send = |chat: &str| Command::from(SendMessage::new(chat, ""));
     let thread = |rig: &Rig, chat: &str| {
         let chat = rig.machine.chat(chat).cloned().unwrap_or_default();
         (chat.auto_thread_id, chat.auto_thread_name)
@@ -419,7 +378,7 @@ fn o_18_x_1_remembered_threads_are_bounded() {
     rig.connect();
     let result = |name: &str| format!(r#"{{"success":true,"thread_id":"t","auto_thread_name":"{name}"}}"#);
     for chat in ["a", "b", "c"] {
-        let id = rig.submit(Command::from(SendMessage { chat_id: chat.into(), ..SendMessage::default() }));
+        let id = rig.submit(Command::from(SendMessage::new(chat, "")));
         rig.log();
         rig.answer(id, &result(&"n".repeat(5000)));
     }
@@ -431,24 +390,25 @@ fn o_18_x_1_remembered_threads_are_bounded() {
 #[test]
 fn o_5_a_connector_without_get_chat_info_is_not_asked() {
     let mut rig = rig();
-    let info = |platform: Option<&str>| {
-        Command::from(GetChatInfo { chat_id: "x1".into(), platform: platform.map(str::to_owned) })
-    };
-    rig.submit(info(None));
+    let info = || GetChatInfo::new("x1");
+    rig.submit(info().into());
     rig.expect(&["r1 chat x1 dm"]);
-    rig.submit(info(Some("discord")));
+    rig.submit(info().platform("discord").into());
     rig.expect(&["r2 chat x1 dm"]);
-    assert_eq!(rig.refused(info(Some("matrix"))), "definite: relay does not front platform matrix");
+    assert_eq!(
+        rig.refused(info().platform("matrix").into()),
+        "definite: relay does not front platform matrix"
+    );
     rig.lost();
     rig.log();
-    assert_eq!(rig.refused(info(None)), "definite: the relay is not connected");
+    assert_eq!(rig.refused(info().into()), "definite: the relay is not connected");
     // A connector that names the op is asked, and so is one that names no ops.
     for ops in [r#","supported_ops":["get_chat_info"]"#, r#","supported_ops":[]"#] {
         let mut rig = Rig::new();
         rig.opened();
         rig.line(&descriptor("discord", ops));
         rig.log();
-        rig.submit(info(None));
+        rig.submit(info().into());
         assert!(rig.log()[0].contains("get_chat_info"), "{ops}");
     }
 }
@@ -456,13 +416,7 @@ fn o_5_a_connector_without_get_chat_info_is_not_asked() {
 #[test]
 fn o_18_a_streamed_reply_reports_its_thread_too() {
     let mut rig = rig();
-    let stream = StreamReply {
-        stream: "s".into(),
-        chat_id: chat(),
-        text: "hi".into(),
-        last: true,
-        ..StreamReply::default()
-    };
+    let stream = StreamReply::new("s", "hi").chat_id("c").last(true);
     let id = rig.submit(Command::Stream(stream));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let wire_id = frame["requestId"].as_str().unwrap().trim_start_matches('r').parse().unwrap();
@@ -521,7 +475,7 @@ fn x_3_a_raw_action_is_written_with_its_tags() {
         assert_eq!(frame["action"], expected);
         assert_eq!(frame.get("platform").and_then(Value::as_str), tag, "{expected}");
     }
-    let other = Raw { platform: Some("matrix".into()), ..Raw::default() };
+    let other = Raw::new(Default::default()).platform("matrix");
     assert_eq!(rig.refused(Command::Op(Op::Raw(other))), "definite: relay does not front platform matrix");
 }
 

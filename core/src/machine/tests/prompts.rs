@@ -17,8 +17,8 @@ fn asked() -> (Rig, String) {
 
 fn ask(rig: &mut Rig) -> String {
     rig.log();
-    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
-    rig.submit(Command::from(Prompt { chat_id: "c".into(), options, ..Prompt::default() }));
+    let options = vec![PromptOption::new("yes", "Yes")];
+    rig.submit(Command::from(Prompt::new("c", "", options)));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     frame["action"]["prompt_id"].as_str().unwrap().to_owned()
 }
@@ -60,7 +60,7 @@ fn i_02_an_expired_prompt_is_stale() {
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
     rig.log();
-    rig.submit(Command::from(Prompt { timeout: Some(Duration::from_secs(5)), ..Prompt::default() }));
+    rig.submit(Command::from(Prompt::new("", "", Vec::new()).timeout(Duration::from_secs(5))));
     let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
     let id = frame["action"]["prompt_id"].as_str().unwrap().to_owned();
     rig.wait(5_001);
@@ -158,8 +158,7 @@ fn i_02_the_connector_gets_no_longer_time_out() {
         rig.opened();
         rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
         rig.log();
-        let timeout = Some(Duration::from_millis(asked));
-        rig.submit(Command::from(Prompt { timeout, ..Prompt::default() }));
+        rig.submit(Prompt::new("", "", []).timeout(Duration::from_millis(asked)).into());
         let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
         assert_eq!(frame["action"]["timeout_s"], told, "{asked} ms");
     }
@@ -201,8 +200,8 @@ fn i_02_x_02_only_a_sent_prompt_evicts_another() {
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
     let first = ask(&mut rig);
-    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
-    let long = Prompt { chat_id: "c".into(), options, content: "x".repeat(5000), ..Prompt::default() };
+    let options = vec![PromptOption::new("yes", "Yes")];
+    let long = Prompt::new("c", "x".repeat(5000), options);
     assert!(rig.refused(Command::Op(Op::Prompt(long))).starts_with("definite: it does not fit"));
     assert_eq!(rig.machine.stats().prompts_evicted, 0);
     rig.line(&press(&first, "1", None));
@@ -216,8 +215,8 @@ fn i_02_x_02_only_a_sent_prompt_evicts_another() {
 }
 
 fn own(id: &str) -> Command {
-    let options = vec![PromptOption { id: "yes".into(), label: "Yes".into(), style: None }];
-    Command::from(Prompt { prompt_id: Some(id.into()), chat_id: "c".into(), options, ..Prompt::default() })
+    let options = vec![PromptOption::new("yes", "Yes")];
+    Command::from(Prompt::new("c", "", options).prompt_id(id))
 }
 
 #[test]
@@ -259,7 +258,7 @@ fn i_6_a_host_may_bring_its_own_id() {
 fn i_6_an_expired_prompt_with_an_id_of_the_hosts_is_stale() {
     let (mut rig, _) = asked();
     let Command::Op(Op::Prompt(prompt)) = own("order-7") else { return };
-    rig.submit(Command::from(Prompt { timeout: Some(Duration::from_secs(5)), ..prompt }));
+    rig.submit(prompt.timeout(Duration::from_secs(5)).into());
     rig.wait(5_001);
     rig.log();
     rig.line(&press("order-7", "1", None));

@@ -29,17 +29,13 @@ fn message(rig: &mut Rig, platform: &str, id: &str, source: &Value) {
 }
 
 fn reply(delivery: u64, last: bool, continues: bool) -> Command {
-    Command::Reply(ReplyMessage {
-        delivery: DeliveryId::from_number(delivery),
-        content: "yes".into(),
-        last,
-        continues,
-        metadata: serde_json::Map::new(),
-    })
+    Command::Reply(
+        ReplyMessage::new(DeliveryId::from_number(delivery), "yes").last(last).continues(continues),
+    )
 }
 
 fn turn(delivery: u64, state: TurnState) -> Command {
-    Command::Turn(Turn { delivery: DeliveryId::from_number(delivery), state })
+    Command::Turn(Turn::new(DeliveryId::from_number(delivery), state))
 }
 
 /// Returns the actions since the last call, in short: op, chat, reply anchor, metadata.
@@ -95,14 +91,9 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
 fn m_8_a_further_part_of_a_message_stays_in_its_thread() {
     let mut rig = rig("slack", "", |_| ());
     message(&mut rig, "slack", "m1", &json!({"chat_type": "channel"}));
-    let send = SendMessage {
-        chat_id: "c".into(),
-        content: "1".into(),
-        reply_to: Some("8.8".into()),
-        ..SendMessage::default()
-    };
+    let send = SendMessage::new("c", "1").reply_to("8.8");
     rig.submit(send.clone().into());
-    rig.submit(SendMessage { content: "2".into(), continues: true, ..send }.into());
+    rig.submit(SendMessage { content: "2".into(), ..send }.continues(true).into());
     assert_eq!(
         said(&mut rig),
         [
@@ -127,9 +118,8 @@ fn m_7_a_stream_can_name_its_delivery_instead_of_its_chat() {
     let mut rig = rig("discord", "", |_| ());
     message(&mut rig, "discord", "m1", &json!({}));
     let state = |chat_id: &str, delivery: u64, text: &str, last: bool| {
-        let delivery = Some(DeliveryId::from_number(delivery));
-        let (stream, chat_id, text) = ("s".to_owned(), chat_id.to_owned(), text.to_owned());
-        Command::Stream(StreamReply { stream, delivery, chat_id, text, last, ..StreamReply::default() })
+        let delivery = DeliveryId::from_number(delivery);
+        Command::Stream(StreamReply::new("s", text).delivery(delivery).chat_id(chat_id).last(last))
     };
     assert_eq!(
         rig.refused(state("d", 1, "a", false)),
@@ -156,8 +146,7 @@ fn o_15_an_empty_typing_sign_goes_to_slack_alone() {
     for (platform, written) in [("slack", 1), ("discord", 0), ("telegram", 0)] {
         let mut rig = rig(platform, "", |_| {});
         message(&mut rig, platform, "m1", &json!({}));
-        let content = Some(String::new());
-        rig.submit(Command::from(Typing { chat_id: "c".into(), content, ..Typing::default() }));
+        rig.submit(Typing::new("c").content("").into());
         assert_eq!(said(&mut rig).len(), written, "{platform}");
         assert_eq!(rig.machine.stats().typing_dropped, 1 - written as u64, "{platform}");
     }
@@ -168,22 +157,10 @@ fn m_8_slack_threads_on_metadata() {
     let send = |reply_to: Option<&str>, metadata: Value| {
         let metadata = metadata.as_object().cloned().unwrap_or_default();
         let reply_to = reply_to.map(str::to_owned);
-        Command::from(SendMessage {
-            chat_id: "c".into(),
-            content: "x".into(),
-            reply_to,
-            metadata,
-            platform: None,
-            continues: false,
-        })
+        Command::from(SendMessage { reply_to, ..SendMessage::new("c", "x").metadata(metadata) })
     };
-    let media = Command::from(SendMedia {
-        chat_id: "c".into(),
-        kind: MediaKind::Image,
-        reply_to: Some("m".into()),
-        ..SendMedia::default()
-    });
-    let typing = Command::from(Typing { chat_id: "c".into(), ..Typing::default() });
+    let media = Command::from(SendMedia::new("c", MediaKind::Image, "").reply_to("m"));
+    let typing = Command::from(Typing::new("c"));
     let with_reply = json!({"reply_to_message_id": "m"});
     let cases = [
         // In a direct message, and in a channel.
@@ -349,14 +326,7 @@ fn o_13_a_stopped_turn_ends_its_streams() {
     let mut rig = rig("slack", drafts, |_| ());
     message(&mut rig, "slack", "m1", &json!({"chat_type": "dm"}));
     let state = |text: &str, last: bool| {
-        let delivery = Some(DeliveryId::from_number(1));
-        Command::Stream(StreamReply {
-            stream: "s".into(),
-            delivery,
-            text: text.into(),
-            last,
-            ..StreamReply::default()
-        })
+        Command::Stream(StreamReply::new("s", text).delivery(DeliveryId::from_number(1)).last(last))
     };
     rig.submit(turn(1, TurnState::Begin));
     let begun = rig.submit(state("a", false));
@@ -387,11 +357,7 @@ fn o_13_a_seal_is_repeated_as_it_was() {
     });
     rig.line(&descriptor("matrix", ""));
     message(&mut rig, "slack", "m1", &json!({"user_id": "u1"}));
-    let mut state = StreamReply {
-        stream: "s".into(),
-        delivery: Some(DeliveryId::from_number(1)),
-        ..StreamReply::default()
-    };
+    let mut state = StreamReply::new("s", "").delivery(DeliveryId::from_number(1));
     state.text = "a".into();
     let begun = rig.submit(Command::Stream(state.clone()));
     rig.answer(RequestId(begun.number() + 1), r#"{"success":true}"#);
@@ -413,6 +379,6 @@ fn m_9_unknown_metadata_passes_through() {
     let mut rig = rig("slack", "", |_| ());
     let own = json!({"unfurl_links": false, "unfurl_media": true, "format_hints": {"table": "code"}});
     let metadata = own.as_object().cloned().unwrap_or_default();
-    rig.submit(Command::from(SendMessage { chat_id: "c".into(), metadata, ..SendMessage::default() }));
+    rig.submit(Command::from(SendMessage::new("c", "").metadata(metadata)));
     assert_eq!(said(&mut rig), [format!(r#"send c reply_to=null content="" {own}"#)]);
 }

@@ -8,11 +8,11 @@ use crate::op::{FollowUp, GetChatInfo, Interrupt, Op, Raw, Typing};
 const DOWN: &str = "definite: the relay is not connected";
 
 fn typing(chat: &str) -> Command {
-    Command::from(Typing { chat_id: chat.into(), ..Typing::default() })
+    Command::from(Typing::new(chat))
 }
 
 fn interrupt(key: &str) -> Command {
-    Command::Interrupt(Interrupt { session_key: key.into(), reason: Some("why".into()) })
+    Command::Interrupt(Interrupt::new(key).reason("why"))
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn o_04_written_late_it_still_has_30_s_from_submission() {
 #[test]
 fn o_05_chat_info() {
     let mut rig = Rig::up();
-    let id = rig.submit(Command::from(GetChatInfo { chat_id: "c".into(), platform: None }));
+    let id = rig.submit(Command::from(GetChatInfo::new("c")));
     rig.expect(&[r#"> {"type":"outbound","requestId":"r1","action":{"op":"get_chat_info","chat_id":"c"}}"#]);
     rig.answer(id, r#"{"success":true,"chat_info":{"type":"group"}}"#);
     rig.expect(&["r1 chat c group"]);
@@ -240,8 +240,8 @@ fn o_08_nothing_is_accepted_while_the_connection_is_down() {
     let all = [
         send("c", "x"),
         interrupt("k"),
-        Command::from(FollowUp::default()),
-        Command::from(Raw::default()),
+        Command::from(FollowUp::new("", "", "")),
+        Command::from(Raw::new(serde_json::Map::new())),
         Command::GoIdle,
     ];
     let refused = |rig: &mut Rig| {
@@ -287,7 +287,7 @@ fn o_typing_is_never_an_error_to_the_host() {
     rig.expect(&["r5 done", "r4 done", "disconnected - reset by peer; again later"]);
     // This includes signs at a limit, and for a platform that is not fronted.
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
-    rig.submit(Command::from(Typing { platform: Some("matrix".into()), ..Typing::default() }));
+    rig.submit(Command::from(Typing::new("").platform("matrix")));
     rig.submit(send("c", "x"));
     rig.log();
     rig.submit(typing("c"));
@@ -316,12 +316,10 @@ fn m_03_m_04_each_command_has_its_identity() {
         rig.line(&inbound(chat, "1").replace("discord", platform));
     }
     rig.log();
-    let named = |chat: &str, platform: &str| {
-        Command::from(GetChatInfo { chat_id: chat.into(), platform: Some(platform.into()) })
-    };
-    let seen = |chat: &str| Command::from(GetChatInfo { chat_id: chat.into(), platform: None });
+    let named = |chat: &str, platform: &str| Command::from(GetChatInfo::new(chat).platform(platform));
+    let seen = |chat: &str| Command::from(GetChatInfo::new(chat));
     // M-4: by the part before the first dot.
-    let follow_up = |kind: &str| Command::from(FollowUp { kind: kind.into(), ..FollowUp::default() });
+    let follow_up = |kind: &str| Command::from(FollowUp::new("", kind, ""));
     let (discord, slack) = (r#","platform":"discord","botId":"42"}"#, r#","platform":"slack"}"#);
     for (command, tag) in [
         (seen("d"), discord),
@@ -351,7 +349,7 @@ fn a_raw_action_is_written_unchanged() {
     rig.line(&inbound("d", "1"));
     rig.log();
     let action = serde_json::json!({"op": "send", "chat_id": "d", "z": [1], "a": null});
-    let bare = Raw { action: action.as_object().cloned().unwrap(), bare: true, platform: None };
+    let bare = Raw::new(action.as_object().cloned().unwrap()).bare(true);
     rig.submit(Command::Op(Op::Raw(bare)));
     let log = rig.log();
     let frame: serde_json::Value = serde_json::from_str(&log[0][2..]).unwrap();

@@ -36,14 +36,7 @@ fn serve(rig: &mut Rig, more: &str) {
 }
 
 fn state(text: &str, last: bool) -> StreamReply {
-    StreamReply {
-        stream: "s1".into(),
-        chat_id: "c".into(),
-        text: text.into(),
-        last,
-        reply_to: Some("m".into()),
-        ..StreamReply::default()
-    }
+    StreamReply::new("s1", text).chat_id("c").last(last).reply_to("m")
 }
 
 fn text(text: &str) -> Command {
@@ -55,7 +48,7 @@ fn last(text: &str) -> Command {
 }
 
 fn segment(text: &str) -> Command {
-    Command::Stream(StreamReply { segment: true, ..state(text, false) })
+    Command::Stream(state(text, false).segment(true))
 }
 
 /// Returns the outputs since the last call, with actions in short: `> r2 edit 7 "text"`.
@@ -321,8 +314,7 @@ fn d_09_o_10_each_chat_as_its_platform_allows() {
     rig.log();
     rig.submit(text("on slack"));
     let on = |platform: &str| {
-        let platform = Some(platform.to_owned());
-        Command::Stream(StreamReply { stream: "s2".into(), platform, ..state("on discord", false) })
+        Command::Stream(StreamReply { stream: "s2".into(), ..state("on discord", false) }.platform(platform))
     };
     rig.submit(on("discord"));
     expect(&mut rig, &["r1 done", r#"> r2 send "on slack" to m"#, "r3 done"]);
@@ -584,7 +576,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
     // Metadata is kept as long as its stream, and counts.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
     let metadata = crate::command::Metadata::from_iter([("m".to_owned(), "x".repeat(1000).into())]);
-    let wide = Command::Stream(StreamReply { metadata, ..state("x", false) });
+    let wide = Command::Stream(state("x", false).metadata(metadata));
     assert!(rig.refused(wide).starts_with("definite: the texts of all streams are longer"));
     // A stream that is over needs no room.
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1024);
