@@ -110,8 +110,7 @@ fn play(
 }
 
 fn config(url: &str, credentials: Credentials) -> Result<GatewayConfig, String> {
-    let identity =
-        |platform: &str, bot_id: &str| Identity { platform: platform.to_owned(), bot_id: bot_id.to_owned() };
+    let identity = |platform: &str, bot_id: &str| Identity::new(platform, bot_id);
     let url = DialUrl::parse(url).map_err(|error| error.to_string())?;
     let mut config = GatewayConfig::new(url, identity("discord", "1187654321098765432"));
     config.machine.identities.push(identity("telegram", "7012345678"));

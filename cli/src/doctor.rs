@@ -11,7 +11,7 @@ use crate::gateway::{GatewayArguments, Unresolved};
 use crate::run::RunArguments;
 use clap::Args;
 use relayline_control::http::TIMEOUT;
-use relayline_control::http::boot::{Plan, Report};
+use relayline_control::http::boot::Report;
 use relayline_control::settings::{ConfigError, Resolved};
 use std::fmt::{self, Display};
 use std::io::{self, Write};
@@ -144,8 +144,8 @@ fn examine(
     let probed = runtime.with_client(&network, |client| {
         let (config, findings) = (&mut config, &mut *findings);
         async move {
-            if let Some(plan) = plan.filter(|plan| plan.credentials.is_none()) {
-                let plan = Plan { policies: Vec::new(), ..plan };
+            if let Some(mut plan) = plan.filter(|plan| plan.credentials.is_none()) {
+                plan.policies.clear();
                 findings.wait("provisioning", TIMEOUT * u32::try_from(plan.identities.len()).unwrap_or(1));
                 config.machine.credentials =
                     match run_plan(&client, plan, |report| report_provisioning(findings, report)).await {

@@ -136,12 +136,8 @@ fn managed(path: &Path) -> String {
 }
 
 async fn ask(client: &Client, enrollment: Enrollment) -> Result<Issued, String> {
-    let exchange = Enroll {
-        access_token: boot::identity(client, enrollment.source).await?,
-        base: enrollment.base,
-        enrollment_token: enrollment.token,
-        gateway_id: enrollment.gateway_id,
-    };
+    let access_token = boot::identity(client, enrollment.source).await?;
+    let exchange = Enroll::new(enrollment.base, access_token, enrollment.token, enrollment.gateway_id);
     let answer = client.send(&exchange.request()).await.map_err(|failure| failure.to_string())?;
     answer
         .read(|status, headers, body| exchange.read(status, headers, body))

@@ -141,12 +141,10 @@ impl NetworkArguments {
             warnings.extend(file.secret().and_then(|source| contents.warning(source, path)));
         }
         let resolved = with_environment(|environment| {
-            resolve(&Sources {
-                arguments: &arguments,
-                environment,
-                env_file: env_file.as_ref().map(|(.., file)| file),
-                config_file: config_file.as_ref(),
-            })
+            let mut sources = Sources::new(&arguments, environment);
+            sources.env_file = env_file.as_ref().map(|(.., file)| file);
+            sources.config_file = config_file.as_ref();
+            resolve(&sources)
         })?;
         Ok((resolved, warnings))
     }

@@ -57,7 +57,8 @@ pub(crate) fn provision(arguments: &ProvisionArguments) -> ExitCode {
             "nothing to provision: an id and a secret are set; unset them to request new ones",
         );
     }
-    let plan = resolved.plan.map(|plan| Plan { policies: Vec::new(), ..plan });
+    let mut plan = resolved.plan;
+    plan.iter_mut().for_each(|plan| plan.policies.clear());
     run(&arguments.gateway, &resolved.config.network, plan)
 }
 

@@ -7,7 +7,7 @@ use relayline_control::settings::{ConfigError, table};
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::recorder::{
-    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderError, RecorderWarning, Redaction, Summary, Upstream,
+    Recorder, RecorderConfig, RecorderError, RecorderWarning, Redaction, Summary, Upstream,
 };
 use relayline_runtime::ca_certificates;
 use std::io;
@@ -88,15 +88,10 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
         RecorderWarning::Unwritten(_) => complain(format_args!("{}: {warning}", file.display())),
         _ => complain(warning),
     };
-    let config = RecorderConfig {
-        listen,
-        upstream: Upstream::new(upstream, network),
-        file: out,
-        rotate,
-        redaction: if redact_text { Redaction::Text } else { Redaction::Secrets },
-        secrets: secrets(),
-        http: HTTP_BOUNDS,
-    };
+    let mut config = RecorderConfig::new(listen, Upstream::new(upstream, network), out);
+    config.rotate = rotate;
+    config.redaction = if redact_text { Redaction::Text } else { Redaction::Secrets };
+    config.secrets = secrets();
     // Installed before the line below is printed: its reader may send a signal at once.
     let signals = match StopSignals::new() {
         Ok(signals) => signals,
@@ -109,11 +104,11 @@ pub(crate) fn run(arguments: RecordArguments) -> ExitCode {
     print(serde_json::json!({ "listening": format!("ws://{}", recorder.local_addr()) }));
     signals.wait();
     match recorder.finish() {
-        Some(Summary { lines, lost: 0, parts }) => {
+        Some(Summary { lines, lost: 0, parts, .. }) => {
             complain(format_args!("{lines} lines in {parts} file(s)"));
             ExitCode::SUCCESS
         }
-        Some(Summary { lines, lost, parts }) => {
+        Some(Summary { lines, lost, parts, .. }) => {
             fail(1, format_args!("{lines} lines in {parts} file(s); {lost} lines are missing"))
         }
         None => fail(1, "the disk does not respond: the end of the recording may be missing"),

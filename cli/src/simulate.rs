@@ -66,7 +66,9 @@ pub(crate) struct Args {
 
 impl Args {
     fn options(&self) -> RunOptions {
-        RunOptions { keep: self.keep.clone(), never: self.never }
+        let mut options = RunOptions::from(self.keep.clone());
+        options.never = self.never;
+        options
     }
 }
 
@@ -296,7 +298,7 @@ fn explain(args: &Args, failed: &SimulatedRun) {
     }
     let deeds = kept.0.as_ref().map_or(0, Vec::len);
     complain(format_args!("  {deeds} actions of its plan are left; reproduce it with:"));
-    let options = RunOptions { keep: kept, ..args.options() };
+    let options = args.options().keep(kept);
     complain(format_args!("  {} --trace", options.command(seed, profile)));
 }
 

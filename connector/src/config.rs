@@ -14,6 +14,7 @@ pub(crate) const MAX_NAMES: usize = 256;
 
 /// A gateway that may connect without enrolment. Its tenant is [`DEFAULT_TENANT`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct GatewayAccount {
     /// Id of the gateway, which its upgrade tokens name.
     pub id: String,
@@ -25,6 +26,7 @@ pub struct GatewayAccount {
 
 /// A token that one gateway may enrol with, once.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct EnrollToken {
     /// The token.
     pub token: Secret,
@@ -36,6 +38,7 @@ pub struct EnrollToken {
 
 /// An access token that proves an identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Identity {
     /// The token.
     pub access_token: Secret,
@@ -65,6 +68,7 @@ pub enum UpgradeRefusal {
 
 /// Bounds on the connector's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Maximum length of a gateway's line, in bytes. A longer one is discarded. Default 1 MiB.
     pub max_line_bytes: usize,
@@ -126,6 +130,7 @@ impl Default for Limits {
 
 /// Settings of a connector. The default fronts the three fake platforms and admits every gateway.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectorConfig {
     /// Gateways that may connect. If there are none, and no enrolment tokens and identities either, every dial is
     /// accepted without authentication, as the one gateway `""`.
@@ -196,6 +201,41 @@ impl ConnectorConfig {
     pub fn identity(mut self, access_token: impl Into<Secret>, tenant: &str) -> Self {
         let (access_token, tenant) = (access_token.into(), tenant.to_owned());
         self.identities.push(Identity { access_token, tenant });
+        self
+    }
+
+    /// Sets how a second connection of a gateway is handled.
+    #[must_use]
+    pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.duplicates = duplicates;
+        self
+    }
+
+    /// Sets how upgrades are refused.
+    #[must_use]
+    pub fn upgrade_refusal(mut self, upgrade_refusal: UpgradeRefusal) -> Self {
+        self.upgrade_refusal = upgrade_refusal;
+        self
+    }
+
+    /// Sets the time after which an entry without an acknowledgement is observed; `None` observes none.
+    #[must_use]
+    pub fn unacked_after(mut self, unacked_after: Option<Duration>) -> Self {
+        self.unacked_after = unacked_after;
+        self
+    }
+
+    /// Plays an independent connector.
+    #[must_use]
+    pub fn like(mut self, like: Like) -> Self {
+        self.like = Some(like);
+        self
+    }
+
+    /// Sets the bounds on its memory.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

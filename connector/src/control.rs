@@ -6,6 +6,7 @@ pub use error::ControlError;
 pub(crate) use error::show_id;
 
 use crate::config::DEFAULT_TENANT;
+use relayline_core::id::Id;
 use relayline_core::secret::Secret;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -37,6 +38,7 @@ use serde_json::{Map, Value};
 /// Each but `enroll_token` may have a `gateway`. Without it `inbound`, `passthrough` and `deliver` need the connector to
 /// have one gateway only; the others are for every gateway.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Control {
     /// Id of the gateway. `None` means every gateway, or the only one.
     pub gateway: Option<String>,
@@ -48,6 +50,7 @@ pub struct Control {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum Act {
     /// Deliver an event.
     Inbound {
@@ -168,6 +171,7 @@ pub enum Act {
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Press {
     /// The option: its id, its label, or its number, from 1.
     #[serde(deserialize_with = "text_or_number")]
@@ -190,10 +194,53 @@ pub struct Press {
     pub buffered: Option<bool>,
 }
 
+impl Press {
+    /// Creates a press of an option of the prompt that was asked last.
+    pub fn new(option_id: impl Into<Id>) -> Self {
+        Press { option_id: option_id.into().into(), ..Press::default() }
+    }
+
+    /// Sets `prompt_id`.
+    #[must_use]
+    pub fn prompt_id(mut self, prompt_id: impl Into<Id>) -> Self {
+        self.prompt_id = Some(prompt_id.into().into());
+        self
+    }
+
+    /// Sets `chat_id`.
+    #[must_use]
+    pub fn chat_id(mut self, chat_id: impl Into<Id>) -> Self {
+        self.chat_id = Some(chat_id.into().into());
+        self
+    }
+
+    /// Sets `user_id`.
+    #[must_use]
+    pub fn user_id(mut self, user_id: impl Into<Id>) -> Self {
+        self.user_id = Some(user_id.into().into());
+        self
+    }
+
+    /// Sets `user_name`.
+    #[must_use]
+    pub fn user_name(mut self, user_name: impl Into<String>) -> Self {
+        self.user_name = Some(user_name.into());
+        self
+    }
+
+    /// Sets `buffered`.
+    #[must_use]
+    pub fn buffered(mut self, buffered: bool) -> Self {
+        self.buffered = Some(buffered);
+        self
+    }
+}
+
 /// A signed webhook request with either an event or an interrupt.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub struct Webhook {
     /// The event.
     #[serde(default)]
@@ -211,6 +258,39 @@ pub struct Webhook {
     /// Offset of the signature's time from the clock, in seconds.
     #[serde(default)]
     pub skew_s: i64,
+}
+
+impl Webhook {
+    /// Creates the delivery of an event.
+    pub fn event(event: Map<String, Value>) -> Self {
+        Webhook { event: Some(event), ..Webhook::default() }
+    }
+
+    /// Creates the delivery of an interrupt.
+    pub fn interrupt(interrupt: Map<String, Value>) -> Self {
+        Webhook { interrupt: Some(interrupt), ..Webhook::default() }
+    }
+
+    /// Sets `url`.
+    #[must_use]
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// Sets `key`.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Secret>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets `skew_s`.
+    #[must_use]
+    pub fn skew_s(mut self, skew_s: i64) -> Self {
+        self.skew_s = skew_s;
+        self
+    }
 }
 
 fn normal_closure() -> u16 {

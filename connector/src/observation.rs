@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "saw", rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum Observation {
     /// The connector accepts connections.
     Listening {
@@ -114,6 +115,7 @@ pub enum Observation {
 /// Side that ended a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum ClosedBy {
     /// The gateway, with a close frame.
     #[serde(rename = "gateway")]
@@ -130,6 +132,7 @@ pub enum ClosedBy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
 pub enum AskedBy {
     /// The gateway, or another client of this connector.
     Gateway,

@@ -200,6 +200,7 @@ impl Drop for EmbeddedConnector {
 
 /// Error returned when an awaited observation has not been made in time.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct WaitTimeout {
     /// Time that was waited.
     pub timeout: Duration,

@@ -16,6 +16,7 @@ const FORMAT_FIELD: &str = "relayline_connector_state";
 
 /// Error returned when a text is not a state that can be used.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
 pub enum StateFault {
     /// The text is not JSON, or a JSON object without the mark.
     #[error("is not a connector's state, or is damaged ({0})")]

@@ -59,6 +59,7 @@ pub struct Post {
 
 /// Counters of input that was discarded, and of what a bound has cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Stats {
     /// Lines that are not a frame, or a frame without a required field.
     pub malformed: u64,

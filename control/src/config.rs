@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// Configuration of a gateway.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct GatewayConfig {
     /// URL of the connector.
     pub url: DialUrl,

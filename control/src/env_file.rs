@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 /// Error returned when a value cannot be written into an env file. It does not quote the value.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EnvFileError {
     /// The value of this key has control characters, and a reader would take a part of it for further lines.
     #[error("the value of {0} holds a line break or another control character: an env file cannot hold it")]
@@ -22,6 +23,7 @@ pub enum EnvFileError {
 
 /// A variable of an env file.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Variable {
     /// Name of the variable.
     pub name: String,

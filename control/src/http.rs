@@ -127,6 +127,7 @@ pub struct Bearer(Secret);
 
 /// Error returned when a token cannot be sent in a header. It does not quote the token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BadToken {
     /// The token is empty or white space.
     #[error("the access token is empty")]

@@ -7,6 +7,7 @@ pub use proxy::{Proxies, Proxy, ProxyError};
 
 /// Network settings of all connections, WebSocket and HTTP.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Network {
     /// Proxies; none by default.
     pub proxies: Proxies,
@@ -16,6 +17,7 @@ pub struct Network {
 
 /// Trusted certificates of authorities and servers. They are parsed when TLS is set up.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct CaCertificates {
     /// Source of the certificates, for messages, as in `--ca-file ca.pem`.
     pub from: String,
@@ -24,7 +26,26 @@ pub struct CaCertificates {
     pub bytes: Vec<u8>,
 }
 
+impl CaCertificates {
+    /// Creates certificates of these bytes.
+    pub fn new(from: impl Into<String>, bytes: impl Into<Vec<u8>>) -> CaCertificates {
+        CaCertificates { from: from.into(), bytes: bytes.into() }
+    }
+}
+
 impl Network {
+    /// Sets the proxies.
+    #[must_use]
+    pub fn proxies(self, proxies: Proxies) -> Network {
+        Network { proxies, ..self }
+    }
+
+    /// Sets the certificates to trust.
+    #[must_use]
+    pub fn ca_certificates(self, certificates: CaCertificates) -> Network {
+        Network { ca_certificates: Some(certificates), ..self }
+    }
+
     /// Reads the proxies from the environment, and adds the certificates that the caller has read.
     pub fn resolve(
         ca_certificates: Option<CaCertificates>,

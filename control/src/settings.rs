@@ -47,6 +47,7 @@ use relayline_core::signature;
 
 /// A configuration, the plan of the steps before its first dial, and warnings for the host.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Resolved {
     /// The configuration.
     pub config: GatewayConfig,
@@ -57,6 +58,13 @@ pub struct Resolved {
     pub names_platform: bool,
     /// Contradictions that were resolved and values that look wrong, one sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Resolved {
+    /// Creates the result of settings that say nothing else.
+    pub fn new(config: GatewayConfig, plan: Option<Plan>) -> Resolved {
+        Resolved { config, plan, names_platform: true, warnings: Vec::new() }
+    }
 }
 
 /// Resolves the configuration: arguments override the environment, which overrides the env file, which overrides the
@@ -176,7 +184,7 @@ fn credentials(
     match (id, sources.find(&table::SECRET)) {
         (Some(id), Some(secret)) => {
             let (id, secret) = (id.on_one_line()?, secret.on_one_line()?);
-            Ok(Some(Credentials { gateway_id: id.text().to_owned(), secret: secret.secret() }))
+            Ok(Some(Credentials::new(id.text(), secret.secret())))
         }
         (None, None) => Ok(None),
         (Some(_), None) if provisions => Ok(None),

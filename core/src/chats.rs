@@ -7,6 +7,7 @@ use crate::slack;
 
 /// Memory of one chat, from the last message that was seen there. Its texts are copies.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Chat {
     /// Platform on which the chat was last seen; `relay` if unknown.
     pub platform: String,
@@ -29,6 +30,11 @@ pub struct Chat {
 }
 
 impl Chat {
+    /// Creates the memory of a chat of which only its platform is known.
+    pub fn new(platform: impl Into<String>) -> Chat {
+        Chat { platform: platform.into(), ..Chat::default() }
+    }
+
     /// Returns whether the chat was seen as a direct message.
     pub(crate) fn is_dm(&self) -> bool {
         self.chat_type.as_deref() == Some("dm")

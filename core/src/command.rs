@@ -95,6 +95,7 @@ impl RequestId {
 
 /// Thread that a connector created for an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct AutoThread {
     /// Its id.
     pub id: String,
@@ -177,7 +178,7 @@ impl Reply {
     }
 }
 
-/// Kind of a failure.
+/// Kind of a failure. The enum is exhaustive because a host decides for each kind whether to try again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FailureKind {
     /// The request was never written. It is safe to retry.
@@ -208,6 +209,7 @@ impl FailureKind {
 /// Error of a request that failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct Failure {
     /// Kind of the failure.
     pub kind: FailureKind,
@@ -223,7 +225,8 @@ impl Failure {
         self.message.len() + self.code.as_ref().map_or(0, String::len)
     }
 
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+    /// Creates a failure without a code.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Failure { kind, message: message.into(), code: None }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// Identity of a gateway on one platform. Each has its own `hello`.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Identity {
     /// Protocol name of the platform, for instance `discord`; `relay` if none is meant.
     pub platform: String,
@@ -33,6 +34,7 @@ impl<P: Into<String>, B: Into<Id>> From<(P, B)> for Identity {
 
 /// Credentials that a gateway presents on each dial.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Credentials {
     /// Id of the gateway. It may contain colons.
     pub gateway_id: String,
@@ -40,8 +42,16 @@ pub struct Credentials {
     pub secret: Secret,
 }
 
+impl Credentials {
+    /// Creates credentials.
+    pub fn new(gateway_id: impl Into<Id>, secret: impl Into<Secret>) -> Credentials {
+        Credentials { gateway_id: gateway_id.into().into(), secret: secret.into() }
+    }
+}
+
 /// Configuration of a machine.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Credentials of the gateway. Without them, dials are unauthenticated.
     pub credentials: Option<Credentials>,

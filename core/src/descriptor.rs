@@ -39,6 +39,7 @@ impl LenUnit {
 
 /// Negotiated descriptor. Every field has a value. It serialises under its wire names, normalised.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Descriptor {
     /// Version of the connector's contract, at least 1.
     pub contract_version: i64,

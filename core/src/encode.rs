@@ -188,8 +188,7 @@ mod tests {
 
     #[test]
     fn w_06_frames_are_compact_with_a_fixed_order() {
-        let identity =
-            |platform: &str, bot_id: &str| Identity { platform: platform.into(), bot_id: bot_id.into() };
+        let identity = |platform: &str, bot_id: &str| Identity::new(platform, bot_id);
         let manifest = vec![json!({"name": "ask"})];
         let frame = |write: &dyn Fn(&mut Vec<u8>)| {
             let mut out = Vec::new();
@@ -242,7 +241,7 @@ mod tests {
 
     #[test]
     fn x_6_hello_extra_replaces_no_field() {
-        let identity = Identity { platform: "slack".into(), bot_id: "1".into() };
+        let identity = Identity::new("slack", "1");
         let extra = own(json!({"agent": {"v": [1]}, "type": "x", "platform": "y", "botId": "z",
             "command_manifest": [], "z": null}));
         let mut out = Vec::new();

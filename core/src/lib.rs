@@ -17,7 +17,7 @@
 //! use std::sync::Arc;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+//! let identity = Identity::new("discord", "1");
 //! let config = Config::new(identity);
 //! let now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 //! let mut machine = RelayMachine::new(Arc::new(config), [7; 32], now);

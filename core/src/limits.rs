@@ -36,6 +36,7 @@ macro_rules! limits {
     }) => {
         $(#[$all])*
         #[derive(Clone, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
         $vis struct $type { $($(#[doc = $doc])+ $vis $name: $crate::limits!(@type $kind),)* }
 
         impl Default for $type {

@@ -10,6 +10,7 @@ macro_rules! numbers {
         $($(#[doc = $doc:literal])+ $name:ident $(as $wire:literal)?;)*) => {
         $(#[doc = $all])+
         #[derive(Clone, PartialEq, Eq, Debug, Default)]
+        #[non_exhaustive]
         pub struct $type { $($(#[doc = $doc])+ pub $name: $number,)* }
 
         impl $type {

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 
 /// Definition of an op.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Definition {
     /// Name of the op, on the wire and in the bridge.
     pub name: &'static str,

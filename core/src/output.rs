@@ -175,6 +175,7 @@ impl Notice {
 /// Error that ends a relay for good.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{code}: {message}")]
+#[non_exhaustive]
 pub struct Fatal {
     /// Error code: `relay_disabled`.
     pub code: &'static str,
@@ -245,6 +246,7 @@ impl DeliveryId {
 
 /// An item for the host. The host settles each delivery once, with an [`Outcome`].
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Delivery {
     /// Number of the delivery.
     pub id: DeliveryId,
@@ -296,7 +298,7 @@ pub enum Outcome {
     Refused,
 }
 
-/// Phase of the connection, for status pages.
+/// Phase of the connection, for status pages. The enum is exhaustive because the lifecycle is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
     /// Waits for the next dial.

@@ -17,6 +17,7 @@ pub(crate) const MOST_CUSTOM_ID: usize = 64;
 
 /// Option of a prompt, encoded in a platform's component as `hp1:<prompt_id>:<option_id>`.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct PromptChoice {
     /// Id of the prompt.
     pub prompt_id: String,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 /// Options for sharing a conversation between users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct SessionKeyOptions {
     /// Gives each user of a group or channel a conversation of their own; true by default.
     pub group_sessions_per_user: bool,

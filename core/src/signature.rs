@@ -14,6 +14,7 @@ pub const SIGNATURE_HEADER: &str = "x-relay-signature";
 /// Error returned when a webhook request is not signed by the connector. The request is answered 401 with this text,
 /// which quotes neither the request nor a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// No key is configured, or only empty keys.
     #[error("no delivery key is configured: set GATEWAY_RELAY_DELIVERY_KEY")]

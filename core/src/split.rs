@@ -21,6 +21,7 @@ pub const MIN_LIMIT: usize = 32;
 
 /// Limits that a platform puts on a message's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct SplitOptions {
     /// Maximum length of a message, in `unit`; at least [`MIN_LIMIT`].
     pub limit: usize,
@@ -41,6 +42,17 @@ impl From<&Descriptor> for SplitOptions {
 }
 
 impl SplitOptions {
+    /// Creates limits for a platform that renders Markdown code.
+    pub fn new(limit: usize, unit: LenUnit) -> SplitOptions {
+        SplitOptions { limit, unit, code_blocks: true }
+    }
+
+    /// Sets whether the platform renders Markdown code.
+    #[must_use]
+    pub fn code_blocks(self, code_blocks: bool) -> SplitOptions {
+        SplitOptions { code_blocks, ..self }
+    }
+
     fn at_least(self) -> SplitOptions {
         SplitOptions { limit: self.limit.max(MIN_LIMIT), ..self }
     }

@@ -15,6 +15,7 @@ const MAX_EXCERPT: usize = 300;
 
 /// HTTP answer that refused an upgrade, as far as it was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Refusal<'a> {
     /// HTTP status.
     pub status: u16,

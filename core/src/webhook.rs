@@ -14,6 +14,7 @@ use std::fmt;
 
 /// HTTP request to the webhook server, as far as its response depends on it.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WebhookRequest<'a> {
     /// Method, in capitals as it is on the wire.
     pub method: &'a str,
@@ -25,6 +26,13 @@ pub struct WebhookRequest<'a> {
     pub signature: Option<&'a str>,
     /// Body, as far as it was read.
     pub body: Body<'a>,
+}
+
+impl<'a> WebhookRequest<'a> {
+    /// Creates a request without a signature.
+    pub fn new(method: &'a str, path: &'a str, body: Body<'a>) -> Self {
+        WebhookRequest { method, path, timestamp: None, signature: None, body }
+    }
 }
 
 impl fmt::Debug for WebhookRequest<'_> {
@@ -75,6 +83,7 @@ pub enum WebhookOutcome {
 
 /// Response to a webhook request. Displays what is wrong, and what to do.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WebhookResponse {
     /// 200: the host has accepted the delivery, now or before; or there is nothing to accept.
     #[error("ok")]

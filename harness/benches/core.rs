@@ -24,7 +24,7 @@ fn main() {
 
 /// Returns a machine that is connected, and its connection.
 fn connected(adjust: impl FnOnce(&mut Config)) -> (RelayMachine, Conn) {
-    let mut config = Config::new(Identity { platform: "discord".into(), bot_id: "1".into() });
+    let mut config = Config::new(Identity::new("discord", "1"));
     adjust(&mut config);
     let driver = Driver::connected(config);
     let Some(conn) = driver.conn(0) else { unreachable!("it is connected") };
@@ -37,7 +37,7 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
     let paragraph =
         "Some words, and a few more of them 😀 in a line.\n```rust\nlet code = 1;\nlet more = 2;\n```\n";
     let text: String = paragraph.chars().cycle().take(bytes).collect();
-    let room = SplitOptions { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions::new(4096, LenUnit::Utf16);
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
@@ -45,14 +45,14 @@ fn splitting(bencher: Bencher<'_, '_>, bytes: usize) {
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20, 10 << 20])]
 fn splitting_one_line(bencher: Bencher<'_, '_>, bytes: usize) {
     let text: String = "word ".chars().cycle().take(bytes).collect();
-    let room = SplitOptions { limit: 4096, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions::new(4096, LenUnit::Utf16);
     bencher.counter(BytesCount::new(text.len())).bench(|| split(divan::black_box(&text), room));
 }
 
 /// O-11: the same for the texts that cost a Markdown reader most: all quotes, all backticks, one cluster.
 #[divan::bench(args = [10 << 10, 100 << 10, 1 << 20])]
 fn splitting_the_worst(bencher: Bencher<'_, '_>, bytes: usize) {
-    let room = SplitOptions { limit: 2000, unit: LenUnit::Utf16, code_blocks: true };
+    let room = SplitOptions::new(2000, LenUnit::Utf16);
     let texts: Vec<String> = ["> - ", "`a``", "e\u{301}", "- - \n\n", "`a\n    ~~~\n\t> "]
         .map(|piece| piece.chars().cycle().take(bytes).collect())
         .into();

@@ -7,7 +7,7 @@ use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use relayline_control::network::Network;
 use relayline_control::url::DialUrl;
-use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
+use relayline_harness::recorder::{Recorder, RecorderConfig, Upstream};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,15 +23,8 @@ fn main() {
     std::thread::spawn(move || runtime().block_on(serve(echo)));
     let folder = tempfile::tempdir().unwrap();
     let url = DialUrl::parse(&format!("ws://{echoes}")).unwrap();
-    let config = RecorderConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        upstream: Upstream::new(url, Network::default()),
-        file: folder.path().join("session.jsonl"),
-        rotate: None,
-        redaction: Redaction::Secrets,
-        secrets: Vec::new(),
-        http: HTTP_BOUNDS,
-    };
+    let (upstream, file) = (Upstream::new(url, Network::default()), folder.path().join("session.jsonl"));
+    let config = RecorderConfig::new("127.0.0.1:0".parse().unwrap(), upstream, file);
     let recorder = Recorder::start(config, |error| panic!("{error}")).unwrap();
     for (name, addr) in [("straight", echoes), ("recorded", recorder.local_addr())] {
         let mut times = runtime().block_on(round_trips(addr));

@@ -49,6 +49,7 @@ use writer::Writer;
 
 /// Scope of the redaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub enum Redaction {
     /// Credentials.
     #[default]
@@ -63,6 +64,7 @@ const REDACTED_TITLE: &str = "texts and ids are redacted";
 
 /// Settings of a recorder.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RecorderConfig {
     /// Address for gateways. Port 0 selects a free port.
     pub listen: SocketAddr,
@@ -72,12 +74,27 @@ pub struct RecorderConfig {
     pub file: PathBuf,
     /// Size in bytes at which the next file, `NAME.1.jsonl` and so on, is started. Default: never.
     pub rotate: Option<u64>,
-    /// Scope of the redaction.
+    /// Scope of the redaction. Default: credentials alone.
     pub redaction: Redaction,
     /// Further credentials to redact. Those of the upstream are redacted in any case.
     pub secrets: Vec<Secret>,
-    /// Bounds on the cost of HTTP clients, WebSockets not counted. [`HTTP_BOUNDS`] fits most uses.
+    /// Bounds on the cost of HTTP clients, WebSockets not counted. Default: [`HTTP_BOUNDS`].
     pub http: Bounds,
+}
+
+impl RecorderConfig {
+    /// Creates settings with every default.
+    pub fn new(listen: SocketAddr, upstream: Upstream, file: impl Into<PathBuf>) -> RecorderConfig {
+        RecorderConfig {
+            listen,
+            upstream,
+            file: file.into(),
+            rotate: None,
+            redaction: Redaction::default(),
+            secrets: Vec::new(),
+            http: HTTP_BOUNDS,
+        }
+    }
 }
 
 /// Bounds for HTTP clients of a recorder. They are those of a gateway, with larger and slower request heads allowed.

@@ -123,14 +123,11 @@ impl Rejection {
 
     /// Returns the rejection in the form that the core evaluates.
     pub fn refusal(&self) -> Refusal<'_> {
-        Refusal {
-            status: self.status,
-            body: self.body.as_deref().unwrap_or_default().as_bytes(),
-            is_whole: !self.is_cut,
-            has_challenge: self.has_challenge,
-            retry_after: self.retry_after.as_deref(),
-            location: self.location.as_deref(),
-        }
+        let mut refusal = Refusal::new(self.status, self.body.as_deref().unwrap_or_default().as_bytes());
+        (refusal.is_whole, refusal.has_challenge) = (!self.is_cut, self.has_challenge);
+        refusal.retry_after = self.retry_after.as_deref();
+        refusal.location = self.location.as_deref();
+        refusal
     }
 }
 

@@ -79,7 +79,7 @@ impl<R: CurrentRuntime> Builder<R> {
 
     /// Adds a platform and the bot's id there. The first one is the default.
     pub fn identity(self, identity: impl Into<Identity>) -> Self {
-        let Identity { platform, bot_id } = identity.into();
+        let Identity { platform, bot_id, .. } = identity.into();
         self.setting(&table::IDENTITY, format!("{platform}:{bot_id}"))
     }
 
@@ -102,8 +102,7 @@ impl<R: CurrentRuntime> Builder<R> {
     /// Trusts certificates besides the authorities that browsers trust: one or more in PEM form, or one in DER form.
     /// Errors refer to them as `name`.
     pub fn certificates(mut self, name: impl Into<String>, certificates: impl Into<Vec<u8>>) -> Self {
-        self.arguments.ca_certificates =
-            Some(CaCertificates { from: name.into(), bytes: certificates.into() });
+        self.arguments.ca_certificates = Some(CaCertificates::new(name, certificates));
         self
     }
 

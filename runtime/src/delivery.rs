@@ -136,7 +136,7 @@ impl Delivery {
     pub async fn react(&self, emoji: impl Into<String>) -> Result<(), Failure> {
         let Some(message_id) = self.content.any_message_id() else {
             let message = "the message has no id to react to".to_owned();
-            return Err(Failure { kind: FailureKind::Definite, message, code: None });
+            return Err(Failure::new(FailureKind::Definite, message));
         };
         self.relay().react(self.chat_id(), message_id, emoji).await
     }

@@ -83,7 +83,7 @@ pub fn read_certificates(name: &str, file: &Path) -> Result<CaCertificates, Conf
     let from = format!("{name} {}", file.display());
     let read = std::fs::read(file).map_err(|error| error.to_string());
     match read.and_then(|bytes| tls::add(&mut rustls::RootCertStore::empty(), &bytes).map(|_| bytes)) {
-        Ok(bytes) => Ok(CaCertificates { from, bytes }),
+        Ok(bytes) => Ok(CaCertificates::new(from, bytes)),
         Err(problem) => Err(ConfigError::invalid(from, problem)),
     }
 }

@@ -26,13 +26,9 @@ impl Relay {
         length: u64,
         source: impl AsyncRead + Send + 'static,
     ) -> Result<Uploaded, MediaError> {
-        let upload = Upload {
-            base: self.base()?,
-            upgrade_token: self.bearer().ok_or(MediaError::NoCredentials)?,
-            content_type: content_type.to_owned(),
-            filename: filename.map(str::to_owned),
-            length,
-        };
+        let upgrade_token = self.bearer().ok_or(MediaError::NoCredentials)?;
+        let mut upload = Upload::new(self.base()?, upgrade_token, content_type, length);
+        upload.filename = filename.map(str::to_owned);
         self.client().upload(&upload, source).await
     }
 

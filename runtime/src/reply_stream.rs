@@ -76,7 +76,7 @@ impl ReplyStream {
     fn submit(&self, state: StreamReply) -> Result<PendingReply, Failure> {
         if self.finished {
             let message = "this reply is finished: start another one".to_owned();
-            return Err(Failure { kind: FailureKind::Definite, message, code: None });
+            return Err(Failure::new(FailureKind::Definite, message));
         }
         self.relay.submit(Command::Stream(state)).map_err(|refused| refused.into_parts().1)
     }

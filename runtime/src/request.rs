@@ -35,11 +35,7 @@ impl Future for PendingReply {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
         Poll::Ready(answer.unwrap_or_else(|_| {
-            Err(Failure {
-                kind: FailureKind::Ambiguous,
-                message: "the relay was dropped before the answer came".to_owned(),
-                code: None,
-            })
+            Err(Failure::new(FailureKind::Ambiguous, "the relay was dropped before the answer came"))
         }))
     }
 }

@@ -59,14 +59,11 @@ impl Refused {
 /// Returns the refusal as the core represents it.
 pub(crate) fn refusal<'a>(head: &'a Parts, body: &'a [u8], is_whole: bool) -> Refusal<'a> {
     let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
-    Refusal {
-        status: head.status.as_u16(),
-        body,
-        is_whole,
-        has_challenge: head.headers.contains_key(WWW_AUTHENTICATE),
-        retry_after: text(RETRY_AFTER),
-        location: text(LOCATION),
-    }
+    let mut refusal = Refusal::new(head.status.as_u16(), body);
+    refusal.is_whole = is_whole;
+    refusal.has_challenge = head.headers.contains_key(WWW_AUTHENTICATE);
+    (refusal.retry_after, refusal.location) = (text(RETRY_AFTER), text(LOCATION));
+    refusal
 }
 
 /// Sends `request` over `stream` and reads its answer. Interim answers (100, 103) are skipped.

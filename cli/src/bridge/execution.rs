@@ -40,7 +40,7 @@ pub(super) enum StartedOp {
 }
 
 pub(super) fn definite(message: String) -> Failure {
-    Failure { kind: FailureKind::Definite, message, code: None }
+    Failure::new(FailureKind::Definite, message)
 }
 
 /// Returns the result of an op that has no data.
@@ -115,7 +115,7 @@ pub(super) fn reply_json(reply: Reply) -> Value {
                 fields.insert("message_id".to_owned(), last.as_str().into());
             }
             fields.insert("message_ids".to_owned(), message_ids.into());
-            if let Some(AutoThread { id, name }) = auto_thread {
+            if let Some(AutoThread { id, name, .. }) = auto_thread {
                 fields.insert("thread_id".to_owned(), id.into());
                 fields.insert("auto_thread_name".to_owned(), name.into());
             }

@@ -141,5 +141,5 @@ fn failure(error: MediaError) -> Failure {
         | MediaError::NoId(_) => FailureKind::Rejected,
         _ => FailureKind::Definite,
     };
-    Failure { kind, message: error.to_string(), code: None }
+    Failure::new(kind, error.to_string())
 }

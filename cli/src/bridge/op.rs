@@ -354,14 +354,9 @@ fn parse_request(mut fields: Map<String, Value>) -> Result<OpRequest, String> {
             OpRequest::Upload(UploadFile { path, content_type, filename })
         }
         OwnOp::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
-            let chat = Chat {
-                platform,
-                scope: scope_id,
-                author: user_id,
-                profile,
-                parent: parent_chat_id,
-                ..Chat::default()
-            };
+            let mut chat = Chat::new(platform);
+            (chat.scope, chat.author) = (scope_id, user_id);
+            (chat.profile, chat.parent) = (profile, parent_chat_id);
             OpRequest::Prime { chat_id, chat }
         }
         OwnOp::GoIdle {} => OpRequest::Command(Command::GoIdle),

@@ -57,7 +57,7 @@ impl TestAgent {
 fn a_2_a_dead_agents_deliveries_go_to_the_next() {
     for runtime in [RuntimeName::Tokio, RuntimeName::Smol] {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let identity = Identity::new("discord", "1");
         let mut config = GatewayConfig::new(DialUrl::parse(&connector.url()).unwrap(), identity);
         config.set("backoff_first", "10ms").unwrap();
         config.set("max_in_flight", "1").unwrap();
@@ -120,7 +120,7 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
         }
     }
     let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let identity = Identity::new("discord", "1");
     let config = GatewayConfig::new(DialUrl::parse(&connector.url()).unwrap(), identity);
     let (shutdown, (waits, waiting)) = (Shutdown::new(), channel());
     let stop = shutdown.clone();

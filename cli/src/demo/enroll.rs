@@ -29,12 +29,9 @@ impl Tokens {
     pub(super) fn enroll(self, runtime: RuntimeName, url: &str, id: &str) -> Result<Credentials, String> {
         let text = |error: &dyn std::fmt::Display| format!("the demo's gateway cannot enrol: {error}");
         let url = DialUrl::parse(url).map_err(|error| text(&error))?;
-        let enroll = Enroll {
-            base: Base::new(&url, false).map_err(|error| text(&error))?,
-            access_token: Bearer::new(&self.access).map_err(|error| text(&error))?,
-            enrollment_token: self.enrollment,
-            gateway_id: id.to_owned(),
-        };
+        let base = Base::new(&url, false).map_err(|error| text(&error))?;
+        let access_token = Bearer::new(&self.access).map_err(|error| text(&error))?;
+        let enroll = Enroll::new(base, access_token, self.enrollment, id);
         // Without the proxies of the environment: the connector is on this machine.
         let request = enroll.request();
         let send = |client: Client| async move { client.send(&request).await };

@@ -26,12 +26,12 @@ fn connector() -> EmbeddedConnector {
 }
 
 fn connector_with(duplicates: Duplicates) -> EmbeddedConnector {
-    let config = ConnectorConfig { duplicates, ..ConnectorConfig::default() }.gateway(ID, SECRET);
+    let config = ConnectorConfig::default().duplicates(duplicates).gateway(ID, SECRET);
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 
 fn connector_refusing_by(upgrade_refusal: UpgradeRefusal) -> EmbeddedConnector {
-    let config = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() }.gateway(ID, SECRET);
+    let config = ConnectorConfig::default().upgrade_refusal(upgrade_refusal).gateway(ID, SECRET);
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 

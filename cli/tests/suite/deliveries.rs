@@ -4,7 +4,6 @@ use crate::bridging::Bridge;
 use crate::support::{Program, SOON, relayline};
 use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
-use relayline_core::secret::Secret;
 use serde_json::{Map, Value, json};
 use std::net::TcpListener;
 
@@ -25,7 +24,7 @@ fn start(runtime: &str, listen: &str, keys: &str) -> Bridge {
 
 /// Posts a webhook request. `answered` awaits its answer.
 fn post(bridge: &Bridge, url: &str, key: &str, what: Webhook) {
-    bridge.tell(Act::Deliver(Webhook { url: Some(url.to_owned()), key: Some(Secret::new(key)), ..what }));
+    bridge.tell(Act::Deliver(what.url(url).key(key)));
 }
 
 #[track_caller]
@@ -45,7 +44,7 @@ fn h_6_a_signed_delivery_is_accepted_once_written(runtime: &str) {
     let url = format!("http://{}", bridge.program.logged("inbound_listening address="));
     let mut event = |text: &str| {
         let now = relayline_core::time::Now { unix_s: 1_718_900_000, ..Default::default() };
-        Webhook { event: Some(discord::dm().message(&mut bridge.ids, now, text)), ..Webhook::default() }
+        Webhook::event(discord::dm().message(&mut bridge.ids, now, text))
     };
     let (first, refused, second) = (event("first"), event("refused"), event("second"));
     for (key, delivery, text) in [("new-key", first.clone(), "first"), ("old-key", second, "second")] {
@@ -60,12 +59,12 @@ fn h_6_a_signed_delivery_is_accepted_once_written(runtime: &str) {
     // Wrong keys, old signatures and repetitions are rejected: the next line is the interrupt's.
     post(&bridge, &url, "another-key", refused.clone());
     assert_eq!(answered(&bridge), Some(401));
-    post(&bridge, &url, "new-key", Webhook { skew_s: -302, ..refused });
+    post(&bridge, &url, "new-key", refused.skew_s(-302));
     assert_eq!(answered(&bridge), Some(401));
     post(&bridge, &url, "new-key", first);
     assert_eq!(answered(&bridge), Some(200), "A-4: it was taken");
     let interrupt = object(json!({"session_key": "agent:main:discord:dm:1", "chat_id": "1"}));
-    post(&bridge, &url, "new-key", Webhook { interrupt: Some(interrupt), ..Webhook::default() });
+    post(&bridge, &url, "new-key", Webhook::interrupt(interrupt));
     assert_eq!(
         bridge.next(),
         json!({"event": "interrupt", "session_key": "agent:main:discord:dm:1", "chat_id": "1"})

@@ -37,7 +37,7 @@ fn h_4_a_healthy_connector(runtime: &str) {
     let provisioning = ConnectorConfig::default().identity("acc3ss", "acme");
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "acc3ss");
     let reached = "ok settings, ok dns, ok tcp";
-    let over_http = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..known.clone() };
+    let over_http = known.clone().upgrade_refusal(UpgradeRefusal::Http);
     for (config, environment, code, expected) in [
         (known.clone(), &[ID, SECRET][..], 0, "ok tls, ok upgrade, ok clock, ok credentials, ok handshake"),
         (ConnectorConfig::default(), &[], 0, "ok tls, ok upgrade, ok clock, warn credentials, ok handshake"),

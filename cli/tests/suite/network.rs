@@ -19,7 +19,7 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = params.self_signed(&key).unwrap().pem();
     let tls = ServerTls::from_pem(&pem, &key.serialize_pem()).unwrap();
-    let config = ServerConfig { tls: Some(tls), ..ServerConfig::default() };
+    let config = ServerConfig::default().tls(tls);
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
     assert!(connector.url().starts_with("wss://"));
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// A platform that a connector fronts.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Platform {
     /// Name on the wire: `discord`, `telegram`, …
     pub name: String,

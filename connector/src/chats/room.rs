@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 /// A user in a chat.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Person {
     /// Id of the user on the platform.
     pub id: &'static str,
@@ -15,6 +16,7 @@ pub struct Person {
 
 /// A chat on a fake platform. Its fields are those of an event's `source`; `None` is left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Room {
     /// Platform: `discord`, `telegram` or `slack`.
     pub platform: &'static str,

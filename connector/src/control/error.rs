@@ -4,6 +4,7 @@ use thiserror::Error;
 
 /// Error returned when an instruction cannot be carried out. It has no effect then.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
 pub enum ControlError {
     /// The line is not an instruction.
     #[error("{0}")]

@@ -6,6 +6,7 @@ use relayline_runtime::serve::Bounds;
 
 /// Settings of an [`EmbeddedConnector`](crate::EmbeddedConnector): those of its machine, and those of its port.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerConfig {
     /// Settings of the machine.
     pub connector: ConnectorConfig,
@@ -24,5 +25,19 @@ impl Default for ServerConfig {
 impl From<ConnectorConfig> for ServerConfig {
     fn from(connector: ConnectorConfig) -> Self {
         ServerConfig { connector, http: Bounds { clients: 64, ..Bounds::default() }, tls: None }
+    }
+}
+
+impl ServerConfig {
+    /// Bounds the cost of HTTP clients.
+    #[must_use]
+    pub fn http(self, http: Bounds) -> Self {
+        ServerConfig { http, ..self }
+    }
+
+    /// Takes TLS connections, with these certificates.
+    #[must_use]
+    pub fn tls(self, tls: ServerTls) -> Self {
+        ServerConfig { tls: Some(tls), ..self }
     }
 }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 /// Error returned when a state file cannot be read or written. The file is unchanged.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// A system call failed.
     #[error("cannot {0} the state file {path}: {2}", path = .1.display())]

@@ -38,7 +38,7 @@ impl Bench {
     }
 
     pub(crate) fn refusing_by(upgrade_refusal: UpgradeRefusal) -> Self {
-        let config = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() };
+        let config = ConnectorConfig::default().upgrade_refusal(upgrade_refusal);
         Bench::new(config.gateway("gw", "s3cret"))
     }
 

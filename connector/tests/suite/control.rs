@@ -76,22 +76,14 @@ fn every_line_of_the_table_is_read() {
         r#"{"do":"rotate","overlap_ms":0,"secret":"s","delivery_key":"k"}"#,
         rotate(0, Some("s"), Some("k")),
     );
-    let message = Webhook { event: Some(event()), ..Webhook::default() };
+    let message = Webhook::event(event());
     check(r#"{"do":"deliver","event":{"text":"hi"}}"#, Act::Deliver(message.clone()));
     check(
         r#"{"do":"deliver","event":{"text":"hi"},"url":"http://x","key":"k","skew_s":-301}"#,
-        Act::Deliver(Webhook {
-            url: Some("http://x".into()),
-            key: Some("k".into()),
-            skew_s: -301,
-            ..message
-        }),
+        Act::Deliver(message.url("http://x").key("k").skew_s(-301)),
     );
-    let interrupt = Some(object(json!({"session_key": "k"})));
-    check(
-        r#"{"do":"deliver","interrupt":{"session_key":"k"}}"#,
-        Act::Deliver(Webhook { interrupt, ..Webhook::default() }),
-    );
+    let interrupt = object(json!({"session_key": "k"}));
+    check(r#"{"do":"deliver","interrupt":{"session_key":"k"}}"#, Act::Deliver(Webhook::interrupt(interrupt)));
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":"gw"}"#), Ok(Act::Drop.on("gw")));
     assert_eq!(Control::parse(r#"{"do":"drop","gateway":null}"#), Ok(Act::Drop.into()));
 }

@@ -5,7 +5,7 @@ use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, 
 use relayline_core::secret::Secret;
 use relayline_core::signature::verify;
 use relayline_core::token;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -157,10 +157,10 @@ async fn c_3_a_webhook_is_posted_and_its_answer_observed() {
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Some(format!("http://{}/in", listener.local_addr().unwrap()));
+        let url = format!("http://{}/in", listener.local_addr().unwrap());
         let served = tokio::spawn(serve_once(listener, answer));
-        let event = json!({"text": "hi 👋"}).as_object().cloned();
-        let delivery = Webhook { event, url, ..Webhook::default() };
+        let event = Map::from_iter([("text".to_owned(), "hi 👋".into())]);
+        let delivery = Webhook::event(event).url(url);
         connector.control(Act::Deliver(delivery).on("gw")).unwrap();
         let (head, body) = served.await.unwrap();
         assert!(head.starts_with("POST /in HTTP/1.1\r\n") && head.contains("\r\nhost: 127.0.0.1:"), "{head}");
@@ -182,8 +182,8 @@ async fn c_3_a_webhook_is_posted_and_its_answer_observed() {
 async fn a_failed_post_names_its_cause() {
     let connector = start();
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let interrupt = json!({"session_key": "k"}).as_object().cloned();
-    let delivery = Webhook { interrupt, url: Some(format!("http://{nobody}")), ..Webhook::default() };
+    let interrupt = Map::from_iter([("session_key".to_owned(), "k".into())]);
+    let delivery = Webhook::interrupt(interrupt).url(format!("http://{nobody}"));
     connector.control(Act::Deliver(delivery).on("gw")).unwrap();
     let saw = connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON).unwrap();
     let saw = serde_json::to_value(saw).unwrap();

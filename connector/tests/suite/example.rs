@@ -4,7 +4,6 @@ use futures_util::StreamExt;
 use relayline_control::config::GatewayConfig;
 use relayline_control::url::DialUrl;
 use relayline_core::config::{Credentials, Identity};
-use relayline_core::secret::Secret;
 use relayline_tokio::Incoming;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -17,8 +16,8 @@ mod one_gateway;
 const SOON: Duration = Duration::from_secs(20);
 
 fn config(url: &str) -> GatewayConfig {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("s3cret") };
+    let identity = Identity::new("discord", "1");
+    let credentials = Credentials::new("gw-1", "s3cret");
     let mut config = GatewayConfig::new(DialUrl::parse(url).unwrap(), identity);
     config.machine.credentials = Some(credentials);
     config

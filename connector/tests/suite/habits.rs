@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 fn like(like: Like) -> Bench {
-    let mut bench = Bench::new(ConnectorConfig { like: Some(like), ..ConnectorConfig::default() });
+    let mut bench = Bench::new(ConnectorConfig::default().like(like));
     bench.connect(A);
     bench
 }
@@ -75,7 +75,7 @@ fn a_08_an_entry_that_is_acknowledged_or_cut_off_is_not_late() {
     bench.passes(1);
     assert_eq!(bench.saws()[0]["dial"], 2);
     // Without a configured time nothing is reported.
-    let mut bench = Bench::new(ConnectorConfig { unacked_after: None, ..ConnectorConfig::default() });
+    let mut bench = Bench::new(ConnectorConfig::default().unacked_after(None));
     bench.inject("one");
     bench.connect(A);
     assert_eq!(bench.machine.deadline(), None);
@@ -120,7 +120,7 @@ fn silent_stays_live_and_confirms_nothing() {
 
 #[test]
 fn flood_sends_a_hundred_and_takes_acks_in_any_order() {
-    let mut bench = Bench::new(ConnectorConfig { like: Some(Like::Flood), ..ConnectorConfig::default() });
+    let mut bench = Bench::new(ConnectorConfig::default().like(Like::Flood));
     for n in 0..103 {
         bench.inject(&n.to_string());
     }
@@ -150,9 +150,9 @@ fn flood_sends_a_hundred_and_takes_acks_in_any_order() {
 /// a gateway that reads slowly is not cut off because of the flood.
 #[test]
 fn flood_waits_for_room() {
-    let limits = Limits { write_bytes: 4096, ..Limits::default() };
-    let mut bench =
-        Bench::new(ConnectorConfig { like: Some(Like::Flood), limits, ..ConnectorConfig::default() });
+    let mut limits = Limits::default();
+    limits.write_bytes = 4096;
+    let mut bench = Bench::new(ConnectorConfig::default().like(Like::Flood).limits(limits));
     for _ in 0..9 {
         bench.inject(&"x".repeat(1500));
     }
@@ -173,11 +173,7 @@ fn flood_waits_for_room() {
 fn displacing_closes_the_older_connection_with_4000() {
     // The setting for duplicates makes no difference.
     for duplicates in [Duplicates::Replace, Duplicates::Refuse] {
-        let mut bench = Bench::new(ConnectorConfig {
-            like: Some(Like::Displacing),
-            duplicates,
-            ..ConnectorConfig::default()
-        });
+        let mut bench = Bench::new(ConnectorConfig::default().like(Like::Displacing).duplicates(duplicates));
         bench.connect(A);
         bench.dial(B);
         assert_eq!(bench.written(), [(A, close(4000, "replaced"))]);
@@ -220,7 +216,7 @@ fn prompt(prompt_id: &str, chat_id: &str, metadata: Value) -> Value {
 }
 
 fn press(option: &str) -> Press {
-    Press { option_id: option.to_owned(), ..Press::default() }
+    Press::new(option)
 }
 
 /// Returns the machine's reason for refusing a press.
@@ -340,8 +336,8 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
         assert_eq!(answer(&pressed(&mut bench, press.clone())), expected, "{press:?}");
     };
     // An id takes precedence over a label, and a label over a number.
-    check(Press { chat_id: Some("1".into()), ..press("1") }, ["b", "1"]);
-    check(Press { prompt_id: Some("c".into()), ..press("yes, DO it") }, ["c", "yes"]);
+    check(press("1").chat_id("1"), ["b", "1"]);
+    check(press("yes, DO it").prompt_id("c"), ["c", "yes"]);
     check(press("2"), ["d", "no"]);
     let errors = [
         (
@@ -350,11 +346,8 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
         ),
         (press("4"), "the prompt `a` has no option `4`: "),
         (press("0"), "the prompt `a` has no option `0`: "),
-        (
-            Press { chat_id: Some("2".into()), ..press("yes") },
-            "no prompt is open with chat_id `2`: expect the gateway's",
-        ),
-        (Press { prompt_id: Some("b".into()), ..press("yes") }, "no prompt is open with prompt_id `b`: "),
+        (press("yes").chat_id("2"), "no prompt is open with chat_id `2`: expect the gateway's"),
+        (press("yes").prompt_id("b"), "no prompt is open with prompt_id `b`: "),
     ];
     for (press, expected) in errors {
         let error = refusal(&mut bench, press);
@@ -363,7 +356,7 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
     // A press that could not be delivered had no effect.
     bench.does(Act::Drop);
     bench.written();
-    let live = Press { buffered: Some(false), ..press("yes") };
+    let live = press("yes").buffered(false);
     assert!(refusal(&mut bench, live).contains("is not connected"));
     bench.does(Act::Press(press("yes")));
     assert_eq!(bench.machine.buffered("").count(), 1);
@@ -380,10 +373,10 @@ fn i_04_a_press_names_its_user() {
     let chat_id = telegram::dm().chat_id;
     let who = |frame: Value| ["user_id", "user_name"].map(|name| frame["event"]["source"][name].clone());
     ask(&mut bench, "telegram", prompt("a", chat_id, json!({})));
-    let zoe = Press { user_id: Some("7".into()), user_name: Some("zoe".into()), ..press("yes") };
+    let zoe = press("yes").user_id("7").user_name("zoe");
     assert_eq!(who(pressed(&mut bench, zoe)), [json!("7"), json!("zoe")]);
     ask(&mut bench, "telegram", prompt("a", chat_id, json!({})));
-    let someone = Press { user_id: Some("7".into()), ..press("yes") };
+    let someone = press("yes").user_id("7");
     assert_eq!(who(pressed(&mut bench, someone)), [json!("7"), Value::Null]);
     // In a chat without an event, the prompt's metadata names the user (M-2).
     ask(&mut bench, "telegram", prompt("a", "99", json!({"user_id": "u9", "scope_id": "s9"})));
@@ -416,7 +409,7 @@ fn i_02_only_shown_prompts_can_be_pressed() {
     }
     ask(&mut bench, "telegram", prompt(&"x".repeat(100_000), "1", json!({})));
     assert_eq!(bench.machine.stats().evicted_prompts, 7, "X-2");
-    let of = |n: usize| Press { prompt_id: Some(n.to_string()), ..press("yes") };
+    let of = |n: usize| press("yes").prompt_id(n);
     assert!(refusal(&mut bench, of(5)).starts_with("no prompt is open with"));
     bench.does(Act::Press(of(6)));
     bench.does(Act::Press(press("yes")));
@@ -485,7 +478,7 @@ fn hello_and_ack(bench: &mut Bench, platform: &str) {
 #[test]
 fn a_08_the_time_until_a_report_is_a_setting() {
     let unacked_after = Some(Duration::from_millis(5));
-    let mut bench = Bench::new(ConnectorConfig { unacked_after, ..ConnectorConfig::default() });
+    let mut bench = Bench::new(ConnectorConfig::default().unacked_after(unacked_after));
     bench.inject("one");
     bench.connect(A);
     bench.saws();

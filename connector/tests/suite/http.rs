@@ -435,8 +435,11 @@ fn a_file_is_returned_to_its_gateway_until_it_expires() {
 
 #[test]
 fn files_are_bounded_individually_and_together() {
-    let limits = Limits { media_file_bytes: 10, media_bytes: 20, media_files: 3, ..Limits::default() };
-    let mut bench = Bench::new(ConnectorConfig { limits, ..config() });
+    let mut limits = Limits::default();
+    limits.media_file_bytes = 10;
+    limits.media_bytes = 20;
+    limits.media_files = 3;
+    let mut bench = Bench::new(config().limits(limits));
     let gw = bench.gw();
     let upload = |bench: &mut Bench, length: usize| {
         let ask = post("/relay/media", &gw, "x".repeat(length));
@@ -548,8 +551,9 @@ fn admission_depends_on_the_known_gateways() {
     assert_eq!(empty.hears(post("/relay/policy", "", policy)).0, 401);
     assert_eq!(empty.does(Act::Drop), Err(ControlError::NoGateway));
     // The number of gateways is bounded.
-    let limits = Limits { gateways: 2, ..Limits::default() };
-    let mut full = Bench::new(ConnectorConfig { limits, ..config() });
+    let mut limits = Limits::default();
+    limits.gateways = 2;
+    let mut full = Bench::new(config().limits(limits));
     assert_eq!(full.hears(provision(ACCESS, "gw-2", "discord")).0, 200);
     assert_eq!(full.hears(provision(ACCESS, "gw-3", "discord")), (503, error("too many gateways")));
     assert_eq!(full.hears(enroll(ACCESS, TOKEN, "gw-3")), (503, error("too many gateways")));

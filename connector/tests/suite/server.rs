@@ -68,7 +68,7 @@ async fn handshake(client: &mut Client) {
 
 #[tokio::test]
 async fn c_02_the_upgrade_needs_a_valid_token() {
-    let config = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..ConnectorConfig::default() };
+    let config = ConnectorConfig::default().upgrade_refusal(UpgradeRefusal::Http);
     let connector = EmbeddedConnector::start(config.gateway("gw", "s3cret"), "127.0.0.1:0").unwrap();
     let refused = async |authorization: Option<String>| match dial(&connector, authorization.as_deref()).await
     {

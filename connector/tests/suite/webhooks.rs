@@ -7,7 +7,7 @@ use relayline_control::http::{Body, Request};
 use relayline_core::secret::Secret;
 use relayline_core::signature::{SignatureError, verify};
 use relayline_core::time::Now;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const KEY: &str = "hunter2-key";
 
@@ -21,8 +21,9 @@ fn machine() -> ConnectorMachine {
         .delivery_key("gw", KEY)
         .gateway("keyless", "s2")
         .identity("access", "default");
-    let limits = Limits { webhooks: 3, ..Limits::default() };
-    ConnectorMachine::new(ConnectorConfig { limits, ..config }, [0; 32])
+    let mut limits = Limits::default();
+    limits.webhooks = 3;
+    ConnectorMachine::new(config.limits(limits), [0; 32])
 }
 
 /// Provisions a platform. Returns the issued delivery key, which replaces the earlier one (H-4).
@@ -140,9 +141,8 @@ fn c_3_a_webhook_is_signed_with_the_newest_or_a_given_key() {
 fn a_7_each_gateways_deliveries_keep_their_order() {
     let mut machine = machine();
     let deliver = |id: &str, text: &str| {
-        let event = json!({ "text": text }).as_object().cloned();
-        let url = Some("http://x".to_owned());
-        Act::Deliver(Webhook { event, url, key: Some("k".into()), ..Webhook::default() }).on(id)
+        let event = Map::from_iter([("text".to_owned(), text.into())]);
+        Act::Deliver(Webhook::event(event).url("http://x").key("k")).on(id)
     };
     for (id, text) in [("gw", "one"), ("gw", "two"), ("keyless", "three")] {
         machine.control(now(), deliver(id, text)).unwrap();

@@ -37,6 +37,7 @@ pub enum Provisioning {
 
 /// Configuration of a boot.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Plan {
     /// Base URL of the connector.
     pub base: Base,
@@ -54,6 +55,22 @@ pub struct Plan {
     pub identities: Vec<Identity>,
     /// Policies, one for each platform.
     pub policies: Vec<Policy>,
+}
+
+impl Plan {
+    /// Creates the plan of a gateway that has nothing but its profile and identities.
+    pub fn new(base: Base, profile: Profile, identities: Vec<Identity>) -> Plan {
+        Plan {
+            base,
+            credentials: None,
+            provisioning: Provisioning::default(),
+            managed: false,
+            source: None,
+            profile,
+            identities,
+            policies: Vec::new(),
+        }
+    }
 }
 
 /// Next step of a boot.
@@ -85,6 +102,7 @@ pub enum Step {
      GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued to it, \
      have the connector rotate its secret, enroll it again, or choose another id with --gateway-id"
 )]
+#[non_exhaustive]
 pub struct KnownAlready {
     /// Name of the connector's host.
     pub host: String,
@@ -326,22 +344,21 @@ mod tests {
     use crate::url::DialUrl;
 
     fn plan() -> Plan {
-        let identities =
-            ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() });
+        let identities = ["discord", "slack"].map(|name| Identity::new(name, ""));
         Plan {
             base: Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap(),
             credentials: None,
             provisioning: Provisioning::Auto,
             managed: false,
             source: Some(TokenSource::Command("print-token".into())),
-            profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
+            profile: Profile::new("gw-1"),
             policies: policy::parse(r#"{"platform":"slack","allowOtherBots":true}"#, &identities).unwrap(),
             identities: identities.to_vec(),
         }
     }
 
     fn credentials(secret: &str) -> Credentials {
-        Credentials { gateway_id: "gw-1".into(), secret: Secret::from(secret) }
+        Credentials::new("gw-1", secret)
     }
 
     /// Runs a whole boot. Each answer is a status and a body. Returns the last segments of the requested URLs, the

@@ -4,11 +4,13 @@ use super::failure::{judge, said};
 use super::issued::{self, Issuance};
 use super::{Base, Bearer, Failure, Issued, Request};
 use ::http::HeaderMap;
+use relayline_core::id::Id;
 use relayline_core::secret::Secret;
 use serde::Serialize;
 
 /// An enrolment.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Enroll {
     /// Base URL of the connector.
     pub base: Base,
@@ -46,6 +48,17 @@ struct EnrollBody<'a> {
 }
 
 impl Enroll {
+    /// Creates the enrollment of a gateway under the id that it proposes.
+    pub fn new(
+        base: Base,
+        access_token: Bearer,
+        enrollment_token: impl Into<Secret>,
+        gateway_id: impl Into<Id>,
+    ) -> Enroll {
+        let (enrollment_token, gateway_id) = (enrollment_token.into(), gateway_id.into().into());
+        Enroll { base, access_token, enrollment_token, gateway_id }
+    }
+
     /// Returns the request. Do not retry it: the token may be used up.
     pub fn request(&self) -> Request {
         let body = EnrollBody {

@@ -7,6 +7,7 @@ use relayline_core::secret::Secret;
 
 /// Credentials that a connector has issued.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Issued {
     /// Credentials to dial with. The id is the connector's, else the one that was asked for.
     pub credentials: Credentials,
@@ -41,7 +42,7 @@ pub(super) fn read(host: &str, text: &str, gateway_id: &str) -> Result<Issuance,
     };
     let gateway_id = usable(id).map_or_else(|| gateway_id.to_owned(), |id| id.expose().to_owned());
     Ok(Issuance::Issued(Issued {
-        credentials: Credentials { gateway_id, secret },
+        credentials: Credentials::new(gateway_id, secret),
         delivery_key: usable(delivery_key),
         tenant: usable(tenant).map(|tenant| tenant.expose().to_owned()),
     }))

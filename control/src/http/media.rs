@@ -20,6 +20,7 @@ const MEDIA_FILENAME: HeaderName = HeaderName::from_static("x-media-filename");
 
 /// An upload.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Upload {
     /// Base URL of the connector.
     pub base: Base,
@@ -35,6 +36,7 @@ pub struct Upload {
 
 /// A file that the connector has stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Uploaded {
     /// URL for messages: `<base>/relay/media/<id>`.
     pub url: String,
@@ -53,6 +55,7 @@ pub struct Download {
 
 /// Headers of a downloaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Downloaded {
     /// MIME type without its parameters, if the connector sent one.
     pub content_type: Option<String>,
@@ -103,6 +106,11 @@ pub enum MediaError {
 }
 
 impl Upload {
+    /// Creates the upload of a file of `length` bytes without a name.
+    pub fn new(base: Base, upgrade_token: Bearer, content_type: impl Into<String>, length: u64) -> Upload {
+        Upload { base, upgrade_token, content_type: content_type.into(), filename: None, length }
+    }
+
     /// Returns the request. The host streams the file as its body.
     ///
     /// # Errors

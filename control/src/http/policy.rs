@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Policy of a gateway on one platform. A policy without any field set is not sent; otherwise unset fields are sent
 /// with their defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Policy {
     /// Platform of the policy.
     pub platform: String,
@@ -22,6 +23,7 @@ pub struct Policy {
 
 /// Error returned when a configured policy is unusable.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// The policy is not JSON, or not of the right shape.
     #[error("{0}: write {{\"platform\": \"discord\", \"requireAddress\": true}}, or an array of such")]
@@ -127,7 +129,7 @@ mod tests {
     use relayline_core::secret::Secret;
 
     fn identities() -> Vec<Identity> {
-        ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() }).to_vec()
+        ["discord", "slack"].map(|name| Identity::new(name, "")).to_vec()
     }
 
     /// Returns the requests that are sent, one entry per platform.
@@ -181,7 +183,7 @@ mod tests {
     fn only_200_accepts_a_policy() {
         let base = Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap();
         let policy = parse(r#"{"platform":"slack"}"#, &identities()).unwrap().remove(0);
-        let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
+        let credentials = Credentials::new("gw-1", "hunter2");
         let read = |status, body: &[u8]| {
             policy
                 .read(&base, &credentials, status, &HeaderMap::new(), body)

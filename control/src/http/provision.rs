@@ -5,10 +5,12 @@ use super::issued::{self, Issuance};
 use super::{Base, Bearer, Failure, Issued, Request};
 use ::http::HeaderMap;
 use relayline_core::config::Identity;
+use relayline_core::id::Id;
 use serde::Serialize;
 
 /// Profile of a gateway, for all platforms.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Profile {
     /// Id that the gateway asks for.
     pub gateway_id: String,
@@ -24,8 +26,16 @@ pub struct Profile {
     pub display_name: Option<String>,
 }
 
+impl Profile {
+    /// Creates the profile of a gateway that names no more than its id.
+    pub fn new(gateway_id: impl Into<Id>) -> Profile {
+        Profile { gateway_id: gateway_id.into().into(), ..Profile::default() }
+    }
+}
+
 /// Provisioning of one identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Provision {
     /// Base URL of the connector.
     pub base: Base,
@@ -75,6 +85,11 @@ struct ProvisionBody<'a> {
 }
 
 impl Provision {
+    /// Creates the provisioning of a gateway on one platform.
+    pub fn new(base: Base, access_token: Bearer, profile: Profile, identity: Identity) -> Provision {
+        Provision { base, access_token, profile, identity }
+    }
+
     /// Returns the request.
     pub fn request(&self) -> Request {
         let body = ProvisionBody {
@@ -114,13 +129,13 @@ mod tests {
             base: Base::new(&DialUrl::parse("wss://c.example").unwrap(), false).unwrap(),
             access_token: Bearer::new(&Secret::new("acc3ss")).unwrap(),
             profile,
-            identity: Identity { platform: "discord".into(), bot_id: "7".into() },
+            identity: Identity::new("discord", "7"),
         }
     }
 
     #[test]
     fn unknown_fields_of_a_profile_are_left_out() {
-        let bare = Profile { gateway_id: "gw-1".into(), ..Profile::default() };
+        let bare = Profile::new("gw-1");
         let full = Profile {
             gateway_id: "gw-1".into(),
             gateway_endpoint: "https://me.example".into(),
@@ -148,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_secret_must_say_so() {
-        let exchange = provision(Profile { gateway_id: "gw-1".into(), ..Profile::default() });
+        let exchange = provision(Profile::new("gw-1"));
         let read = |status, body: &str| exchange.read(status, &HeaderMap::new(), body.as_bytes());
         let Ok(Provisioned::Issued(issued)) = read(200, r#"{"secret":"s"}"#) else { panic!("a secret") };
         assert_eq!(issued.credentials.gateway_id, "gw-1");

@@ -49,6 +49,7 @@ pub struct ConfigFile {
 
 /// A setting of the host.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct HostSetting {
     /// Its key.
     pub key: String,
@@ -223,7 +224,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 ("", "identity") => {
                     let tables = map.next_value::<Vec<IdentityTable>>()?.into_iter();
                     file.identities.extend(
-                        tables.map(|IdentityTable { platform, bot_id }| Identity { platform, bot_id }),
+                        tables.map(|IdentityTable { platform, bot_id }| Identity::new(platform, bot_id)),
                     );
                 }
                 ("", "policy") => {

@@ -11,6 +11,7 @@ use relayline_core::secret::Secret;
 
 /// Settings of an enrolment.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct Enrollment {
     /// Base of the connector's endpoints.
     pub base: Base,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// Returns the identity of a gateway without a named platform (H-9).
 pub(super) fn none() -> Identity {
-    Identity { platform: "relay".into(), bot_id: String::new() }
+    Identity::new("relay", "")
 }
 
 /// Resolves the identities: at most one for each platform, and none if no platform is named. Adds warnings for the
@@ -124,7 +124,7 @@ impl<'a> BotIds<'a> {
             (None, None, Some(single)) => single.text().to_owned(),
             (None, None, None) => self.in_file(&platform, is_alone),
         };
-        Ok(Identity { platform, bot_id })
+        Ok(Identity::new(platform, bot_id))
     }
 
     /// Returns a platform's bot id from the plural variable, unless it is empty or the singular one overrides it.
@@ -158,7 +158,7 @@ fn identity(setting: &Setting) -> Result<Identity, ConfigError> {
     if platform.is_empty() {
         return Err(no_platform(setting));
     }
-    Ok(Identity { platform: platform.to_owned(), bot_id: bot_id.to_owned() })
+    Ok(Identity::new(platform, bot_id))
 }
 
 fn no_platform(setting: &Setting) -> ConfigError {

@@ -86,7 +86,7 @@ mod tests {
     use relayline_core::config::Identity;
 
     fn config() -> GatewayConfig {
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let identity = Identity::new("discord", "1");
         GatewayConfig::new(DialUrl::parse("ws://127.0.0.1:1").unwrap(), identity)
     }
 

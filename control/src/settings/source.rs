@@ -5,6 +5,7 @@ use std::fmt::{self, Display};
 
 /// Source of a setting, for messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Source {
     /// A flag.
     Flag(&'static str),

@@ -13,6 +13,7 @@ use std::fmt;
 
 /// Sources of settings. Each overrides those below it.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Sources<'a> {
     /// Values of flags.
     pub arguments: &'a Arguments,

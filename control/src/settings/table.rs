@@ -5,6 +5,7 @@
 
 /// Names of a setting, the form of its value, and its help. An empty text means that it has no such name.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Spec {
     /// Flag, with its dashes.
     pub flag: &'static str,

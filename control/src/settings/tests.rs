@@ -142,7 +142,8 @@ fn s_7_s_8_session_settings_come_from_flag_environment_and_file() {
         let mut all = vec![URL];
         all.extend(environment);
         let config = with_file(arguments, &all, file).unwrap().config;
-        let SessionKeyOptions { group_sessions_per_user, thread_sessions_per_user } = config.machine.sessions;
+        let SessionKeyOptions { group_sessions_per_user, thread_sessions_per_user, .. } =
+            config.machine.sessions;
         [
             config.machine.slack_reply_in_thread,
             config.machine.slack_thread_sessions,

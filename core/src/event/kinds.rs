@@ -125,6 +125,7 @@ kinds! {
 /// Kind of a [`Target`](super::Target).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum TargetKind {
     /// A user.
     #[default]

@@ -13,6 +13,7 @@ use std::time::Duration;
 /// Purpose of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PromptKind {
     /// A question whether the agent may do something.
     Approval,

@@ -37,6 +37,7 @@ pub trait Typed {
 
 /// An open prompt. Its answer arrives as a delivery.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Prompted {
     /// Id of the prompt. The answer has the same id.
     pub prompt_id: String,
@@ -46,6 +47,7 @@ pub struct Prompted {
 
 /// Name and type of a chat.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct ChatDetails {
     /// Name of the chat, or its id if it has no name.
     pub name: String,

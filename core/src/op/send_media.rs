@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Kind of a file that is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MediaKind {
     /// An image.
     Image,

@@ -5,7 +5,7 @@ use crate::descriptor::LenUnit;
 use proptest::prelude::*;
 
 fn abilities(mode: Mode) -> Abilities {
-    let room = SplitOptions { limit: 40, unit: LenUnit::Chars, code_blocks: true };
+    let room = SplitOptions::new(40, LenUnit::Chars);
     Abilities { mode, can_edit: mode != Mode::Segments, room }
 }
 

@@ -21,9 +21,9 @@ const AT: Time = Time::from_millis(12_345);
 const CONN: Conn = Conn(3);
 
 fn machine(seed: u8) -> RelayMachine {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let identity = Identity::new("discord", "1");
     let mut config = Config::new(identity);
-    config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: Secret::new("s3cret") });
+    config.credentials = Some(Credentials::new("gw", "s3cret"));
     RelayMachine::new(Arc::new(config), [seed; 32], Now { mono: Time::ZERO, unix_s: 1 })
 }
 

@@ -25,7 +25,7 @@ struct Warm {
 impl Warm {
     fn new() -> Warm {
         let (machine, conn) = served(|config| {
-            config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+            config.credentials = Some(Credentials::new("gw", "hunter2"));
             config.limits.dedupe = DEDUPE;
         });
         let mut warm = Warm { machine, conn, out: Vec::with_capacity(4096), next: 0 };

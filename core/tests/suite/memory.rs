@@ -14,19 +14,18 @@ const FLOOD: usize = 4 << 20;
 
 /// Returns small limits, so that a flood is many times larger than they allow.
 fn limits() -> Limits {
-    Limits {
-        max_line_bytes: LINE,
-        read_ahead_bytes: 256 << 10,
-        host_queue_bytes: 256 << 10,
-        write_queue_bytes: 128 << 10,
-        unsettled_bytes: 128 << 10,
-        max_in_flight: 16,
-        chats: 32,
-        dedupe: 64,
-        prompts: 16,
-        streams: 4,
-        ..Limits::default()
-    }
+    let mut limits = Limits::default();
+    limits.max_line_bytes = LINE;
+    limits.read_ahead_bytes = 256 << 10;
+    limits.host_queue_bytes = 256 << 10;
+    limits.write_queue_bytes = 128 << 10;
+    limits.unsettled_bytes = 128 << 10;
+    limits.max_in_flight = 16;
+    limits.chats = 32;
+    limits.dedupe = 64;
+    limits.prompts = 16;
+    limits.streams = 4;
+    limits
 }
 
 /// Returns the bytes that these limits allow in all: an unfinished line, the read-ahead and the actions' texts, each
@@ -53,7 +52,7 @@ enum Host {
 
 fn machine() -> (RelayMachine, Conn) {
     served(|config| {
-        config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+        config.credentials = Some(Credentials::new("gw", "hunter2"));
         config.limits = limits();
         config.passthrough = true;
     })

@@ -12,7 +12,7 @@ pub(crate) const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contr
 
 /// Returns a connected machine with this configuration, and its connection.
 pub(crate) fn served(adjust: impl FnOnce(&mut Config)) -> (RelayMachine, Conn) {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let identity = Identity::new("discord", "1");
     let mut config = Config::new(identity);
     adjust(&mut config);
     let mut machine = RelayMachine::new(Arc::new(config), [1; 32], NOW);

@@ -27,7 +27,7 @@ fn is_in(text: &str, whole: &str) -> bool {
 }
 
 fn holds(text: &str, limit: usize, unit: LenUnit) -> Result<(), TestCaseError> {
-    let room = SplitOptions { limit, unit, code_blocks: true };
+    let room = SplitOptions::new(limit, unit);
     let parts = split(text, room);
     for part in &parts {
         prop_assert!(unit.len(part) <= limit, "{} {part:?}", unit.len(part));

@@ -1,7 +1,6 @@
 //! Any bytes, cut anywhere, at any stage of a connection (W-1 to W-11). The machine keeps its invariants, and the cuts
 //! make no difference. For any bytes in the text of a buffered line, its entry is acknowledged once.
 
-use relayline_core::config::Config;
 use relayline_core::output::Outcome;
 use relayline_harness::testing::frames::{DESCRIPTOR, handshake};
 use relayline_harness::testing::{Driver, Input, lanes, small_limits};
@@ -60,7 +59,8 @@ fn check_drain(stream: &[u8]) {
 
 /// Returns a driver whose machine has room for real frames.
 fn driver() -> Driver {
-    let mut config = Config { passthrough: true, ..small_limits() };
+    let mut config = small_limits();
+    config.passthrough = true;
     config.limits.max_line_bytes = 2000;
     config.limits.read_ahead_bytes = 8000;
     Driver::new(config)

@@ -101,20 +101,16 @@ fn delivery(mut input: Unstructured<'_>, keys: &[&str], signer: &str, now: u64) 
         signature::verify(&body, Some(&timestamp), None, &secrets(keys), now),
     ];
     assert!(headless.iter().all(std::result::Result::is_err), "C-3: a header is missing");
-    let request = WebhookRequest {
-        method: "POST",
-        path: "/",
-        timestamp: Some(&timestamp),
-        signature: Some(&signature),
-        body: Body::Whole(&body),
-    };
+    let mut request = WebhookRequest::new("POST", "/", Body::Whole(&body));
+    request.timestamp = Some(&timestamp);
+    request.signature = Some(&signature);
     check_response(&request, keys, now, expected);
     Ok(())
 }
 
 /// Checks H-6: an unsigned request gets 401. Others are unusable, or answered once the host has the event.
 fn check_response(request: &WebhookRequest<'_>, keys: &[&str], unix_s: u64, signed: bool) {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+    let identity = Identity::new("discord", "1");
     let mut config = Config::new(identity);
     config.delivery_keys = secrets(keys);
     let now = Now { mono: Time::ZERO, unix_s };

@@ -2,7 +2,6 @@
 //! not stop the drain.
 
 use data_encoding::BASE64;
-use relayline_core::config::Config;
 use relayline_core::output::{Content, Outcome};
 use relayline_core::passthrough::Forward;
 use relayline_harness::testing::frames::handshake;
@@ -21,7 +20,8 @@ pub(crate) fn run(data: &[u8]) {
 }
 
 fn interaction(body: &[u8]) {
-    let mut config = Config { passthrough: true, ..small_limits() };
+    let mut config = small_limits();
+    config.passthrough = true;
     config.limits.max_line_bytes = 1 << 16;
     config.limits.read_ahead_bytes = 1 << 18;
     let mut driver = Driver::new(config);

@@ -2,7 +2,6 @@
 
 use arbitrary::{Result, Unstructured};
 use relayline_core::command::Command;
-use relayline_core::config::Config;
 use relayline_core::op::{Field, Interrupt, Kind, OPS, Raw, StreamReply};
 use relayline_core::output::Outcome;
 use relayline_harness::testing::frames::{DESCRIPTOR, DRAFTS, FRAMES, REQUESTS, handshake};
@@ -20,7 +19,9 @@ pub(crate) fn run(data: &[u8]) {
     while !source.is_empty() && inputs.len() < MAX_INPUTS {
         inputs.extend(input(&mut source));
     }
-    let play = || Driver::play(Config { confirm_revocation: confirm, ..small_limits() }, &inputs);
+    let mut config = small_limits();
+    config.confirm_revocation = confirm;
+    let play = || Driver::play(config.clone(), &inputs);
     let (first, second) = (play(), play());
     assert_eq!(first.outputs, second.outputs, "the same inputs give the same outputs");
     assert_eq!(first.machine.stats(), second.machine.stats());

@@ -1,7 +1,7 @@
 //! Recordings: a read recording is written unchanged, and any recording can be played.
 
 use relayline_harness::recording::{RecordedLine, Recording, RecordingError};
-use relayline_harness::replay::{Cut, Drain, Entry, ReplayOptions, check, play};
+use relayline_harness::replay::{Cut, Entry, ReplayOptions, check, play};
 
 /// Maximum duration. Longer sessions only take longer to play: a silent one has a ping every half minute.
 const MAX_DURATION_MS: u64 = 600_000;
@@ -47,7 +47,7 @@ pub(crate) fn is_written_as_it_was(recording: &Recording) {
 /// Checks W-1: cuts of the messages do not change the replay, and the result can be checked.
 pub(crate) fn check_replay(recording: &Recording) {
     let trace = |cut: Cut| {
-        let run = play(recording, ReplayOptions { cut, drain: Drain::Messages });
+        let run = play(recording, ReplayOptions::cut(cut));
         run.map(|run| {
             check(recording, &run);
             run.trace.iter().map(Entry::to_json).collect::<Vec<_>>()

@@ -18,14 +18,10 @@ pub(crate) fn run(data: &[u8]) {
         || lines.next().and_then(|line| std::str::from_utf8(line).ok()).filter(|line| !line.is_empty());
     let (retry_after, location) = (header(), header());
     let body = lines.next().unwrap_or_default();
-    let refusal = Refusal {
-        status: [401, 403, 429, 302, 200, 0, 503, 407][usize::from(kind & 7)],
-        body,
-        is_whole: kind & 8 == 0,
-        has_challenge: kind & 16 != 0,
-        retry_after,
-        location,
-    };
+    let status = [401, 403, 429, 302, 200, 0, 503, 407][usize::from(kind & 7)];
+    let mut refusal = Refusal::new(status, body);
+    (refusal.is_whole, refusal.has_challenge) = (kind & 8 == 0, kind & 16 != 0);
+    (refusal.retry_after, refusal.location) = (retry_after, location);
     let tree = std::str::from_utf8(body).ok().and_then(|text| relayline_core::json::parse(text).ok());
     let error = tree.as_ref().and_then(|tree| tree.get("error")).and_then(Value::as_str);
     let may = refusal.status == 401 && refusal.is_whole && !refusal.has_challenge;

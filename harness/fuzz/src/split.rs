@@ -13,7 +13,7 @@ fn any(mut input: Unstructured<'_>) -> Result<()> {
     // Mostly small limits, which reach the edge cases; at times one below the minimum.
     let limit = if limit > 200 { limit * 10 } else { limit };
     let unit = if input.arbitrary()? { LenUnit::Utf16 } else { LenUnit::Chars };
-    let room = SplitOptions { limit, unit, code_blocks: input.arbitrary()? };
+    let room = SplitOptions::new(limit, unit).code_blocks(input.arbitrary()?);
     let text = String::from_utf8_lossy(input.take_rest());
     check_limits(&text, room);
     Ok(())

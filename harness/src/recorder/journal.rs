@@ -15,6 +15,7 @@ pub(super) trait Store {
 
 /// Summary of a recording.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Summary {
     /// Number of lines written, not counting headers and gaps.
     pub lines: u64,

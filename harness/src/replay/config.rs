@@ -5,7 +5,6 @@ use super::session::Session;
 use super::turns::flag;
 use crate::recording::{LineContent, Recording};
 use relayline_core::config::{Config, Credentials, Identity};
-use relayline_core::secret::Secret;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -23,13 +22,13 @@ pub(crate) fn config(recording: &Recording, session: &Session) -> Result<Config,
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let identities: Vec<Identity> = if !gateway.identities.is_empty() {
         let pairs = gateway.identities.iter().cloned();
-        pairs.map(|(platform, bot_id)| Identity { platform, bot_id }).collect()
+        pairs.map(|(platform, bot_id)| Identity::new(platform, bot_id)).collect()
     } else if let Some(platform) = &gateway.platform {
         let bot_id = gateway.bot_id.clone().unwrap_or_default();
-        vec![Identity { platform: platform.clone(), bot_id }]
+        vec![Identity::new(platform.clone(), bot_id)]
     } else {
         let said = hellos.iter().map(|hello| (text(&hello["platform"]), text(&hello["botId"])));
-        said.map(|(platform, bot_id)| Identity { platform, bot_id }).collect()
+        said.map(|(platform, bot_id)| Identity::new(platform, bot_id)).collect()
     };
     let Some(first) = identities.first().cloned() else {
         return Err(ReplayError::Silent { file: recording.file.clone() });
@@ -95,11 +94,11 @@ fn credentials(recording: &Recording) -> Option<Credentials> {
         .any(|line| matches!(&line.what, LineContent::Connect { authorization: Some(_), .. }));
     let gateway_id = gateway.gateway_id.clone().filter(|id| !id.trim().is_empty());
     match (gateway_id, secret) {
-        (Some(gateway_id), Some(secret)) => Some(Credentials { gateway_id, secret }),
-        (gateway_id, _) if authorized => Some(Credentials {
-            gateway_id: gateway_id.unwrap_or_else(|| "recorded".to_owned()),
-            secret: Secret::new("kept out of the recording"),
-        }),
+        (Some(gateway_id), Some(secret)) => Some(Credentials::new(gateway_id, secret)),
+        (gateway_id, _) if authorized => Some(Credentials::new(
+            gateway_id.unwrap_or_else(|| "recorded".to_owned()),
+            "kept out of the recording",
+        )),
         _ => None,
     }
 }

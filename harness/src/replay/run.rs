@@ -11,11 +11,25 @@ use std::time::Duration;
 
 /// Options of a replay. The machine's behavior must not depend on them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct ReplayOptions {
     /// Size of the pieces of each message. Default: whole messages.
     pub cut: Cut,
     /// Time at which the machine's outputs are taken. Default: after each message.
     pub drain: Drain,
+}
+
+impl ReplayOptions {
+    /// Creates options that cut each message.
+    pub fn cut(cut: Cut) -> ReplayOptions {
+        ReplayOptions { cut, drain: Drain::default() }
+    }
+
+    /// Sets the time at which the machine's outputs are taken.
+    #[must_use]
+    pub fn drain(self, drain: Drain) -> ReplayOptions {
+        ReplayOptions { drain, ..self }
+    }
 }
 
 /// Size of the pieces that a message is cut into.

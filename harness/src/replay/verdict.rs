@@ -7,6 +7,7 @@ use std::fmt;
 
 /// Kind of a difference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum DifferenceKind {
     /// A frame of the gateway on this dial, counted from 1.
     Frame(usize),
@@ -28,6 +29,7 @@ pub enum DifferenceKind {
 
 /// One side of a difference.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct ComparedEvent {
     /// Position: `file:line, t_ms 13`, or virtual time in milliseconds.
     pub at: String,
@@ -69,6 +71,7 @@ impl Difference {
 
 /// A difference that a rule requires.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub struct AppliedDeparture {
     /// Id of the rule, such as `L-14`.
     pub rule: &'static str,

@@ -215,11 +215,8 @@ impl World<'_> {
 
     fn prime(&mut self, random: &mut Random) {
         let chat = random.pick(&self.setup.chats).clone();
-        let remembered = Remembered {
-            platform: chat.platform.to_owned(),
-            scope: Some("s".to_owned()),
-            ..Remembered::default()
-        };
+        let mut remembered = Remembered::new(chat.platform);
+        remembered.scope = Some("s".to_owned());
         if let Some(process) = &mut self.gateway.process {
             // The texts are short, so this succeeds.
             let _ = process.machine.prime(&chat.id, remembered);

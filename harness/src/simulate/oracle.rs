@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// A failed check.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Violation {
     /// Name of the invariant, the same for every failure of its kind, such as `ack-after-taken`.
     pub invariant: &'static str,

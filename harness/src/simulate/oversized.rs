@@ -65,8 +65,9 @@ impl World<'_> {
     fn prime_oversized(&mut self, chat_id: &str, long: String) {
         let Some(process) = &mut self.gateway.process else { return };
         let before = process.machine.chat(chat_id).cloned();
-        let primed =
-            process.machine.prime(chat_id, Remembered { scope: Some(long), ..Remembered::default() });
+        let mut remembered = Remembered::default();
+        remembered.scope = Some(long);
+        let primed = process.machine.prime(chat_id, remembered);
         let is_kept = process.machine.chat(chat_id) == before.as_ref();
         process.model.prime_refused();
         self.oracle

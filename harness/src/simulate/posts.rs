@@ -193,24 +193,19 @@ impl World<'_> {
             }
         });
         let (method, path) = post.route();
-        let head = WebhookRequest {
-            method,
-            path,
-            timestamp: timestamp.as_deref(),
-            signature: signature.as_deref(),
-            body: Body::Whole(b""),
-        };
+        let mut request = WebhookRequest::new(method, path, Body::Whole(b""));
+        (request.timestamp, request.signature) = (timestamp.as_deref(), signature.as_deref());
         self.with_process(|world, process, now| {
-            let body = match post.fault {
+            request.body = match post.fault {
                 // A body that the response does not depend on is not read.
-                _ if !process.machine.wants_body(now, &head) => Body::Whole(b""),
+                _ if !process.machine.wants_body(now, &request) => Body::Whole(b""),
                 Some(PostFault::TooLong) => Body::TooLong,
                 Some(PostFault::TooSlow) => Body::TooSlow,
                 Some(PostFault::WrongKey | PostFault::Malformed) | None => Body::Whole(&bytes),
             };
             process.model.advance_clock(now);
             let waiting = process.machine.usage().waiting_event_bytes;
-            let received = process.machine.handle_webhook(now, &WebhookRequest { body, ..head });
+            let received = process.machine.handle_webhook(now, &request);
             world.log.trace_line(
                 world.now,
                 format_args!("{method} {path} {:?} {:?}: {received:?}", post.kind, post.fault),

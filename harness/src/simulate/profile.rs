@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 /// Weights of the actions in a plan.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
 pub enum Profile {
     /// Normal work, and few faults.
     Calm,

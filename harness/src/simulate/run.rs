@@ -11,6 +11,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// Result of a run.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SimulatedRun {
     /// Seed of the run.
     pub seed: u64,
@@ -32,6 +33,7 @@ pub struct SimulatedRun {
 
 /// Counts of what runs have exercised.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Exercised {
     /// Checks per rule.
     pub rules: BTreeMap<&'static str, u64>,

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 /// Options of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Actions of the plan to perform. Default: all.
     pub keep: PlanSubset,
@@ -16,6 +17,18 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
+    /// Sets the actions of the plan to perform.
+    #[must_use]
+    pub fn keep(self, keep: PlanSubset) -> RunOptions {
+        RunOptions { keep, ..self }
+    }
+
+    /// Sets the counter that must stay 0.
+    #[must_use]
+    pub fn never(self, never: Counter) -> RunOptions {
+        RunOptions { never: Some(never), ..self }
+    }
+
     /// Returns the command line that repeats a run with these options.
     pub fn command(&self, seed: u64, profile: Profile) -> String {
         let keep = self.keep.0.as_ref().map(|_| format!(" --keep {}", self.keep)).unwrap_or_default();
@@ -65,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_counter_is_parsed_by_its_name() {
-        let stats = Stats { dials: 7, ..Stats::default() };
+        let mut stats = Stats::default();
+        stats.dials = 7;
         assert_eq!("dials".parse::<Counter>().map(|counter| counter.of(&stats)), Ok(7));
         for wrong in ["", "Dials", "dial"] {
             assert!(wrong.parse::<Counter>().is_err_and(|problem| problem.contains("waiters_dropped")));

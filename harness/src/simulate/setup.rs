@@ -52,12 +52,8 @@ impl Setup {
         let first = random.index(PLATFORMS.len());
         let platforms: Vec<&str> =
             (0..identities).map(|at| PLATFORMS[(first + at) % PLATFORMS.len()]).collect();
-        let mut connector = ConnectorConfig {
-            platforms: Platform::fakes(),
-            upgrade_refusal: UpgradeRefusal::Http,
-            unacked_after: None,
-            ..ConnectorConfig::default()
-        };
+        let mut connector =
+            ConnectorConfig::default().upgrade_refusal(UpgradeRefusal::Http).unacked_after(None);
         let mut config = config(&mut random, &platforms);
         sign(&mut Random::new(seed, 6), &mut config);
         sessions(&mut Random::new(seed, 10), &mut config);
@@ -145,12 +141,11 @@ fn keep_alive(random: &mut Random, config: &mut Config) {
 }
 
 fn config(random: &mut Random, platforms: &[&str]) -> Config {
-    let identity =
-        |platform: &&str| Identity { platform: (*platform).to_owned(), bot_id: format!("bot-{platform}") };
+    let identity = |platform: &&str| Identity::new(*platform, format!("bot-{platform}"));
     let mut config = Config::new(identity(&platforms[0]));
     config.identities = platforms.iter().map(identity).collect();
     if !random.chance(8) {
-        config.credentials = Some(Credentials { gateway_id: GATEWAY.to_owned(), secret: SECRET.into() });
+        config.credentials = Some(Credentials::new(GATEWAY, SECRET));
     }
     config.confirm_revocation = !random.chance(15);
     config.passthrough = random.chance(50);

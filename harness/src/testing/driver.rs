@@ -1,7 +1,7 @@
 //! The driver: a machine, a clock, a socket and a host.
 
 use relayline_core::command::Command;
-use relayline_core::config::{Config, Credentials, Identity, Limits};
+use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::machine::{DialFailure, IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Delivery, DeliveryId, Notice, Outcome, Phase, Transmit};
 use relayline_core::secret::Secret;
@@ -111,25 +111,23 @@ pub enum Output {
 /// Returns a configuration for `discord` and `slack` with credentials, a webhook key, and limits small enough to be
 /// reached.
 pub fn small_limits() -> Config {
-    let identity = |platform: &str| Identity { platform: platform.into(), bot_id: "1".into() };
+    let identity = |platform: &str| Identity::new(platform, "1");
     let mut config = Config::new(identity("discord"));
     config.identities.push(identity("slack"));
-    config.credentials = Some(Credentials { gateway_id: "gw".into(), secret: "hunter2".into() });
+    config.credentials = Some(Credentials::new("gw", "hunter2"));
     config.delivery_keys = vec![Secret::new("dk")];
-    config.limits = Limits {
-        max_line_bytes: 400,
-        read_ahead_bytes: 1500,
-        host_queue: 3,
-        host_queue_bytes: 2000,
-        max_in_flight: 3,
-        write_queue_bytes: 1024,
-        chats: 2,
-        dedupe: 4,
-        streams: 3,
-        deliveries: 3,
-        unsettled_bytes: 2000,
-        ..Limits::default()
-    };
+    let limits = &mut config.limits;
+    limits.max_line_bytes = 400;
+    limits.read_ahead_bytes = 1500;
+    limits.host_queue = 3;
+    limits.host_queue_bytes = 2000;
+    limits.max_in_flight = 3;
+    limits.write_queue_bytes = 1024;
+    limits.chats = 2;
+    limits.dedupe = 4;
+    limits.streams = 3;
+    limits.deliveries = 3;
+    limits.unsettled_bytes = 2000;
     config
 }
 
@@ -362,13 +360,9 @@ impl Driver {
         let now = self.advance_clock();
         let signature = signature::sign(body.as_bytes(), &Secret::new("dk"), now.unix_s);
         let timestamp = now.unix_s.to_string();
-        let request = WebhookRequest {
-            method: "POST",
-            path,
-            timestamp: Some(&timestamp),
-            signature: signed.then_some(&signature),
-            body: Body::Whole(body.as_bytes()),
-        };
+        let mut request = WebhookRequest::new("POST", path, Body::Whole(body.as_bytes()));
+        request.timestamp = Some(&timestamp);
+        request.signature = signed.then_some(&signature);
         match self.machine.handle_webhook(now, &request) {
             WebhookOutcome::Pending(id) => {
                 assert!(signed && !self.fatal && !self.stopped, "C-3: taken in all the same");

@@ -3,7 +3,7 @@
 use relayline_connector::{EmbeddedConnector, ServerConfig};
 use relayline_control::network::Network;
 use relayline_control::url::DialUrl;
-use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Redaction, Upstream};
+use relayline_harness::recorder::{HTTP_BOUNDS, Recorder, RecorderConfig, Upstream};
 use relayline_runtime::serve::{Bounds, Closed};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -31,20 +31,15 @@ impl Served {
     fn both(bounds: Bounds) -> [Served; 2] {
         [false, true].map(|is_recorded| {
             let http = if is_recorded { ServerConfig::default().http } else { bounds };
-            let config = ServerConfig { http, ..ServerConfig::default() };
+            let config = ServerConfig::default().http(http);
             let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
             let folder = tempfile::tempdir().unwrap();
             let recorder = is_recorded.then(|| {
                 let url = DialUrl::parse(&connector.url()).unwrap();
-                let config = RecorderConfig {
-                    listen: "127.0.0.1:0".parse().unwrap(),
-                    upstream: Upstream::new(url, Network::default()),
-                    file: folder.path().join("session.jsonl"),
-                    rotate: None,
-                    redaction: Redaction::Secrets,
-                    secrets: Vec::new(),
-                    http: bounds,
-                };
+                let (upstream, file) =
+                    (Upstream::new(url, Network::default()), folder.path().join("session.jsonl"));
+                let mut config = RecorderConfig::new("127.0.0.1:0".parse().unwrap(), upstream, file);
+                config.http = bounds;
                 Recorder::start(config, |_| ()).unwrap()
             });
             Served { connector, recorder, _folder: folder }

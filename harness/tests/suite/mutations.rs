@@ -94,8 +94,10 @@ proptest! {
             let place = &all[place.index(all.len())];
             *frame.pointer_mut(place).unwrap() = value;
         }
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-        let mut driver = Driver::connected(Config { passthrough: true, ..Config::new(identity) });
+        let identity = Identity::new("discord", "1");
+        let mut config = Config::new(identity);
+        config.passthrough = true;
+        let mut driver = Driver::connected(config);
         driver.line(&frame.to_string());
         let delivery = last_delivery(&mut driver);
         if frame["type"] == "inbound" && frame["event"].is_object() {

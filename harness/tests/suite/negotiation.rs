@@ -161,7 +161,7 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
+        let identity = Identity::new("discord", "1");
         let mut driver = Driver::new(Config::new(identity));
         driver.answers = true;
         Talk { driver, page: Page::default() }

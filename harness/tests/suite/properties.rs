@@ -122,7 +122,9 @@ fn input() -> impl Strategy<Value = Input> {
 }
 
 fn config(confirm_revocation: bool) -> Config {
-    Config { confirm_revocation, ..small_limits() }
+    let mut config = small_limits();
+    config.confirm_revocation = confirm_revocation;
+    config
 }
 
 fn cases() -> ProptestConfig {

@@ -12,9 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use relayline_control::network::{CaCertificates, Network};
 use relayline_control::url::DialUrl;
-use relayline_harness::recorder::{
-    HTTP_BOUNDS, Recorder, RecorderConfig, RecorderWarning, Redaction, Summary, Upstream,
-};
+use relayline_harness::recorder::{Recorder, RecorderConfig, RecorderWarning, Upstream};
 use relayline_harness::recording::{Data, LineContent, RecordedLine, Recording, Rejection, Side};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,15 +94,9 @@ fn start_telling(
     rotate: Option<u64>,
     complain: impl Fn(RecorderWarning) + Send + Sync + 'static,
 ) -> Recorder {
-    let config = RecorderConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        upstream,
-        file: file.to_owned(),
-        rotate,
-        redaction: Redaction::Secrets,
-        secrets: vec!["set-elsewhere".into()],
-        http: HTTP_BOUNDS,
-    };
+    let mut config = RecorderConfig::new("127.0.0.1:0".parse().unwrap(), upstream, file);
+    config.rotate = rotate;
+    config.secrets = vec!["set-elsewhere".into()];
     Recorder::start(config, complain).unwrap()
 }
 
@@ -495,7 +487,7 @@ async fn a_full_disk_does_not_break_the_session() {
     }
     let summary = stage.recorder.finish().unwrap();
     // The upgrade, the messages, and the note that the socket was open at the end.
-    assert_eq!(summary, Summary { lines: 0, lost: 202, parts: 1 });
+    assert_eq!((summary.lines, summary.lost, summary.parts), (0, 202, 1));
 }
 
 #[tokio::test]
@@ -531,8 +523,8 @@ async fn the_connector_may_be_behind_tls() {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
-    let certificates = CaCertificates { from: "the test".to_owned(), bytes: cert.pem().into() };
-    let network = Network { ca_certificates: Some(certificates), ..Network::default() };
+    let certificates = CaCertificates::new("the test", cert.pem());
+    let network = Network::default().ca_certificates(certificates);
 
     let connector = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://localhost:{}", connector.local_addr().unwrap().port());

@@ -100,10 +100,10 @@ fn w_01_cuts_of_messages_do_not_change_the_trace() {
     for recording in recordings() {
         let whole = play(&recording, ReplayOptions::default());
         for cut in cuts {
-            let cut_up = play(&recording, ReplayOptions { cut, drain: Drain::Messages });
+            let cut_up = play(&recording, ReplayOptions::cut(cut));
             assert_eq!(text(&cut_up), text(&whole), "{} {cut:?}", recording.name());
             // Also with its outputs taken after every piece, as a driver might.
-            let impatient = play(&recording, ReplayOptions { cut, drain: Drain::Pieces });
+            let impatient = play(&recording, ReplayOptions::cut(cut).drain(Drain::Pieces));
             assert_eq!(lanes(&impatient), lanes(&whole), "{} {cut:?}", recording.name());
             assert!(replay::check(&recording, &impatient).passes(), "{} {cut:?}", recording.name());
         }

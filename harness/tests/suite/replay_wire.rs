@@ -2,7 +2,7 @@
 //! other than the reference.
 
 use relayline_harness::recording::Recording;
-use relayline_harness::replay::{self, Cut, Drain, ReplayOptions, ReplayRun, Verdict};
+use relayline_harness::replay::{self, Cut, ReplayOptions, ReplayRun, Verdict};
 use serde_json::{Value, json};
 
 const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"D","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars"}}"#;
@@ -58,7 +58,7 @@ fn run(lines: &[Value]) -> (ReplayRun, Verdict) {
     let verdict = replay::check(&recording, &run);
     // W-1 holds for any session.
     for cut in [Cut::Bytes, Cut::Random(3)] {
-        let again = replay::play(&recording, ReplayOptions { cut, drain: Drain::Messages }).unwrap();
+        let again = replay::play(&recording, ReplayOptions::cut(cut)).unwrap();
         assert_eq!(text(&again), text(&run));
     }
     (run, verdict)

@@ -90,8 +90,9 @@ fn every_field_that_is_read_is_described() {
 
 /// Returns a driver of a machine whose connector offers every op, and that was sent an event.
 fn driver() -> Driver {
-    let identity = Identity { platform: "discord".into(), bot_id: "1".into() };
-    let config = Config { command_manifest: Some(vec![json!({"name": "ask"})]), ..Config::new(identity) };
+    let identity = Identity::new("discord", "1");
+    let mut config = Config::new(identity);
+    config.command_manifest = Some(vec![json!({"name": "ask"})]);
     let mut driver = Driver::new(config);
     let conn = driver.dial();
     driver.open(conn);

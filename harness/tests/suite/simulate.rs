@@ -154,7 +154,7 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
         (1, Profile::Hostile, "malformed_lines"),
         (2, Profile::Revoking, "refusals"),
     ] {
-        let options = RunOptions { never: Some(never.parse().unwrap()), ..RunOptions::default() };
+        let options = RunOptions::default().never(never.parse().unwrap());
         let failed = run(seed, profile, &options, false);
         let violation = |run: &SimulatedRun| {
             run.failure.clone().map(|(_, violation)| (violation.invariant, violation.found))
@@ -163,17 +163,13 @@ fn a_failing_run_is_shrunk_to_one_that_fails_the_same_way() {
         assert_eq!(violation(&failed), expected, "{never}");
         let (keep, smallest) = shrink(&failed, &options);
         assert_eq!(violation(&smallest), expected, "{never}");
-        assert_eq!(
-            run(seed, profile, &RunOptions { keep: keep.clone(), ..options.clone() }, false).hash,
-            smallest.hash
-        );
+        assert_eq!(run(seed, profile, &options.clone().keep(keep.clone()), false).hash, smallest.hash);
         // None of the remaining actions can be removed.
         let places = keep.0.unwrap();
         assert!(places.len() < 20, "{never}: {places:?}");
         for left_out in &places {
             let fewer = places.iter().copied().filter(|place| place != left_out).collect();
-            let without =
-                run(seed, profile, &RunOptions { keep: PlanSubset(Some(fewer)), ..options.clone() }, false);
+            let without = run(seed, profile, &options.clone().keep(PlanSubset(Some(fewer))), false);
             assert_eq!(without.failure, None, "{never}: {left_out} of {places:?} is not needed");
         }
         assert!(smallest.recording.is_some_and(|recording| recording.header.title.contains("never-counts")));

@@ -10,6 +10,7 @@ use relayline_control::http::{MAX_RESPONSE, Request, Unreachable};
 
 /// Properties of a downloaded file.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Downloaded {
     /// MIME type without parameters, if the server sent one.
     pub content_type: Option<String>,

@@ -110,13 +110,9 @@ pub(super) async fn answer<R: Runtime>(
 fn webhook_request<'a>(head: &'a Parts, body: Body<'a>) -> WebhookRequest<'a> {
     // A header that is not text is malformed, not missing.
     let header = |name| head.headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    WebhookRequest {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        timestamp: header(TIMESTAMP_HEADER),
-        signature: header(SIGNATURE_HEADER),
-        body,
-    }
+    let mut request = WebhookRequest::new(head.method.as_str(), head.uri.path(), body);
+    (request.timestamp, request.signature) = (header(TIMESTAMP_HEADER), header(SIGNATURE_HEADER));
+    request
 }
 
 /// Reads a body up to its end or a limit. Keeps it if it has at most `max` bytes, and if all bodies in memory have at most

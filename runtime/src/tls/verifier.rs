@@ -131,7 +131,7 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(served));
         let mut server = ServerConnection::new(Arc::new(config)).unwrap();
-        let certificates = CaCertificates { from: "x".to_owned(), bytes: trusted };
+        let certificates = CaCertificates::new("x", trusted);
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let mut client = ClientConnection::new(crate::tls::config(Some(&certificates))?, name).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn an_invalid_certificate_is_an_error() {
         for bytes in [&b"\x30\x03\x02\x01\x01"[..], b"\x30", b"\xff"] {
-            let certificates = CaCertificates { from: "x".to_owned(), bytes: bytes.to_vec() };
+            let certificates = CaCertificates::new("x", bytes.to_vec());
             let error = crate::tls::config(Some(&certificates)).err().unwrap();
             assert!(error.starts_with("x: it holds no usable certificate: "), "{error}");
         }

@@ -46,9 +46,7 @@ impl Authority {
 
     /// Returns network settings that trust the authority.
     pub(crate) fn network(&self) -> Network {
-        let certificates =
-            CaCertificates { from: "the test".to_owned(), bytes: self.certificate.pem().into() };
-        Network { ca_certificates: Some(certificates), ..Network::default() }
+        Network::default().ca_certificates(CaCertificates::new("the test", self.certificate.pem()))
     }
 
     /// Returns a server with this name.

@@ -3,7 +3,7 @@
 use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
-use relayline_control::http::boot::{Plan, Provisioning, Report};
+use relayline_control::http::boot::{Plan, Report};
 use relayline_control::http::identity::TokenSource;
 use relayline_control::http::provision::Profile;
 use relayline_control::http::{Base, policy};
@@ -16,18 +16,12 @@ use relayline_runtime::ConnectError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn plan(server: &Server) -> Plan {
-    let identities =
-        ["discord", "slack"].map(|name| Identity { platform: name.into(), bot_id: String::new() });
-    Plan {
-        base: Base::new(&DialUrl::parse(&server.url("")).unwrap(), false).unwrap(),
-        credentials: None,
-        provisioning: Provisioning::Auto,
-        managed: false,
-        source: Some(TokenSource::Command("print-token".into())),
-        profile: Profile { gateway_id: "gw-1".into(), ..Profile::default() },
-        policies: policy::parse(r#"{"requireAddress":true}"#, &identities).unwrap(),
-        identities: identities.to_vec(),
-    }
+    let identities = ["discord", "slack"].map(|name| Identity::new(name, ""));
+    let base = Base::new(&DialUrl::parse(&server.url("")).unwrap(), false).unwrap();
+    let mut plan = Plan::new(base, Profile::new("gw-1"), identities.to_vec());
+    plan.source = Some(TokenSource::Command("print-token".into()));
+    plan.policies = policy::parse(r#"{"requireAddress":true}"#, &identities).unwrap();
+    plan
 }
 
 /// H-4: a library host gets a typed error, and no policy is sent.
@@ -39,7 +33,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let config = super::config(&server.url(""), &[]);
     let kit = Kit::new();
     let client = kit.http_client(&Network::default());
-    let resolved = Resolved { config, plan: Some(plan), names_platform: true, warnings: Vec::new() };
+    let resolved = Resolved::new(config, Some(plan));
     let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
     let error = kit.block_on(may_move(ready)).unwrap_err();
     assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", &*server.address.to_string()));

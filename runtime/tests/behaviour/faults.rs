@@ -252,13 +252,12 @@ fn l_7_refusals_without_a_revocation_are_survived() {
 
 /// Returns the reported reason of the refused upgrade.
 fn refused_by(upgrade_refusal: UpgradeRefusal) -> String {
-    let accounts = ConnectorConfig { upgrade_refusal, ..ConnectorConfig::default() };
+    let accounts = ConnectorConfig::default().upgrade_refusal(upgrade_refusal);
     let accounts = accounts.gateway("gw-1", Secret::new("s3cret".to_owned()));
     let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
     connector.control(Act::Revoke { on: true }).unwrap();
     let mut config = config(&connector.url(), &[]);
-    config.machine.credentials =
-        Some(Credentials { gateway_id: "gw-1".into(), secret: Secret::new("s3cret".to_owned()) });
+    config.machine.credentials = Some(Credentials::new("gw-1", "s3cret"));
     let kit = Kit::new();
     let (relay, mut inbox) = kit.connect(config);
     let reason = disconnected(&kit, &mut inbox);

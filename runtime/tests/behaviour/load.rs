@@ -215,7 +215,7 @@ fn a_hundred_hosts_in_one_process_do_not_mix(wire: Wire) {
         .map(|n| {
             let mut config = config(&connector.url(), &[]);
             let secret = Secret::new(format!("secret of {n}"));
-            config.machine.credentials = Some(Credentials { gateway_id: name(n), secret });
+            config.machine.credentials = Some(Credentials::new(name(n), secret));
             connect(&kit, wire, config, opener(&connector))
         })
         .collect();

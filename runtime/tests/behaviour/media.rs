@@ -77,7 +77,7 @@ fn gateway(server: &Server) -> (Kit, Relay, Inbox) {
 }
 
 fn with_credentials(url: &str) -> GatewayConfig {
-    let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
+    let credentials = Credentials::new("gw-1", "hunter2");
     let mut config = config(url, &[("backoff_first", "1h"), ("backoff_most", "1h")]);
     config.machine.credentials = Some(credentials);
     config
@@ -266,12 +266,12 @@ fn h_7_each_failed_transfer_names_its_cause() {
 #[test]
 fn h_7_a_file_is_uploaded_and_downloaded_over_tls() {
     let authority = Authority::new("ours");
-    let tls = Some(authority.server("127.0.0.1", NOW));
     let connector = ConnectorConfig::default().gateway("gw-1", "hunter2");
-    let connector = ServerConfig { tls, ..connector.into() };
+    let connector = ServerConfig::from(connector).tls(authority.server("127.0.0.1", NOW));
     let connector = EmbeddedConnector::start(connector, "127.0.0.1:0").unwrap();
     let kit = Kit::new();
-    let config = GatewayConfig { network: authority.network(), ..with_credentials(&connector.url()) };
+    let mut config = with_credentials(&connector.url());
+    config.network = authority.network();
     let (relay, _inbox) = kit.connect(config);
     let uploaded = kit.block_on(relay.upload("image/png", Some("cat.png"), LARGE, pattern(LARGE))).unwrap();
     assert!(uploaded.url.starts_with("https://127.0.0.1:"), "{uploaded:?}");

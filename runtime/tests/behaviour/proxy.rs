@@ -15,7 +15,7 @@ use std::sync::mpsc;
 
 fn network(proxy: &str) -> Network {
     let look_up = |name: &str| (name == "all_proxy").then(|| proxy.to_owned());
-    Network { proxies: Proxies::from_environment(&look_up).unwrap(), ..Network::default() }
+    Network::default().proxies(Proxies::from_environment(&look_up).unwrap())
 }
 
 /// Starts a proxy for one connection. It connects to `target` for any request, and returns the request.
@@ -111,8 +111,8 @@ fn l_4_the_websocket_goes_through_a_proxy_but_never_to_loopback() {
     kit.block_on(relay.disconnect());
 
     // The proxy no longer listens, and no connection to it is attempted.
-    let url = relayline_control::url::DialUrl::parse(&connector.url()).unwrap();
-    let (_relay, mut inbox) = kit.connect(relayline_control::config::GatewayConfig { url, ..config });
+    config.url = relayline_control::url::DialUrl::parse(&connector.url()).unwrap();
+    let (_relay, mut inbox) = kit.connect(config);
     let first = kit.block_on(inbox.next());
     assert!(matches!(first, Some(Incoming::Notice(Notice::Connected { .. }))), "{first:?}");
 }

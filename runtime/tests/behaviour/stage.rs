@@ -114,7 +114,7 @@ pub(crate) struct Stage {
 
 /// Returns the configuration of a gateway for discord and telegram, without credentials and with short back-offs.
 pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> GatewayConfig {
-    let identity = |platform: &str| Identity { platform: platform.to_owned(), bot_id: String::new() };
+    let identity = |platform: &str| Identity::new(platform, "");
     let mut config = GatewayConfig::new(DialUrl::parse(url).unwrap(), identity("discord"));
     config.machine.identities.push(identity("telegram"));
     config.set("backoff_first", "10ms").unwrap();
@@ -128,10 +128,10 @@ pub(crate) fn config(url: &str, settings: &[(&str, &str)]) -> GatewayConfig {
 pub(crate) fn connect(
     kit: &Kit,
     wire: Wire,
-    config: GatewayConfig,
+    mut config: GatewayConfig,
     open: impl Fn() -> Option<DuplexStream> + Send + Sync + 'static,
 ) -> (Relay, Inbox) {
-    let config = GatewayConfig { network: AUTHORITY.network(), ..config };
+    config.network = AUTHORITY.network();
     match wire {
         Wire::Tcp | Wire::Tls => kit.connect(config),
         Wire::Memory => {
@@ -176,8 +176,9 @@ impl Stage {
     }
 
     pub(crate) fn connector_of(wire: Wire, config: ConnectorConfig) -> Arc<EmbeddedConnector> {
-        let tls = (wire == Wire::Tls).then(|| AUTHORITY.server("127.0.0.1", NOW));
-        Arc::new(EmbeddedConnector::start(ServerConfig { tls, ..config.into() }, "127.0.0.1:0").unwrap())
+        let mut config = ServerConfig::from(config);
+        config.tls = (wire == Wire::Tls).then(|| AUTHORITY.server("127.0.0.1", NOW));
+        Arc::new(EmbeddedConnector::start(config, "127.0.0.1:0").unwrap())
     }
 
     pub(crate) fn dial(wire: Wire, connector: Arc<EmbeddedConnector>, settings: &[(&str, &str)]) -> Stage {

@@ -11,7 +11,7 @@ use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
 
 fn connector(tls: ServerTls) -> EmbeddedConnector {
-    let config = ServerConfig { tls: Some(tls), ..ServerConfig::default() };
+    let config = ServerConfig::default().tls(tls);
     EmbeddedConnector::start(config, "127.0.0.1:0").unwrap()
 }
 
@@ -112,10 +112,10 @@ fn a_proxy_may_use_tls() {
     let proxy = format!("https://{}", connector.local_addr());
     let proxies = Proxies::from_environment(&|name| (name == "HTTPS_PROXY").then(|| proxy.clone())).unwrap();
     let (kit, request) = (Kit::new(), post("https://c.example/".into(), "{}"));
-    let network = Network { proxies, ..authority.network() };
+    let network = authority.network().proxies(proxies);
     for (network, expected) in [
         (network.clone(), "it answered 404 Not Found; it does not let this host through"),
-        (Network { ca_certificates: None, ..network }, "TLS failed: no trusted authority"),
+        (Network::default().proxies(network.proxies), "TLS failed: no trusted authority"),
     ] {
         let failure = kit.block_on(kit.http_client(&network).send(&request)).unwrap_err().to_string();
         let start = format!(
@@ -135,8 +135,8 @@ fn unusable_certificates_are_reported_before_any_dial() {
     for (pem, expected) in
         [("", none), ("hello", none), (no_certificate, none), (damaged, "--ca-file x: it is damaged (")]
     {
-        let certificates = CaCertificates { from: "--ca-file x".to_owned(), bytes: pem.into() };
-        let network = Network { ca_certificates: Some(certificates), ..Network::default() };
+        let certificates = CaCertificates::new("--ca-file x", pem);
+        let network = Network::default().ca_certificates(certificates);
         let error = relayline_runtime::http::Client::new(Kit::new().runtime(), &network).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
     }

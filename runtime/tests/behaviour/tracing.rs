@@ -76,7 +76,7 @@ fn log_events_have_stable_names_and_fields() {
     let accounts = ConnectorConfig::default().gateway(GATEWAY, secret());
     let connector = EmbeddedConnector::start(accounts, "127.0.0.1:0").unwrap();
     let mut config = config(&connector.url(), &[]);
-    config.machine.credentials = Some(Credentials { gateway_id: GATEWAY.into(), secret: secret() });
+    config.machine.credentials = Some(Credentials::new(GATEWAY, secret()));
     let kit = Kit::new();
     let (relay, mut inbox) = kit.connect(config);
     assert!(log.1.set(relay.clone()).is_ok());

@@ -8,11 +8,9 @@ use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
 use futures_util::{AsyncRead, AsyncWrite, StreamExt};
 use relayline_connector::chats::Platform;
-use relayline_control::config::GatewayConfig;
-use relayline_control::network::{Network, Proxies};
+use relayline_control::network::Proxies;
 use relayline_core::config::Credentials;
 use relayline_core::output::Notice;
-use relayline_core::secret::Secret;
 use relayline_runtime::{Inbox, Incoming, Relay, Runtime};
 use serde_json::json;
 use std::io::{self, Read, Write};
@@ -120,7 +118,7 @@ impl Port {
 
     /// Starts a gateway with credentials that dials this port.
     fn gateway(&self, kit: &Kit, settings: &[(&str, &str)]) -> (Relay, Inbox) {
-        let credentials = Credentials { gateway_id: "gw-1".into(), secret: Secret::from("hunter2") };
+        let credentials = Credentials::new("gw-1", "hunter2");
         let mut config = config(&self.url(), settings);
         config.machine.credentials = Some(credentials);
         let runtime = Telling { runtime: kit.runtime(), read: self.telling.clone() };
@@ -526,8 +524,8 @@ fn l_4_a_failing_proxy_is_named() {
         let (port, kit) = (Port::open(), Kit::new());
         let address = port.listener.local_addr().unwrap();
         let look_up = |name: &str| (name == "all_proxy").then(|| format!("http://user:s3cret@{address}"));
-        let network = Network { proxies: Proxies::from_environment(&look_up).unwrap(), ..Network::default() };
-        let config = GatewayConfig { network, ..config("ws://c.example:8080", &[("dial_timeout", "300ms")]) };
+        let mut config = config("ws://c.example:8080", &[("dial_timeout", "300ms")]);
+        config.network.proxies = Proxies::from_environment(&look_up).unwrap();
         let (_relay, mut inbox) = kit.connect(config);
         std::thread::scope(|scope| {
             scope.spawn(|| {

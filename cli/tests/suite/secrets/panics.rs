@@ -51,7 +51,8 @@ fn panic_with_everything() {
     let text = format!("secret = '{FILE_SECRET}'");
     let file = ConfigFile::parse("relayline.toml", &text, &[]).unwrap();
     let none = Arguments::default();
-    let sources = Sources { config_file: Some(&file), ..Sources::new(&none, &environment) };
+    let mut sources = Sources::new(&none, &environment);
+    sources.config_file = Some(&file);
     let resolved = settings::resolve(&sources).unwrap();
     let commanded = Arguments::default()
         .with(&table::ENROLL_TOKEN, ENROLLMENT)

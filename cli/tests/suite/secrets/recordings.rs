@@ -16,7 +16,7 @@ fn c_4_no_recording_and_no_replay_holds_a_secret(runtime: &str) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("session.jsonl");
         // A refusal with a body has more to hide than a close.
-        let config = ConnectorConfig { upgrade_refusal: UpgradeRefusal::Http, ..ConnectorConfig::default() };
+        let config = ConnectorConfig::default().upgrade_refusal(UpgradeRefusal::Http);
         let config = config.gateway(ID, SECRET);
         let config = config.enroll_token(ENROLLMENT, "default").identity(ACCESS, "default");
         let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();

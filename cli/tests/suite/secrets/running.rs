@@ -7,7 +7,6 @@ use super::known::{
 use crate::support::{Program, SOON};
 use relayline_connector::chats::{Ids, slack};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation, Webhook};
-use relayline_core::secret::Secret;
 use std::path::Path;
 use std::process::Command;
 
@@ -101,12 +100,7 @@ fn deliver(program: &Program, connector: &EmbeddedConnector) {
     let now = relayline_core::time::Now { unix_s: 1_718_900_000, ..Default::default() };
     let event = slack::dm().message(&mut Ids::new([0; 32]), now, "by hand");
     for (key, status) in [(ISSUED_SECRET, 401), (DELIVERY_KEY, 200)] {
-        let delivery = Webhook {
-            event: Some(event.clone()),
-            url: Some(format!("http://127.0.0.1:{port}")),
-            key: Some(Secret::from(key)),
-            ..Webhook::default()
-        };
+        let delivery = Webhook::event(event.clone()).url(format!("http://127.0.0.1:{port}")).key(key);
         connector.control(Act::Deliver(delivery)).unwrap();
         let answered = connector.wait_for(|saw| matches!(saw, Observation::Http { .. }), SOON).unwrap();
         assert!(

@@ -64,9 +64,9 @@ impl Rig {
 
     /// Creates a machine with a changed configuration and this seed.
     pub(super) fn seeded(seed: u8, change: impl FnOnce(&mut Config)) -> Rig {
-        let identity = Identity { platform: "discord".into(), bot_id: "42".into() };
+        let identity = Identity::new("discord", "42");
         let mut config = Config::new(identity);
-        config.credentials = Some(Credentials { gateway_id: "gw-1".into(), secret: "hunter2".into() });
+        config.credentials = Some(Credentials::new("gw-1", "hunter2"));
         change(&mut config);
         let now = Now { mono: Time::ZERO, unix_s: EPOCH_S };
         let mut rig = Rig {

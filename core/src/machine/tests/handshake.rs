@@ -12,7 +12,7 @@ const UNUSABLE: &str = r#"{"type":"descriptor","descriptor":{"contract_version":
 
 fn three_platforms(config: &mut Config) {
     for (platform, bot_id) in [("telegram", "7"), ("slack", "")] {
-        config.identities.push(Identity { platform: platform.into(), bot_id: bot_id.into() });
+        config.identities.push(Identity::new(platform, bot_id));
     }
 }
 

@@ -353,7 +353,7 @@ fn o_13_a_stopped_turn_ends_its_streams() {
 fn o_13_a_seal_is_repeated_as_it_was() {
     let drafts = r#","supports_draft_streaming":true,"supported_ops":["draft"]"#;
     let mut rig = rig("slack", drafts, |config| {
-        config.identities.push(Identity { platform: "matrix".into(), bot_id: String::new() });
+        config.identities.push(Identity::new("matrix", ""));
     });
     rig.line(&descriptor("matrix", ""));
     message(&mut rig, "slack", "m1", &json!({"user_id": "u1"}));

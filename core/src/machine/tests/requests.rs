@@ -309,7 +309,7 @@ fn o_interrupts_are_done_once_written() {
 #[test]
 fn m_03_m_04_each_command_has_its_identity() {
     let mut rig = Rig::with(|config| {
-        config.identities.push(Identity { platform: "slack".into(), bot_id: String::new() });
+        config.identities.push(Identity::new("slack", ""));
     });
     rig.connect();
     for (chat, platform) in [("d", "discord"), ("s", "slack"), ("m", "matrix"), ("r", "relay")] {

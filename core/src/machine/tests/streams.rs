@@ -306,7 +306,7 @@ fn o_10_segments_are_separate_messages() {
 #[test]
 fn d_09_o_10_each_chat_as_its_platform_allows() {
     let mut rig = Rig::with(|config| {
-        config.identities.push(crate::config::Identity { platform: "slack".into(), bot_id: String::new() });
+        config.identities.push(crate::config::Identity::new("slack", ""));
     });
     serve(&mut rig, SEGMENTS);
     rig.line(&descriptor("slack", ""));

@@ -274,7 +274,7 @@ mod tests {
     /// No run reaches this: the close of a resume is queued, and the socket ends first.
     #[test]
     fn l_12_a_resume_dials_at_once_after_any_end() {
-        let identity = Identity { platform: "discord".to_owned(), bot_id: String::new() };
+        let identity = Identity::new("discord", "");
         let config = Config::new(identity);
         for (resumed, closing, at_once) in [
             (true, None, true),

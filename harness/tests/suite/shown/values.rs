@@ -17,7 +17,7 @@ use relayline_core::config::{Credentials, Identity};
 use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
-use relayline_harness::recorder::{HTTP_BOUNDS, RecorderConfig, Redaction, Upstream};
+use relayline_harness::recorder::{RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
 use relayline_runtime::http::{Booted, HttpResponse};
 use relayline_runtime::{ConnectError, files};
@@ -91,13 +91,15 @@ fn settings() -> Vec<Shown> {
     let file = ConfigFile::parse("a.toml", &text, &[]).unwrap();
     let env_file = EnvFile::parse("gw.env", &format!("GATEWAY_RELAY_SECRET={SECRET}")).unwrap();
     let arguments = arguments();
-    let sources = Sources::new(&arguments, &environment);
-    let sources = Sources { env_file: Some(&env_file), config_file: Some(&file), ..sources };
+    let mut sources = Sources::new(&arguments, &environment);
+    (sources.env_file, sources.config_file) = (Some(&env_file), Some(&file));
     let resolved = resolved();
     let bad_proxy = |name: &str| match name {
         "HTTPS_PROXY" => Some("ftp://me:hunter2-hunter2@proxy.example".to_owned()),
         name => environment(name),
     };
+    let mut misplaced = sources;
+    misplaced.environment = &bad_proxy;
     let network = &resolved.config.network;
     let proxy = network.proxies.choose(true, "c.example", 443).unwrap();
     vec![
@@ -110,7 +112,7 @@ fn settings() -> Vec<Shown> {
         show::<Sources<'_>>(&sources),
         show(&env_file::read(&format!("GATEWAY_RELAY_SECRET={SECRET}"))[0]),
         show(&settings::enrollment(&sources).unwrap()),
-        show(&settings::resolve(&Sources { environment: &bad_proxy, ..sources }).unwrap_err()),
+        show(&settings::resolve(&misplaced).unwrap_err()),
         show(network),
         show(&network.proxies),
         show(proxy),
@@ -135,25 +137,14 @@ fn bearer() -> Bearer {
 }
 
 fn exchanges() -> Vec<Shown> {
-    let identity = Identity { platform: "slack".into(), bot_id: String::new() };
-    let enroll = Enroll {
-        base: base(),
-        access_token: bearer(),
-        enrollment_token: secret(),
-        gateway_id: "gw-1".into(),
-    };
-    let profile = Profile { gateway_id: "gw-1".into(), ..Profile::default() };
-    let provision = Provision { base: base(), access_token: bearer(), profile, identity };
+    let identity = Identity::new("slack", "");
+    let enroll = Enroll::new(base(), bearer(), secret(), "gw-1");
+    let profile = Profile::new("gw-1");
+    let provision = Provision::new(base(), bearer(), profile, identity);
     let answer = format!(r#"{{"secret":"{SECRET}","deliveryKey":"{SECRET}"}}"#);
     let provisioned = provision.read(200, &HeaderMap::new(), answer.as_bytes()).unwrap();
     let Provisioned::Issued(issued) = &provisioned else { panic!("a secret") };
-    let upload = Upload {
-        base: base(),
-        upgrade_token: bearer(),
-        content_type: "a/b".into(),
-        filename: None,
-        length: 1,
-    };
+    let upload = Upload::new(base(), bearer(), "a/b", 1);
     let download = Download::new("https://c.example/relay/media/7", &base(), Some(bearer())).unwrap();
     let mut shown = vec![
         show(&enroll),
@@ -197,7 +188,7 @@ fn boots() -> Vec<Shown> {
         let (boot, reports) = Boot::new(plan);
         shown.extend([show(&boot), show(&reports), show::<Step>(&boot.next(1000))]);
     }
-    let credentials = Some(Credentials { gateway_id: "gw-1".into(), secret: secret() });
+    let credentials = Some(Credentials::new("gw-1", secret()));
     let unsent = Vec::new();
     let delivery_key = Some(secret());
     shown.push(show(&Step::Dial {
@@ -222,7 +213,7 @@ fn of_the_connector() -> Vec<Shown> {
     let config = ConnectorConfig::default().gateway("gw-1", secret()).delivery_key("gw-1", secret());
     let config = config.enroll_token(secret(), "acme").identity(secret(), "acme");
     let enroll = Act::EnrollToken { token: secret(), tenant: "acme".into(), ttl_s: None };
-    let delivery = Webhook { key: Some(secret()), ..Webhook::default() };
+    let delivery = Webhook::default().key(secret());
     let mut connector = ConnectorMachine::new(config.clone(), [7; 32]);
     let rotate = Act::Rotate { overlap_ms: 1, secret: Some(secret()), delivery_key: Some(secret()) };
     connector.control(Now::default(), rotate.clone()).unwrap();
@@ -265,16 +256,8 @@ fn of_the_harness() -> Vec<Shown> {
         DialUrl::parse("wss://c.example?token=hunter2-hunter2").unwrap(),
         resolved().config.network,
     );
-    let file = "a.jsonl".into();
-    let recorder = RecorderConfig {
-        listen: ([127, 0, 0, 1], 0).into(),
-        upstream: upstream.clone(),
-        file,
-        rotate: None,
-        redaction: Redaction::Secrets,
-        secrets: vec![secret()],
-        http: HTTP_BOUNDS,
-    };
+    let mut recorder = RecorderConfig::new(([127, 0, 0, 1], 0).into(), upstream.clone(), "a.jsonl");
+    recorder.secrets = vec![secret()];
     vec![show(&connect), show(&gateway), show(&recording), show(&upstream), show(&recorder)]
 }
 

@@ -60,8 +60,8 @@ mod tests {
     /// every counter is on the page, preceded by its help and its type as the format requires.
     #[test]
     fn x_2_every_counter_is_on_the_page() {
-        let stats = Stats { dials: 3, duplicates: u64::MAX, ..Stats::default() };
-        let usage = Usage { chats: 7, ..Usage::default() };
+        let (mut stats, mut usage) = (Stats::default(), Usage::default());
+        (stats.dials, stats.duplicates, usage.chats) = (3, u64::MAX, 7);
         let page = page(Phase::Idle, &stats, &usage);
         for (name, value) in usage.iter() {
             let lines = format!("# TYPE relayline_held_{name} gauge\nrelayline_held_{name} {value}\n");
@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_page_has_the_prometheus_format() {
-        let page = page(Phase::Connected, &Stats { dials: 2, ..Stats::default() }, &Usage::default());
+        let mut stats = Stats::default();
+        stats.dials = 2;
+        let page = page(Phase::Connected, &stats, &Usage::default());
         let first: Vec<&str> = page.lines().skip(10).take(3).collect();
         assert_eq!(
             first,
