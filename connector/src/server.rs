@@ -20,6 +20,7 @@ use crate::observation::Observation;
 use crate::values::Stats;
 use hub::Hub;
 use relayline_core::time::Now;
+use relayline_runtime::CurrentRuntime;
 use relayline_runtime::serve::{Closed, Server};
 use relayline_tokio::Tokio;
 use std::fmt;

@@ -35,6 +35,7 @@ use files::Files;
 use http::Shared;
 use redactor::Redactor;
 use relayline_core::secret::Secret;
+use relayline_runtime::CurrentRuntime;
 use relayline_runtime::serve::{Bounds, Closed, Server};
 use relayline_tokio::{ConnectError, Tokio};
 use std::io;

@@ -119,16 +119,6 @@ pub struct Tokio {
 }
 
 impl Tokio {
-    /// Returns the tokio runtime of the caller.
-    ///
-    /// # Errors
-    /// The caller is not on a tokio runtime.
-    pub fn current() -> Result<Tokio, ConnectError> {
-        let handle = tokio::runtime::Handle::try_current();
-        let handle = handle.map_err(|error| ConnectError::NoRuntime(io::Error::other(error)))?;
-        Ok(Tokio { handle })
-    }
-
     /// Wraps a future so that it can be polled from any thread: tokio's futures look up their runtime at each poll.
     fn inside<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         let handle = self.handle.clone();
@@ -145,7 +135,9 @@ impl Tokio {
 
 impl CurrentRuntime for Tokio {
     fn current() -> Result<Tokio, ConnectError> {
-        Tokio::current()
+        let handle = tokio::runtime::Handle::try_current();
+        let handle = handle.map_err(|error| ConnectError::NoRuntime(io::Error::other(error)))?;
+        Ok(Tokio { handle })
     }
 }
 

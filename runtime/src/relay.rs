@@ -321,32 +321,32 @@ impl Relay {
     /// # Errors
     /// The gateway was disconnected or revoked, and does not connect again.
     pub async fn connected(&self) -> Result<(), Closed> {
-        let mut watch = self.watch();
-        while let Some(state) = watch.next().await {
-            match state.phase {
-                Phase::Connected | Phase::Idle => return Ok(()),
-                Phase::Revoked => return Err(Closed::Revoked),
-                Phase::Waiting | Phase::Dialing | Phase::Handshaking | Phase::Closing | Phase::Stopped => {}
-            }
-        }
-        Err(Closed::Disconnected)
+        self.wait_for_connection(true).await.map(drop)
     }
 
     /// Waits for the first connection. A failed dial is an error unless `retries` is set.
     pub(crate) async fn first_connection(&self, retries: bool) -> Result<(), ConnectError> {
+        match self.wait_for_connection(retries).await? {
+            None => Ok(()),
+            Some(Ended { code, reason }) => {
+                self.disconnect().await;
+                Err(ConnectError::NotConnected { code, reason })
+            }
+        }
+    }
+
+    /// Waits until the gateway is connected. Unless `retries` is set, also ends with the first dial that failed.
+    async fn wait_for_connection(&self, retries: bool) -> Result<Option<Ended>, Closed> {
         let mut watch = self.watch();
         while let Some(state) = watch.next().await {
             match (state.phase, state.ended) {
-                (Phase::Connected | Phase::Idle, _) => return Ok(()),
-                (Phase::Revoked, _) => return Err(ConnectError::Revoked),
-                (_, Some(Ended { code, reason })) if !retries => {
-                    self.disconnect().await;
-                    return Err(ConnectError::NotConnected { code, reason });
-                }
+                (Phase::Connected | Phase::Idle, _) => return Ok(None),
+                (Phase::Revoked, _) => return Err(Closed::Revoked),
+                (_, Some(ended)) if !retries => return Ok(Some(ended)),
                 _ => {}
             }
         }
-        Err(ConnectError::Disconnected)
+        Err(Closed::Disconnected)
     }
 
     /// Returns the phase of the connection.

@@ -5,7 +5,7 @@ use crate::gateway::RuntimeName;
 use futures_util::future::{Either, select};
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::Unreachable;
-use relayline_runtime::Runtime;
+use relayline_runtime::{CurrentRuntime, Runtime};
 use std::io;
 use std::pin::pin;
 use std::time::Duration;

@@ -11,6 +11,7 @@ use relayline_connector::Act;
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
 use relayline_core::command::FailureKind;
+use relayline_runtime::CurrentRuntime;
 use relayline_tokio as relayline;
 use relayline_tokio::http::Client;
 use relayline_tokio::{Builder, Inbox, Relay, Tokio, connect, http_client, start};
