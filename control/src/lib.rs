@@ -7,6 +7,9 @@
 //! [`http::boot`] orders the exchanges before the first dial. [`network`] chooses proxies, [`url`] parses the
 //! connector's URL, and [`env_file`] reads and changes env files.
 //!
+//! The feature `config-file`, which is on by default, adds the parser of the configuration file:
+//! [`settings::ConfigFile`]'s `parse`.
+//!
 //! This crate opens no socket and no file, and starts no process: `relayline-runtime` does that.
 
 pub mod config;

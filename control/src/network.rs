@@ -11,8 +11,11 @@ pub use proxy::{Proxies, Proxy, ProxyError};
 pub struct Network {
     /// Proxies; none by default.
     pub proxies: Proxies,
-    /// Certificates that are trusted besides the authorities that browsers trust; none by default.
+    /// Certificates that are trusted besides the authorities; none by default.
     pub ca_certificates: Option<CaCertificates>,
+    /// Verifies certificates by the operating system instead of the authorities that browsers trust; false by default.
+    /// Needs the runtime's feature `platform-verifier`.
+    pub platform_verifier: bool,
 }
 
 /// Trusted certificates of authorities and servers. They are parsed when TLS is set up.
@@ -51,6 +54,7 @@ impl Network {
         ca_certificates: Option<CaCertificates>,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Network, ProxyError> {
-        Ok(Network { proxies: Proxies::from_environment(environment)?, ca_certificates })
+        let proxies = Proxies::from_environment(environment)?;
+        Ok(Network { proxies, ca_certificates, platform_verifier: false })
     }
 }

@@ -21,6 +21,7 @@ mod source;
 mod sources;
 pub mod table;
 #[cfg(test)]
+#[cfg(feature = "config-file")]
 mod tests;
 mod token_source;
 

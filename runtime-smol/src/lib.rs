@@ -1,6 +1,18 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 //! Relay gateway on smol.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `config-file` | yes | the parser of the configuration file in TOML: `control::settings::ConfigFile::parse` |
+//! | `metrics` | yes | the metrics page: [`Relay`]'s `metrics`, and `serve_metrics` |
+//! | `webhook` | yes | webhook requests over HTTP: [`Builder`]'s `webhook` |
+//! | `platform-verifier` | no | verification of servers' certificates by the operating system: [`Builder`]'s `platform_verifier` |
+//!
+//! Counters are kept without `metrics`, too: [`Relay::stats`]. Without `webhook`, a gateway that is configured to accept
+//! webhook requests does not start.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -72,10 +84,12 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(smol::block_on(future))
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on smol.
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on smol. Needs the
+/// feature `metrics`.
 ///
 /// # Errors
 /// smol cannot register the listener.
+#[cfg(feature = "metrics")]
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
     relayline_runtime::serve_metrics(&Smol, relay, listener)
 }

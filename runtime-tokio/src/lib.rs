@@ -22,6 +22,18 @@
 //! ```
 //!
 //! Use [`Builder`] for credentials, several platforms, TLS, limits, or settings from the environment.
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `config-file` | yes | the parser of the configuration file in TOML: `control::settings::ConfigFile::parse` |
+//! | `metrics` | yes | the metrics page: [`Relay`]'s `metrics`, and `serve_metrics` |
+//! | `webhook` | yes | webhook requests over HTTP: [`Builder`]'s `webhook` |
+//! | `platform-verifier` | no | verification of servers' certificates by the operating system: [`Builder`]'s `platform_verifier` |
+//!
+//! Counters are kept without `metrics`, too: [`Relay::stats`]. Without `webhook`, a gateway that is configured to accept
+//! webhook requests does not start.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -104,10 +116,11 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 }
 
 /// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on the tokio runtime of the
-/// caller.
+/// caller. Needs the feature `metrics`.
 ///
 /// # Errors
 /// The caller is not on a tokio runtime, or the runtime cannot register the listener.
+#[cfg(feature = "metrics")]
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
     relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener)
 }

@@ -35,6 +35,8 @@ pub struct Builder<R> {
     arguments: Arguments,
     reads_environment: bool,
     retries: bool,
+    /// Set with the feature `platform-verifier` only.
+    pub(crate) platform_verifier: bool,
     changes: Vec<Change>,
     runtime: PhantomData<fn() -> R>,
 }
@@ -65,6 +67,7 @@ impl<R: CurrentRuntime> Builder<R> {
             arguments: Arguments::default(),
             reads_environment: false,
             retries: false,
+            platform_verifier: false,
             changes: Vec::new(),
             runtime: PhantomData,
         }
@@ -94,13 +97,8 @@ impl<R: CurrentRuntime> Builder<R> {
         self.setting(&table::ACCESS_TOKEN, token)
     }
 
-    /// Accepts webhook requests that are signed with `key` on an address, as in `0.0.0.0:8787`.
-    pub fn webhook(self, listen: impl Into<String>, key: impl Into<Secret>) -> Self {
-        self.setting(&table::INBOUND_LISTEN, listen.into()).setting(&table::DELIVERY_KEY, key)
-    }
-
-    /// Trusts certificates besides the authorities that browsers trust: one or more in PEM form, or one in DER form.
-    /// Errors refer to them as `name`.
+    /// Trusts certificates besides the authorities that browsers trust, or besides those of the operating system: one or
+    /// more in PEM form, or one in DER form. Errors refer to them as `name`.
     pub fn certificates(mut self, name: impl Into<String>, certificates: impl Into<Vec<u8>>) -> Self {
         self.arguments.ca_certificates = Some(CaCertificates::new(name, certificates));
         self
@@ -139,12 +137,13 @@ impl<R: CurrentRuntime> Builder<R> {
     /// # Errors
     /// A setting is missing or malformed. The error names it and its source.
     pub fn resolve(&mut self) -> Result<Resolved, ConnectError> {
-        let resolved = if self.reads_environment {
+        let mut resolved = if self.reads_environment {
             resolve_with_environment(&mut self.arguments)
         } else {
             settings::resolve(&Sources::new(&self.arguments, &|_| None))
-        };
-        Ok(resolved?)
+        }?;
+        resolved.config.network.platform_verifier = self.platform_verifier;
+        Ok(resolved)
     }
 
     /// Connects: provisions credentials and sends policies if the configuration asks for it, dials, and waits for the

@@ -118,7 +118,7 @@ impl Dialer {
     /// # Errors
     /// The configured certificates cannot be used.
     pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Dialer, ConnectError> {
-        let tls = tls::connector(network.ca_certificates.as_ref()).map_err(ConnectError::Certificates)?;
+        let tls = tls::connector(network).map_err(ConnectError::Certificates)?;
         Ok(Dialer { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
     }
 
@@ -253,7 +253,7 @@ mod tests {
             ("c.example", "192.0.2.1:80"),
         ] {
             let resolver = Arc::new(FakeResolver::default());
-            let tls = tls::connector(None).unwrap();
+            let tls = tls::connector(&Network::default()).unwrap();
             let dialer = Dialer { net: Arc::new(resolver.clone()), tls, proxies: Proxies::default() };
             assert!(dialer.connect(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
             assert_eq!(*resolver.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");

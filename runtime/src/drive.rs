@@ -32,6 +32,10 @@ use tracing::Span;
 
 /// Maximum number of rounds per wake-up. With the two bounds of an open socket it bounds the time of one poll.
 const MAX_ROUNDS: usize = 64;
+
+/// Stops the webhook server when it is dropped.
+pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
+
 /// State of the current socket.
 enum Socket {
     None,
@@ -47,8 +51,7 @@ pub(crate) struct Driver<R> {
     /// Timer that is set, and its deadline.
     timer: Option<(Time, BoxFuture<()>)>,
     frame: Vec<u8>,
-    /// Stops the webhook server, if there is one, when it is dropped.
-    _server: Option<oneshot::Sender<Infallible>>,
+    _server: Option<ServerGuard>,
     /// Spans of the log events.
     relay: Span,
     connection: Span,
@@ -65,12 +68,7 @@ impl<R> fmt::Debug for Driver<R> {
 }
 
 impl<R: Runtime> Driver<R> {
-    pub(crate) fn new(
-        runtime: R,
-        dialer: Dialer,
-        shared: Arc<Shared>,
-        server: Option<oneshot::Sender<Infallible>>,
-    ) -> Self {
+    pub(crate) fn new(runtime: R, dialer: Dialer, shared: Arc<Shared>, server: Option<ServerGuard>) -> Self {
         let relay = trace::relay(&shared.config.machine);
         Driver {
             runtime,

@@ -24,6 +24,12 @@ pub enum ConnectError {
     /// The system cannot provide random numbers.
     #[error("no randomness: {0}")]
     NoRandomness(String),
+    /// The configuration has an address for webhook requests, and the feature `webhook` is off.
+    #[error(
+        "webhook requests cannot be served: this program is built without the feature `webhook` of its relayline crate: \
+         enable it, or set no address for them (GATEWAY_RELAY_INBOUND_LISTEN)"
+    )]
+    NoWebhooks,
     /// The connector knows the gateway already, and the gateway has no secret.
     #[error(transparent)]
     KnownAlready(#[from] KnownAlready),

@@ -5,6 +5,19 @@
 //! Hosts use `relayline-tokio` or `relayline-smol` instead. They implement [`Runtime`] and re-export the types of this
 //! crate.
 //!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `config-file` | yes | the parser of the configuration file in TOML: `control::settings::ConfigFile::parse` |
+//! | `metrics` | yes | the metrics page: [`Relay`]'s `metrics`, and `serve_metrics` |
+//! | `webhook` | yes | webhook requests over HTTP: [`Builder`]'s `webhook` |
+//! | `platform-verifier` | no | verification of servers' certificates by the operating system: [`Builder`]'s `platform_verifier` |
+//! | `server` | with `metrics` or `webhook` | the HTTP server alone, for programs that serve more than a gateway: `serve` |
+//!
+//! Counters are kept without `metrics`, too: [`Relay::stats`]. Without `webhook`, a gateway that is configured to accept
+//! webhook requests does not start.
+//!
 //! # Logging
 //!
 //! The gateway emits `tracing` spans and events. Their names and fields are stable; the name of an event is its message.
@@ -71,7 +84,9 @@ mod progress;
 mod relay;
 mod reply_stream;
 mod request;
+#[cfg(feature = "server")]
 pub mod serve;
+#[cfg(any(feature = "metrics", feature = "webhook"))]
 mod server;
 mod shared;
 mod tls;
@@ -82,15 +97,17 @@ mod watch;
 
 pub use builder::{Builder, CurrentRuntime};
 pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};
+#[cfg(feature = "metrics")]
+pub use server::metrics::serve_metrics;
 // Re-exported for the runtime crates. The documentation lists it under `host`.
 #[doc(hidden)]
 pub use host::*;
 
-use futures_channel::oneshot;
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::Base;
 use relayline_control::settings::Resolved;
-use relayline_core::signature::SignatureError;
+#[cfg(feature = "webhook")]
+use server::webhook::serve as serve_webhooks;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -176,22 +193,9 @@ pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, In
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| ConnectError::NoRandomness(error.to_string()))?;
     let dialer = dialer::Dialer::new(runtime.clone(), &config.network)?;
-    let port = config.inbound_listen.as_deref().map(|address| open(&runtime, address, &config));
-    let (port, inbound) = match port {
-        None => (None, None),
-        Some(Ok(port)) => {
-            let address = port.address;
-            (Some(port), Some(Ok(address)))
-        }
-        Some(Err(why)) => (None, Some(Err(why))),
-    };
     let client = http::Client::with_dialer(dialer.clone());
-    let shared = shared::Shared::new(config, seed, inbound, client);
-    let server = port.map(|port| {
-        let (driver, over) = oneshot::channel();
-        runtime.spawn(port.serve_webhooks(runtime.clone(), shared.clone(), over));
-        driver
-    });
+    let shared = shared::Shared::new(config, seed, client);
+    let server = serve_webhooks(&runtime, &shared)?;
     let driver = drive::Driver::new(runtime, dialer, shared.clone(), server);
     let handle = shared::Handle::new(shared);
     let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
@@ -199,27 +203,13 @@ pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, In
     Ok((relay, inbox))
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended.
-///
-/// # Errors
-/// The runtime cannot register the listener.
-pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
-    server::serve_metrics(runtime, relay.shared(), listener)
-}
-
-/// Opens the port for webhook requests, and logs the result.
-fn open<R: Runtime>(runtime: &R, address: &str, config: &GatewayConfig) -> Result<server::Port<R>, String> {
-    let port = server::Port::open(runtime, address);
-    match &port {
-        Ok(port) => {
-            tracing::info!(address = %port.address, "inbound_listening");
-            if config.machine.delivery_keys.is_empty() {
-                tracing::warn!(why = %SignatureError::NoKey, "inbound_without_key");
-            }
-        }
-        Err(why) => tracing::error!(why, "inbound_failed"),
+/// Refuses to start a gateway that is configured to serve webhook requests.
+#[cfg(not(feature = "webhook"))]
+fn serve_webhooks<R>(_: &R, shared: &shared::Shared) -> Result<Option<drive::ServerGuard>, ConnectError> {
+    match shared.config.inbound_listen {
+        None => Ok(None),
+        Some(_) => Err(ConnectError::NoWebhooks),
     }
-    port
 }
 
 /// Logs the warnings of a configuration, and carries out its boot plan as [`http::Client::ready`] does. It runs no command

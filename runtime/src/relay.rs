@@ -3,8 +3,7 @@
 use crate::error::{Closed, ConnectError};
 use crate::http::Client;
 use crate::request::{PendingReply, Request};
-use crate::server::page;
-use crate::shared::{Handle, Shared};
+use crate::shared::Handle;
 use crate::watch::{ConnectionState, Ended, Watch, present};
 use futures_util::StreamExt;
 use relayline_control::config::GatewayConfig;
@@ -38,7 +37,7 @@ use std::time::Duration;
 /// unsettled deliveries and all pending replies are dropped, as long as its runtime runs.
 #[derive(Clone)]
 pub struct Relay {
-    shared: Arc<Handle>,
+    pub(crate) shared: Arc<Handle>,
 }
 
 impl fmt::Debug for Relay {
@@ -359,15 +358,6 @@ impl Relay {
         self.shared.lock().machine.stats().clone()
     }
 
-    /// Returns counters, gauges and the phase as a page in the Prometheus text format.
-    pub fn metrics(&self) -> String {
-        page(&self.shared)
-    }
-
-    pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.shared.shared()
-    }
-
     /// Returns the number of interrupts and notices dropped because the host did not read them. The oldest are dropped
     /// first.
     pub fn signs_dropped(&self) -> u64 {
@@ -377,7 +367,7 @@ impl Relay {
     /// Returns the address on which webhook requests are accepted, or the error that prevents it; `None` if that is not
     /// configured.
     pub fn inbound(&self) -> Option<Result<SocketAddr, &str>> {
-        self.shared.inbound.as_ref().map(|inbound| inbound.as_ref().copied().map_err(String::as_str))
+        self.shared.inbound.get().map(|inbound| inbound.as_ref().copied().map_err(String::as_str))
     }
 
     /// Returns the configuration.

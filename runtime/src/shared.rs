@@ -2,24 +2,23 @@
 
 use crate::control_queue::{ControlItem, ControlQueue};
 use crate::http::Client;
+#[cfg(any(feature = "metrics", feature = "webhook"))]
 use crate::serve::Closed;
 use crate::trace;
 use crate::watch::WatchState;
 use futures_channel::oneshot;
-use futures_util::future::{Either, ready};
 use relayline_control::config::GatewayConfig;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Delivery, DeliveryId, Fatal, HttpId, Outcome};
 use relayline_core::time::{Now, Time};
 use relayline_core::trace::Entry;
-use relayline_core::webhook::{WebhookOutcome, WebhookRequest, WebhookResponse};
+use relayline_core::webhook::WebhookResponse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,13 +57,12 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: GatewayConfig,
-    /// Address on which webhook requests are accepted, or the error; `None` if that is not configured (H-6).
-    pub(crate) inbound: Option<Result<SocketAddr, String>>,
+    /// Address on which webhook requests are accepted, or the error; empty if that is not configured (H-6).
+    pub(crate) inbound: OnceLock<Result<SocketAddr, String>>,
     /// HTTP client of the gateway.
     pub(crate) client: Client,
-    /// Bytes of webhook bodies in memory (H-6).
-    pub(crate) body_bytes: AtomicUsize,
     /// Counters of connections that the HTTP servers closed.
+    #[cfg(any(feature = "metrics", feature = "webhook"))]
     pub(crate) closed: Arc<Closed>,
     origin: Instant,
 }
@@ -77,12 +75,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        config: GatewayConfig,
-        seed: [u8; 32],
-        inbound: Option<Result<SocketAddr, String>>,
-        client: Client,
-    ) -> Arc<Self> {
+    pub(crate) fn new(config: GatewayConfig, seed: [u8; 32], client: Client) -> Arc<Self> {
         let origin = Instant::now();
         let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, now(origin));
         let state = State {
@@ -104,9 +97,9 @@ impl Shared {
         Arc::new(Shared {
             state: Mutex::new(state),
             config,
-            inbound,
+            inbound: OnceLock::new(),
             client,
-            body_bytes: AtomicUsize::new(0),
+            #[cfg(any(feature = "metrics", feature = "webhook"))]
             closed: Arc::default(),
             origin,
         })
@@ -140,30 +133,6 @@ impl Shared {
         drop(state);
         wake(driver);
         Ok(receiver)
-    }
-
-    /// Passes a webhook request to the machine. The future resolves to the answer.
-    pub(crate) fn handle_webhook(
-        &self,
-        request: WebhookRequest<'_>,
-    ) -> impl Future<Output = WebhookResponse> + Send + use<> {
-        let mut state = self.lock();
-        let now = self.now();
-        let received = state.machine.handle_webhook(now, &request);
-        trace::log(|| Entry::request(now.mono, &request, &received));
-        let answer = match received {
-            WebhookOutcome::Responded(answer) => Either::Left(ready(Ok(answer))),
-            WebhookOutcome::Pending(id) => {
-                let (sender, receiver) = oneshot::channel();
-                state.pending_webhooks.insert(id, sender);
-                Either::Right(receiver)
-            }
-        };
-        let driver = state.driver_waker.take();
-        drop(state);
-        wake(driver);
-        // The sender is dropped when the gateway ends.
-        async { answer.await.unwrap_or(WebhookResponse::Unavailable("the gateway has ended")) }
     }
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {

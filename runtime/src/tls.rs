@@ -1,10 +1,17 @@
 //! TLS: the choice of provider and roots, and error messages that say what to do.
 
+#[cfg(feature = "platform-verifier")]
+mod platform;
+#[cfg(not(feature = "platform-verifier"))]
+#[path = "tls/no_platform.rs"]
+mod platform;
 mod verifier;
 
 use futures_rustls::TlsConnector;
-use relayline_control::network::CaCertificates;
+use relayline_control::network::Network;
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
@@ -12,31 +19,46 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use verifier::Verifier;
 
-/// Creates a TLS connector that trusts the roots of browsers and `more` certificates.
+/// Creates a TLS connector that trusts the roots of browsers or of the operating system, and the network's certificates.
 ///
 /// # Errors
 /// Describes the problem of the certificates.
-pub(crate) fn connector(more: Option<&CaCertificates>) -> Result<TlsConnector, String> {
-    config(more).map(TlsConnector::from)
+pub(crate) fn connector(network: &Network) -> Result<TlsConnector, String> {
+    config(network).map(TlsConnector::from)
 }
 
-fn config(more: Option<&CaCertificates>) -> Result<Arc<ClientConfig>, String> {
+fn config(network: &Network) -> Result<Arc<ClientConfig>, String> {
     // Gateways without certificates of their own share one configuration.
     static USUAL: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let usual = || RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let Some(more) = more else { return USUAL.get_or_init(|| trusting(usual(), Vec::new())).clone() };
-    let mut roots = usual();
-    let pinned = add(&mut roots, &more.bytes).map_err(|problem| format!("{}: {problem}", more.from))?;
-    trusting(roots, pinned)
+    let mut roots = RootCertStore::empty();
+    let pinned = match &network.ca_certificates {
+        None => Vec::new(),
+        Some(more) => add(&mut roots, &more.bytes).map_err(|problem| format!("{}: {problem}", more.from))?,
+    };
+    match (network.platform_verifier, pinned.is_empty()) {
+        (true, _) => trusting(platform::chain(&pinned, provider())?, pinned),
+        (false, true) => USUAL.get_or_init(|| trusting(bundled(roots)?, pinned)).clone(),
+        (false, false) => trusting(bundled(roots)?, pinned),
+    }
 }
 
-/// Creates a configuration that trusts certificates signed by `roots`, and the `pinned` ones.
-fn trusting(roots: RootCertStore, pinned: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(|error| error.to_string())?;
-    let config = ClientConfig::builder_with_provider(provider)
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Creates a verifier of chains that end in `roots` or in one of the roots of browsers.
+fn bundled(mut roots: RootCertStore) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    Ok(chain.map_err(|error| error.to_string())?)
+}
+
+/// Creates a configuration that trusts the certificates that `chain` accepts, and the `pinned` ones.
+fn trusting(
+    chain: Arc<dyn ServerCertVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+) -> Result<Arc<ClientConfig>, String> {
+    let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .dangerous()

@@ -2,8 +2,9 @@
 
 mod format;
 
-use super::{Port, ResponseResult};
+use super::Port;
 use crate::Runtime;
+use crate::relay::Relay;
 use crate::serve::{Bounds, Received, Server};
 use crate::shared::Shared;
 use crate::watch::Watch;
@@ -15,16 +16,25 @@ use hyper::{Method, Request, Response, StatusCode};
 use std::future::ready;
 use std::io;
 use std::net::TcpListener;
-use std::sync::Arc;
 
 /// Maximum number of connections to the page: few clients scrape it.
 const CLIENTS: usize = 16;
 
-/// Serves the page on an open port until the gateway has ended.
-pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
-    let port = Port::over(runtime, listener)?;
+impl Relay {
+    /// Returns counters, gauges and the phase as a page in the Prometheus text format. Needs the feature `metrics`.
+    pub fn metrics(&self) -> String {
+        page(&self.shared)
+    }
+}
+
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended. Needs the feature `metrics`.
+///
+/// # Errors
+/// The runtime cannot register the listener.
+pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+    let port = Port::new(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
-    let task_runtime = runtime.clone();
+    let (task_runtime, shared) = (runtime.clone(), relay.shared.shared());
     runtime.spawn(async move {
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
         let limits = &shared.config.server;
@@ -42,7 +52,7 @@ pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpL
 }
 
 /// Returns the page: all counters and gauges as text.
-pub(crate) fn page(shared: &Shared) -> String {
+fn page(shared: &Shared) -> String {
     let state = shared.lock();
     let (phase, stats) = (state.machine.phase(), state.machine.stats().clone());
     let held = state.machine.usage();
@@ -58,7 +68,7 @@ pub(crate) fn page(shared: &Shared) -> String {
     page
 }
 
-fn answer(shared: &Shared, request: &Request<Received>) -> ResponseResult {
+fn answer(shared: &Shared, request: &Request<Received>) -> hyper::Result<Response<Full<Bytes>>> {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     let (status, kind, body) = match (request.uri().path(), request.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => {

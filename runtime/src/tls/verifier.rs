@@ -1,7 +1,7 @@
 //! Verification of server certificates.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
@@ -13,12 +13,12 @@ use std::sync::Arc;
 /// checks the name, the validity and the handshake's signature of a pinned certificate, too.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    chain: Arc<WebPkiServerVerifier>,
+    chain: Arc<dyn ServerCertVerifier>,
     pinned: Vec<CertificateDer<'static>>,
 }
 
 impl Verifier {
-    pub(super) fn new(chain: Arc<WebPkiServerVerifier>, pinned: Vec<CertificateDer<'static>>) -> Verifier {
+    pub(super) fn new(chain: Arc<dyn ServerCertVerifier>, pinned: Vec<CertificateDer<'static>>) -> Verifier {
         Verifier { chain, pinned }
     }
 }
@@ -83,7 +83,7 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
 mod tests {
     use crate::tls::explain;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
-    use relayline_control::network::CaCertificates;
+    use relayline_control::network::{CaCertificates, Network};
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     use rustls::server::{ClientHello, ResolvesServerCert};
@@ -112,10 +112,15 @@ mod tests {
         params.self_signed(key).unwrap()
     }
 
+    /// Returns a network in which certificates are trusted.
+    fn trusting(certificates: impl Into<Vec<u8>>) -> Network {
+        Network::default().ca_certificates(CaCertificates::new("x", certificates))
+    }
+
     /// Performs a handshake in memory with a server that shows `shown` and signs with `key`. Returns the message of a
     /// failure.
     fn handshake(
-        trusted: Vec<u8>,
+        network: &Network,
         shown: &rcgen::Certificate,
         key: &KeyPair,
         host: &str,
@@ -131,9 +136,8 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(served));
         let mut server = ServerConnection::new(Arc::new(config)).unwrap();
-        let certificates = CaCertificates::new("x", trusted);
         let name = ServerName::try_from(host.to_owned()).unwrap();
-        let mut client = ClientConnection::new(crate::tls::config(Some(&certificates))?, name).unwrap();
+        let mut client = ClientConnection::new(crate::tls::config(network)?, name).unwrap();
         while client.is_handshaking() || server.is_handshaking() {
             let mut wire = Vec::new();
             client.write_tls(&mut wire).unwrap();
@@ -157,11 +161,12 @@ mod tests {
         for version in [&TLS12, &TLS13] {
             for host in names {
                 for trusted in [ours.pem().into_bytes(), ours.der().to_vec()] {
-                    assert_eq!(handshake(trusted, &ours, &key, host, version), Ok(()), "{host} {version:?}");
+                    let done = handshake(&trusting(trusted), &ours, &key, host, version);
+                    assert_eq!(done, Ok(()), "{host} {version:?}");
                 }
             }
             let expect = |shown: &rcgen::Certificate, key: &KeyPair, host: &str, expected: &str| {
-                let failure = handshake(shown.pem().into_bytes(), shown, key, host, version).unwrap_err();
+                let failure = handshake(&trusting(shown.pem()), shown, key, host, version).unwrap_err();
                 assert!(failure.starts_with(expected), "{version:?}: {failure}");
             };
             let expired = self_signed(&key, &names, (1975, 2020));
@@ -177,8 +182,7 @@ mod tests {
 
             // A certificate that differs in one bit is another one, and the error names the expected kind.
             let renewed = self_signed(&key, &names, (1976, 4000));
-            let failure =
-                handshake(renewed.pem().into_bytes(), &ours, &key, "c.example", version).unwrap_err();
+            let failure = handshake(&trusting(renewed.pem()), &ours, &key, "c.example", version).unwrap_err();
             assert_eq!(
                 failure,
                 "its certificate is an authority's own (CA:TRUE), which proves no server's name: trust this very \
@@ -187,11 +191,43 @@ mod tests {
         }
     }
 
+    /// C-7: named certificates are trusted besides those of the operating system.
+    #[cfg(feature = "platform-verifier")]
+    #[test]
+    fn c_7_the_system_verifies_and_named_certificates_count() {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            rcgen::CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+        };
+        let (ours, theirs) = (authority("ours"), authority("theirs"));
+        let key = KeyPair::generate().unwrap();
+        let shown = CertificateParams::new(["c.example".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
+        let itself = self_signed(&key, &["c.example"], (1975, 4000));
+        let not_trusted = "no trusted authority has signed its certificate: check the URL, or trust its authority \
+                           with --ca-file FILE or SSL_CERT_FILE";
+        for (trusted, shown, expected) in [
+            (ours.pem(), &shown, Ok(())),
+            (itself.pem(), &itself, Ok(())),
+            (theirs.pem(), &shown, Err(not_trusted.to_owned())),
+        ] {
+            let network = Network { platform_verifier: true, ..trusting(trusted) };
+            assert_eq!(handshake(&network, shown, &key, "c.example", &TLS13), expected);
+        }
+    }
+
+    #[cfg(not(feature = "platform-verifier"))]
+    #[test]
+    fn a_build_without_the_systems_verifier_says_so() {
+        let network = Network { platform_verifier: true, ..Network::default() };
+        assert!(crate::tls::config(&network).err().unwrap().contains("the feature `platform-verifier`"));
+    }
+
     #[test]
     fn an_invalid_certificate_is_an_error() {
         for bytes in [&b"\x30\x03\x02\x01\x01"[..], b"\x30", b"\xff"] {
-            let certificates = CaCertificates::new("x", bytes.to_vec());
-            let error = crate::tls::config(Some(&certificates)).err().unwrap();
+            let error = crate::tls::config(&trusting(bytes)).err().unwrap();
             assert!(error.starts_with("x: it holds no usable certificate: "), "{error}");
         }
     }

@@ -64,19 +64,20 @@ impl Drop for BodyBudget<'_> {
     }
 }
 
-/// Answers a request.
+/// Answers a request. `body_bytes` counts the bytes of all bodies in memory.
 ///
 /// # Errors
 /// The client disconnected during its request.
 pub(super) async fn answer<R: Runtime>(
     runtime: &R,
     shared: &Shared,
+    body_bytes: &AtomicUsize,
     request: Request<Received>,
 ) -> hyper::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let wanted = shared.lock().machine.wants_body(shared.now(), &webhook_request(&head, Body::Whole(b"")));
     let max = if wanted { shared.config.server.delivery_body } else { 0 };
-    let mut budget = BodyBudget::new(&shared.body_bytes);
+    let mut budget = BodyBudget::new(body_bytes);
     let outcome = if head.headers.contains_key(EXPECT) && body.size_hint().lower() > max as u64 {
         // The client waits for 100 Continue, which it does not get.
         BodyRead::TooLong
