@@ -2,8 +2,8 @@
 
 use clap::builder::{BoolValueParser, PossibleValuesParser, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use relayline_control::settings::Arguments;
 use relayline_control::settings::table::{self, Kind, Spec};
+use relayline_control::settings::{Arguments, Names};
 use relayline_core::secret::Secret;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,7 @@ impl<const IS_ENROLL: bool> Args for SettingFlags<IS_ENROLL> {
 impl<const IS_ENROLL: bool> FromArgMatches for SettingFlags<IS_ENROLL> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::default();
+        given.arguments.names = Names::Flags;
         for spec in Self::specs() {
             if spec.kind == Kind::Presence {
                 if matches.get_flag(name(spec)) {

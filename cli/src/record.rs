@@ -3,7 +3,7 @@
 use crate::{complain, fail, flags, print};
 use clap::Args;
 use relayline_control::network::Network;
-use relayline_control::settings::{ConfigError, table};
+use relayline_control::settings::{ConfigError, Names, table};
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::recorder::{
@@ -131,7 +131,7 @@ fn secrets() -> Vec<Secret> {
 /// Returns the proxies of the environment, and the certificates to trust.
 fn network(ca_file: Option<&Path>) -> Result<Network, ConfigError> {
     let certificates = ca_certificates(ca_file)?;
-    Ok(Network::resolve(certificates, &|name| std::env::var(name).ok())?)
+    Ok(Network::resolve(certificates, Names::Flags, &|name| std::env::var(name).ok())?)
 }
 
 fn error_line(error: &RecorderError) -> String {

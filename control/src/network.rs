@@ -5,6 +5,8 @@ mod proxy;
 
 pub use proxy::{Proxies, Proxy, ProxyError};
 
+use crate::settings::Names;
+
 /// Network settings of all connections, WebSocket and HTTP.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -16,6 +18,8 @@ pub struct Network {
     /// Verifies certificates by the operating system instead of the authorities that browsers trust; false by default.
     /// Needs the runtime's feature `platform-verifier`.
     pub platform_verifier: bool,
+    /// Names of settings in messages.
+    pub names: Names,
 }
 
 /// Trusted certificates of authorities and servers. They are parsed when TLS is set up.
@@ -49,12 +53,14 @@ impl Network {
         Network { ca_certificates: Some(certificates), ..self }
     }
 
-    /// Reads the proxies from the environment, and adds the certificates that the caller has read.
+    /// Reads the proxies from the environment, and adds the certificates that the caller has read. Errors of connections
+    /// call settings by `names`.
     pub fn resolve(
         ca_certificates: Option<CaCertificates>,
+        names: Names,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Network, ProxyError> {
         let proxies = Proxies::from_environment(environment)?;
-        Ok(Network { proxies, ca_certificates, platform_verifier: false })
+        Ok(Network { proxies, ca_certificates, names, ..Network::default() })
     }
 }

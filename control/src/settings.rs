@@ -16,6 +16,7 @@ mod env_file;
 mod error;
 mod identities;
 pub(crate) mod limits;
+pub(crate) mod names;
 mod setting;
 mod source;
 mod sources;
@@ -30,17 +31,16 @@ pub use config_file::{ConfigFile, HostSetting, HostValue};
 pub use enrollment::{Enrollment, enrollment};
 pub use env_file::EnvFile;
 pub use error::ConfigError;
+pub use names::Names;
 pub use setting::Setting;
 pub use source::Source;
 pub use sources::Sources;
 
 use crate::config::GatewayConfig;
-use crate::http::Base;
 use crate::http::boot::{Plan, Provisioning};
 use crate::http::enroll::default_gateway_id;
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
-use crate::network::Network;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::limits::NamedLimits;
 use relayline_core::secret::Secret;
@@ -101,7 +101,7 @@ pub fn resolve_with(
     let credentials = credentials(sources, id.clone(), provisions)?;
     if credentials.is_some() {
         // C-6 applies to the dial and to the requests before it.
-        Base::new(&url, allow_insecure)?;
+        sources.base(&url, allow_insecure)?;
     }
 
     let mut warnings = sources.quote_warnings();
@@ -123,7 +123,7 @@ pub fn resolve_with(
     }
     let plan = if (provisions && credentials.is_none()) || sends {
         Some(Plan {
-            base: Base::new(&url, allow_insecure)?,
+            base: sources.base(&url, allow_insecure)?,
             credentials: credentials.clone(),
             provisioning,
             managed,
@@ -131,14 +131,14 @@ pub fn resolve_with(
             profile,
             identities: identities.clone(),
             policies,
+            names: sources.arguments.names,
         })
     } else {
         None
     };
-    let ca_certificates = sources.arguments.ca_certificates.clone();
     let mut config = GatewayConfig {
         allow_insecure,
-        network: Network::resolve(ca_certificates, &|variable| sources.look_up(variable))?,
+        network: sources.network()?,
         inbound_listen: inbound_listen(sources)?,
         ..GatewayConfig::new(url, identities::none())
     };
@@ -189,8 +189,10 @@ fn credentials(
         }
         (None, None) => Ok(None),
         (Some(_), None) if provisions => Ok(None),
-        (Some(id), None) => Err(ConfigError::NoSecret(id.source)),
-        (None, Some(secret)) => Err(ConfigError::NoId(secret.source)),
+        (Some(id), None) => Err(ConfigError::NoSecret { id: id.source, names: sources.arguments.names }),
+        (None, Some(secret)) => {
+            Err(ConfigError::NoId { secret: secret.source, names: sources.arguments.names })
+        }
     }
 }
 
@@ -259,7 +261,8 @@ fn set_limits(
         limits::set(&mut all, name, value.text()).map_err(|problem| value.invalid(problem))?;
     }
     for limit in sources.arguments.values(&table::SET).iter().map(Secret::expose) {
-        let problem = |problem| ConfigError::invalid(format_args!("{} {limit}", table::SET.flag), problem);
+        let name = sources.arguments.names.of(&table::SET);
+        let problem = |problem| ConfigError::invalid(format_args!("{name} {limit}"), problem);
         let (name, value) = limit.split_once('=').ok_or_else(|| problem("write NAME=VALUE".to_owned()))?;
         limits::set(&mut all, name.trim(), value.trim()).map_err(problem)?;
     }

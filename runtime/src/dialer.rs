@@ -12,6 +12,7 @@ use futures_util::future::{Either, pending, select};
 use futures_util::stream::FuturesUnordered;
 use relayline_control::http::Unreachable;
 use relayline_control::network::{Network, Proxies, Proxy};
+use relayline_control::settings::Names;
 use relayline_control::url::is_loopback;
 use rustls::pki_types::ServerName;
 use std::fmt;
@@ -104,6 +105,8 @@ pub(crate) struct Dialer {
     net: Arc<dyn NetRuntime>,
     tls: TlsConnector,
     proxies: Proxies,
+    /// Names of settings in messages.
+    names: Names,
 }
 
 impl fmt::Debug for Dialer {
@@ -119,7 +122,7 @@ impl Dialer {
     /// The configured certificates cannot be used.
     pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Dialer, ConnectError> {
         let tls = tls::connector(network).map_err(ConnectError::Certificates)?;
-        Ok(Dialer { net: Arc::new(runtime), tls, proxies: network.proxies.clone() })
+        Ok(Dialer { net: Arc::new(runtime), tls, proxies: network.proxies.clone(), names: network.names })
     }
 
     pub(crate) fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>> {
@@ -189,7 +192,7 @@ impl Dialer {
             .map_err(|_| Unreachable::Tls(format!("{host:?} is not a name that a certificate can have")))?;
         match self.tls.connect(name, stream).await {
             Ok(stream) => Ok(Box::pin(stream)),
-            Err(error) => Err(Unreachable::Tls(tls::explain(&error, host))),
+            Err(error) => Err(Unreachable::Tls(tls::explain(&error, host, self.names))),
         }
     }
 
@@ -254,7 +257,8 @@ mod tests {
         ] {
             let resolver = Arc::new(FakeResolver::default());
             let tls = tls::connector(&Network::default()).unwrap();
-            let dialer = Dialer { net: Arc::new(resolver.clone()), tls, proxies: Proxies::default() };
+            let (proxies, names) = (Proxies::default(), Names::default());
+            let dialer = Dialer { net: Arc::new(resolver.clone()), tls, proxies, names };
             assert!(dialer.connect(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
             assert_eq!(*resolver.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
         }

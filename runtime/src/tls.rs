@@ -9,6 +9,7 @@ mod verifier;
 
 use futures_rustls::TlsConnector;
 use relayline_control::network::Network;
+use relayline_control::settings::{Names, table};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
@@ -93,10 +94,10 @@ fn read(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Explains why a handshake with `host` failed, and what to do.
-pub(crate) fn explain(error: &io::Error, host: &str) -> String {
+pub(crate) fn explain(error: &io::Error, host: &str, names: Names) -> String {
     let tls = error.get_ref().and_then(|cause| cause.downcast_ref::<Error>());
     match tls {
-        Some(Error::InvalidCertificate(problem)) => certificate(problem, host),
+        Some(Error::InvalidCertificate(problem)) => certificate(problem, host, names),
         Some(Error::InvalidMessage(_)) => {
             "the port does not speak TLS: check the URL's scheme and port".to_owned()
         }
@@ -115,7 +116,8 @@ pub(crate) fn explain(error: &io::Error, host: &str) -> String {
     }
 }
 
-fn certificate(problem: &CertificateError, host: &str) -> String {
+fn certificate(problem: &CertificateError, host: &str, names: Names) -> String {
+    let ca_file = names.with_value(&table::CA_FILE);
     match problem {
         CertificateError::NotValidForName => {
             format!("its certificate is not for {host}: check the URL's host")
@@ -136,9 +138,10 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
         }
         // `BadSignature`: signed by an authority that has a trusted one's name, for instance after it was recreated.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "no trusted authority has signed its certificate: check the URL, or trust its authority with \
-             --ca-file FILE or SSL_CERT_FILE"
-                .to_owned()
+            format!(
+                "no trusted authority has signed its certificate: check the URL, or trust its authority with {ca_file} or \
+                 SSL_CERT_FILE"
+            )
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "its certificate is not for servers: use one whose extendedKeyUsage is serverAuth".to_owned()
@@ -146,7 +149,7 @@ fn certificate(problem: &CertificateError, host: &str) -> String {
         CertificateError::Other(other) => match other.0.downcast_ref() {
             Some(webpki::Error::CaUsedAsEndEntity) => format!(
                 "its certificate is an authority's own (CA:TRUE), which proves no server's name: trust this very \
-                 certificate with --ca-file FILE or SSL_CERT_FILE, or use one for {host} with CA:FALSE"
+                 certificate with {ca_file} or SSL_CERT_FILE, or use one for {host} with CA:FALSE"
             ),
             Some(webpki::Error::UnsupportedCertVersion) => format!(
                 "its certificate is of X.509 version 1: use one of version 3 that has {host} in its subjectAltName"

@@ -1,6 +1,7 @@
 //! Base URL of a connector's HTTP endpoints.
 
 use super::host;
+use crate::settings::{Names, table};
 use crate::url::DialUrl;
 use std::fmt;
 
@@ -17,10 +18,16 @@ pub struct Base {
 /// Error returned when credentials would be sent unencrypted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{0} is not a loopback address, and its scheme is not encrypted: use wss:// or https://, or give --allow-insecure \
-     to send credentials in the clear"
+    "{url} is not a loopback address, and its scheme is not encrypted: use wss:// or https://, or {} to send credentials \
+     in the clear",
+    .names.give(&table::ALLOW_INSECURE)
 )]
-pub struct Insecure(pub String);
+pub struct Insecure {
+    /// URL that is not encrypted.
+    pub url: String,
+    /// Names of settings in the message.
+    pub names: Names,
+}
 
 impl fmt::Debug for Base {
     /// Hides the query, which may hold a connector's key (C-4).
@@ -37,7 +44,7 @@ impl Base {
     /// Returns [`Insecure`] if the URL is neither encrypted nor loopback, unless `allow_insecure` is set.
     pub fn new(url: &DialUrl, allow_insecure: bool) -> Result<Base, Insecure> {
         if !url.is_secure() && !url.is_loopback() && !allow_insecure {
-            return Err(Insecure(url.to_string()));
+            return Err(Insecure { url: url.to_string(), names: Names::default() });
         }
         let (path, query) = url.as_str().split_at(url.as_str().find('?').unwrap_or(url.as_str().len()));
         let path = path.strip_suffix("/relay").unwrap_or(path);

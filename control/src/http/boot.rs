@@ -18,6 +18,7 @@ use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
 use super::policy::Policy;
 use super::provision::{Profile, Provision, Provisioned};
 use super::{Base, Bearer, Failure, Issued, Request};
+use crate::settings::Names;
 use ::http::HeaderMap;
 use relayline_core::config::{Credentials, Identity};
 use relayline_core::secret::Secret;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub identities: Vec<Identity>,
     /// Policies, one for each platform.
     pub policies: Vec<Policy>,
+    /// Names of settings in messages.
+    pub names: Names,
 }
 
 impl Plan {
@@ -69,6 +72,7 @@ impl Plan {
             profile,
             identities,
             policies: Vec::new(),
+            names: Names::default(),
         }
     }
 }
@@ -99,8 +103,10 @@ pub enum Step {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "{host} knows the gateway {gateway_id:?} already and has issued no new secret, and none is set: set \
-     GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or --gateway-id and --secret-file) to the ones that were issued to it, \
-     have the connector rotate its secret, enroll it again, or choose another id with --gateway-id"
+     GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET (or {}) to the ones that were issued to it, have the connector rotate its \
+     secret, enroll it again, or choose another id{}",
+    .names.choose("Builder::credentials", "--gateway-id and --secret-file"),
+    .names.choose("", " with --gateway-id")
 )]
 #[non_exhaustive]
 pub struct KnownAlready {
@@ -108,6 +114,8 @@ pub struct KnownAlready {
     pub host: String,
     /// Id that the gateway asked for.
     pub gateway_id: String,
+    /// Names of settings in the message.
+    pub names: Names,
 }
 
 /// Status, headers and body of a response, or the failure.
@@ -147,6 +155,7 @@ pub struct Boot {
     token: Option<Bearer>,
     identities: VecDeque<Identity>,
     policies: VecDeque<Policy>,
+    names: Names,
 }
 
 /// First step that is due, computed from the boot's state each time.
@@ -170,9 +179,11 @@ impl Boot {
         let wanted = wanted && plan.credentials.is_none();
         let mut reports = Vec::new();
         if wanted && plan.source.is_none() {
-            let why = "there is no identity token: give --access-token-command or --access-token-file, or set \
-                       GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL";
-            reports.push(Report::Failed { what: "provisioning".into(), why: why.into() });
+            let why = format!(
+                "there is no identity token: {}, or set GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL",
+                plan.names.give_access_token()
+            );
+            reports.push(Report::Failed { what: "provisioning".into(), why });
         }
         let provisions = wanted && plan.source.is_some();
         let (source, token) = match plan.source.filter(|_| provisions) {
@@ -189,6 +200,7 @@ impl Boot {
             token,
             identities: if provisions { plan.identities.into() } else { VecDeque::new() },
             policies: plan.policies.into_iter().filter(Policy::is_set).collect(),
+            names: plan.names,
         };
         (boot, reports)
     }
@@ -236,7 +248,7 @@ impl Boot {
     fn dial(&self) -> Step {
         if self.known && self.credentials.is_none() {
             let (host, gateway_id) = (self.base.host().to_owned(), self.profile.gateway_id.clone());
-            return Step::Known(KnownAlready { host, gateway_id });
+            return Step::Known(KnownAlready { host, gateway_id, names: self.names });
         }
         Step::Dial {
             credentials: self.credentials.clone(),
@@ -354,6 +366,7 @@ mod tests {
             profile: Profile::new("gw-1"),
             policies: policy::parse(r#"{"platform":"slack","allowOtherBots":true}"#, &identities).unwrap(),
             identities: identities.to_vec(),
+            names: Names::Flags,
         }
     }
 

@@ -38,17 +38,18 @@ pub struct Enrollment {
 /// Names the setting that is wrong or missing.
 pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
     let url = sources.url(&table::CONNECTOR_URL)?;
-    let token = sources.find(&table::ENROLL_TOKEN).ok_or(ConfigError::NoEnrollmentToken)?.secret();
+    let names = sources.arguments.names;
+    let token = sources.find(&table::ENROLL_TOKEN).ok_or(ConfigError::NoEnrollmentToken(names))?.secret();
     let allow_insecure = sources.bool(&table::ALLOW_INSECURE)?.unwrap_or(false);
-    let source = token_source::resolve(sources, allow_insecure)?.ok_or(ConfigError::NoAccessToken)?;
+    let source = token_source::resolve(sources, allow_insecure)?.ok_or(ConfigError::NoAccessToken(names))?;
     let id = sources.line(&table::GATEWAY_ID)?;
     let given = |spec| sources.argument(spec).map(|setting| setting.text().to_owned());
     // Both are written into the env file. A value that the file cannot hold must not use up the token.
     sources.line(&table::WAKE_URL)?;
     sources.line(&table::CONNECTOR_URL)?;
     Ok(Enrollment {
-        base: Base::new(&url, allow_insecure)?,
-        network: Network::resolve(sources.arguments.ca_certificates.clone(), sources.environment)?,
+        base: sources.base(&url, allow_insecure)?,
+        network: Network::resolve(sources.arguments.ca_certificates.clone(), names, sources.environment)?,
         source,
         token,
         gateway_id: id.map_or_else(

@@ -1,10 +1,12 @@
 //! Errors of a configuration.
 
+use super::names::Names;
 use super::source::Source;
+use super::table;
 use crate::network::ProxyError;
 use std::fmt::{self, Display};
 
-/// Error in a configuration. It names the flag, variable or key. The cause is always the host's input, never a peer.
+/// Error in a configuration. It names the argument, variable or key. The cause is always the host's input, never a peer.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -12,8 +14,11 @@ pub enum ConfigError {
     #[error("{0} switches the relay off: set it to true, or leave it out, to use the relay")]
     Disabled(Source),
     /// No URL was given.
-    #[error("no connector URL: give {0} or set GATEWAY_RELAY_URL, as in wss://connector.example")]
-    NoUrl(&'static str),
+    #[error("no connector URL: {give} or set GATEWAY_RELAY_URL, as in wss://connector.example")]
+    NoUrl {
+        /// What to do to set one, as in `give --url`.
+        give: String,
+    },
     /// A value cannot be used.
     #[error("{setting}: {problem}")]
     Invalid {
@@ -30,14 +35,26 @@ pub enum ConfigError {
     NotText(String),
     /// An id is set without a secret, and no secret can be provisioned.
     #[error(
-        "{0} is set, but there is no secret for it: set GATEWAY_RELAY_SECRET or give --secret-file, or unset the id"
+        "{id} is set, but there is no secret for it: set GATEWAY_RELAY_SECRET or {}, or unset the id",
+        .names.give(&table::SECRET)
     )]
-    NoSecret(Source),
+    NoSecret {
+        /// Source of the id.
+        id: Source,
+        /// Names of settings in the message.
+        names: Names,
+    },
     /// A secret is set without an id.
     #[error(
-        "{0} is set, but there is no id for it: set GATEWAY_RELAY_ID or give --gateway-id, or unset the secret"
+        "{secret} is set, but there is no id for it: set GATEWAY_RELAY_ID or {}, or unset the secret",
+        .names.give(&table::GATEWAY_ID)
     )]
-    NoId(Source),
+    NoId {
+        /// Source of the secret.
+        secret: Source,
+        /// Names of settings in the message.
+        names: Names,
+    },
     /// Credentials would be sent unencrypted.
     #[error(transparent)]
     Insecure(#[from] crate::http::Insecure),
@@ -60,15 +77,16 @@ pub enum ConfigError {
     },
     /// There is no enrollment token.
     #[error(
-        "no enrollment token: give --token or set GATEWAY_RELAY_ENROLL_TOKEN to what your connector's operator gave you"
+        "no enrollment token: {} or set GATEWAY_RELAY_ENROLL_TOKEN to what your connector's operator gave you",
+        .0.give(&table::ENROLL_TOKEN)
     )]
-    NoEnrollmentToken,
+    NoEnrollmentToken(Names),
     /// There is no access token, and no way to get one.
     #[error(
-        "no access token: give --access-token-command or --access-token-file, or set GATEWAY_RELAY_ACCESS_TOKEN or \
-         GATEWAY_RELAY_IDP_TOKEN_URL"
+        "no access token: {}, or set GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL",
+        .0.give_access_token()
     )]
-    NoAccessToken,
+    NoAccessToken(Names),
 }
 
 impl ConfigError {
@@ -91,7 +109,7 @@ mod tests {
 
     #[test]
     fn debug_prints_the_message() {
-        let error = ConfigError::NoUrl("--url");
+        let error = ConfigError::NoUrl { give: Names::Flags.give(&table::URL) };
         assert_eq!(format!("{error:?}"), error.to_string());
     }
 }

@@ -7,8 +7,8 @@ use std::fmt::{self, Display};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Source {
-    /// A flag.
-    Flag(&'static str),
+    /// An argument: a flag, or a method of the builder.
+    Argument(&'static str),
     /// An environment variable.
     Variable(&'static str),
     /// A variable of an env file.
@@ -34,7 +34,7 @@ pub enum Source {
 impl Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Flag(name) | Source::Variable(name) => f.write_str(name),
+            Source::Argument(name) | Source::Variable(name) => f.write_str(name),
             Source::EnvFile { file, line, variable } => write!(f, "{file}:{line}: {variable}"),
             Source::ConfigFile { file, line, key } => write!(f, "{file}:{line}: {key}"),
         }
@@ -45,7 +45,7 @@ impl Source {
     /// Returns the rank. A source of a lower rank overrides one of a higher rank.
     pub(super) fn rank(&self) -> u8 {
         match self {
-            Source::Flag(_) => 0,
+            Source::Argument(_) => 0,
             Source::Variable(_) => 1,
             Source::EnvFile { .. } => 2,
             Source::ConfigFile { .. } => 3,
@@ -55,7 +55,7 @@ impl Source {
     /// Returns the name of a setting in sources of this kind.
     pub(super) fn name(&self, spec: &Spec) -> &'static str {
         match self {
-            Source::Flag(_) | Source::Variable(_) | Source::EnvFile { .. } => {
+            Source::Argument(_) | Source::Variable(_) | Source::EnvFile { .. } => {
                 spec.variable().unwrap_or(spec.flag)
             }
             Source::ConfigFile { .. } => spec.key,

@@ -7,6 +7,8 @@ use super::error::ConfigError;
 use super::setting::Setting;
 use super::source::Source;
 use super::table::{self, Spec};
+use crate::http::{Base, Insecure};
+use crate::network::Network;
 use crate::url::DialUrl;
 use relayline_core::secret::Secret;
 use std::fmt;
@@ -49,7 +51,7 @@ impl<'a> Sources<'a> {
     /// Returns the values of a setting's flag, in order.
     pub(super) fn arguments(&self, spec: &Spec) -> impl Iterator<Item = Setting> {
         let values = self.arguments.values(spec).iter().cloned();
-        values.map(|value| Setting::new(spec, value, Source::Flag(spec.flag)))
+        values.map(|value| Setting::new(spec, value, Source::Argument(self.arguments.names.of(spec))))
     }
 
     /// Returns the last value of a setting's flag, unless it is blank.
@@ -102,9 +104,22 @@ impl<'a> Sources<'a> {
 
     /// Resolves the URL of the connector (L-1).
     pub(super) fn url(&self, spec: &Spec) -> Result<DialUrl, ConfigError> {
-        let setting = self.find(spec).ok_or(ConfigError::NoUrl(spec.flag))?;
+        let setting =
+            self.find(spec).ok_or_else(|| ConfigError::NoUrl { give: self.arguments.names.give(spec) })?;
         // The error leaves out the parts of the URL that may be secret.
         DialUrl::parse(setting.text()).map_err(|error| setting.invalid(error))
+    }
+
+    /// Returns the base of the connector's endpoints, if credentials may go there (C-6).
+    pub(super) fn base(&self, url: &DialUrl, allow_insecure: bool) -> Result<Base, ConfigError> {
+        let names = self.arguments.names;
+        Base::new(url, allow_insecure).map_err(|insecure| Insecure { names, ..insecure }.into())
+    }
+
+    /// Resolves proxies and certificates.
+    pub(super) fn network(&self) -> Result<Network, ConfigError> {
+        let Arguments { ca_certificates, names, .. } = self.arguments;
+        Ok(Network::resolve(ca_certificates.clone(), *names, &|variable| self.look_up(variable))?)
     }
 
     /// Returns the value of a switch, if it is given.

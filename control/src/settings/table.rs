@@ -1,4 +1,5 @@
-//! Table of the settings: each one's flag, environment variable, key in the configuration file, and help.
+//! Table of the settings: each one's flag, method of the builder, environment variable, key in the configuration file,
+//! and help.
 //!
 //! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source,
 //! its key, the README's row and the tests of its secrecy follow from the row.
@@ -11,6 +12,8 @@ pub struct Spec {
     pub flag: &'static str,
     /// Placeholder of the flag's value in the help.
     pub value: &'static str,
+    /// Method of the runtimes' `Builder` that sets it.
+    pub method: &'static str,
     /// Environment variable.
     pub variable: &'static str,
     /// Key in the configuration file; a dot follows the name of a table.
@@ -66,6 +69,7 @@ pub enum Secrecy {
 const NOTHING: Spec = Spec {
     flag: "",
     value: "",
+    method: "",
     variable: "",
     key: "",
     file_key: "",
@@ -77,8 +81,12 @@ const NOTHING: Spec = Spec {
 
 macro_rules! settings {
     ($($(#[doc = $help:literal])+ $name:ident = $kind:expr, { $($field:ident: $value:expr),* $(,)? };)*) => {
-        $($(#[doc = $help])+ pub const $name: Spec =
-            Spec { kind: $kind, help: concat!($($help),+).trim_ascii(), $($field: $value,)* ..NOTHING };)*
+        $($(#[doc = $help])+ pub const $name: Spec = Spec {
+            kind: $kind,
+            help: concat!($($help),+).trim_ascii(),
+            $($field: $value,)*
+            ..Spec { method: concat!("Builder::setting(table::", stringify!($name), ")"), ..NOTHING }
+        };)*
 
         /// Every setting, in the order of the help.
         pub const ALL: &[&Spec] = &[$(&$name,)*];
@@ -90,14 +98,18 @@ use Secrecy::{Credential, Sensitive};
 
 settings! {
     /// URL of the connector, as in wss://connector.example. https means wss, and /relay is added.
-    URL = Text, { flag: "--url", value: "URL", variable: "GATEWAY_RELAY_URL", key: "url" };
+    URL = Text, {
+        flag: "--url", value: "URL", method: "Builder::new", variable: "GATEWAY_RELAY_URL", key: "url",
+    };
     /// Id of the gateway, which goes with its secret. Where a secret is to be issued, gw- and the machine's name is the
     /// default.
-    GATEWAY_ID = Text, { flag: "--gateway-id", value: "ID", variable: "GATEWAY_RELAY_ID", key: "gateway-id" };
+    GATEWAY_ID = Text, {
+        flag: "--gateway-id", value: "ID", method: "Builder::credentials", variable: "GATEWAY_RELAY_ID", key: "gateway-id",
+    };
     /// File that holds the gateway's secret and nothing else.
     SECRET = Text, {
-        flag: "--secret-file", value: "FILE", variable: "GATEWAY_RELAY_SECRET", key: "secret", file_key: "secret-file",
-        secrecy: Credential,
+        flag: "--secret-file", value: "FILE", method: "Builder::credentials", variable: "GATEWAY_RELAY_SECRET",
+        key: "secret", file_key: "secret-file", secrecy: Credential,
     };
     /// Platform to speak for, as in discord.
     PLATFORM = Text, { flag: "--platform", value: "NAME", variable: "GATEWAY_RELAY_PLATFORM", key: "platform" };
@@ -106,7 +118,8 @@ settings! {
     /// One of several platforms to speak for, with the bot's id there; the first is the default. The variable lists the
     /// platforms, separated by commas.
     IDENTITY = Entries, {
-        flag: "--identity", value: "PLATFORM[:BOT_ID]", variable: "GATEWAY_RELAY_PLATFORMS", key: "identity",
+        flag: "--identity", value: "PLATFORM[:BOT_ID]", method: "Builder::identity", variable: "GATEWAY_RELAY_PLATFORMS",
+        key: "identity",
     };
     /// Bot ids of several platforms, as in {"discord": {"botId": "123"}}.
     BOT_IDS = Text, { variable: "GATEWAY_RELAY_BOT_IDS" };
@@ -121,8 +134,8 @@ settings! {
     };
     /// Access token, which says whose gateway it is.
     ACCESS_TOKEN = Text, {
-        flag: "--access-token", value: "TOKEN", variable: "GATEWAY_RELAY_ACCESS_TOKEN", key: "access-token",
-        secrecy: Credential,
+        flag: "--access-token", value: "TOKEN", method: "Builder::access_token", variable: "GATEWAY_RELAY_ACCESS_TOKEN",
+        key: "access-token", secrecy: Credential,
     };
     /// Command that prints an access token. GATEWAY_RELAY_ACCESS_TOKEN and GATEWAY_RELAY_IDP_TOKEN_URL are other ways to
     /// give one.
@@ -168,12 +181,13 @@ settings! {
     POLICY = Text, { flag: "--policy", value: "JSON", variable: "GATEWAY_RELAY_POLICY", key: "policy" };
     /// Address on which signed deliveries over HTTP are accepted.
     INBOUND_LISTEN = Text, {
-        flag: "--inbound-listen", value: "HOST:PORT", variable: "GATEWAY_RELAY_INBOUND_LISTEN", key: "inbound-listen",
+        flag: "--inbound-listen", value: "HOST:PORT", method: "Builder::webhook", variable: "GATEWAY_RELAY_INBOUND_LISTEN",
+        key: "inbound-listen",
     };
     /// File that holds the key of signed deliveries, or several keys separated by commas.
     DELIVERY_KEY = List, {
-        flag: "--delivery-key-file", value: "FILE", variable: "GATEWAY_RELAY_DELIVERY_KEY", key: "delivery-key",
-        file_key: "delivery-key-file", secrecy: Credential,
+        flag: "--delivery-key-file", value: "FILE", method: "Builder::webhook", variable: "GATEWAY_RELAY_DELIVERY_KEY",
+        key: "delivery-key", file_key: "delivery-key-file", secrecy: Credential,
     };
     /// Answer Slack's top-level messages in threads.
     SLACK_REPLY_IN_THREAD = Bool, {
@@ -219,12 +233,16 @@ settings! {
         flag: "--enabled", value: "BOOL", variable: "GATEWAY_RELAY_ENABLED", key: "enabled", default: "true",
     };
     /// Limit or time-out, as in handshake_timeout=1s. A wrong name lists them all.
-    SET = Entries, { flag: "--set", value: "NAME=VALUE", key: "set" };
+    SET = Entries, { flag: "--set", value: "NAME=VALUE", method: "Builder::limit", key: "set" };
     /// Send credentials over plain ws:// or http:// to other machines, too.
-    ALLOW_INSECURE = Presence, { flag: "--allow-insecure", key: "allow-insecure", default: "false" };
+    ALLOW_INSECURE = Presence, {
+        flag: "--allow-insecure", method: "Builder::allow_insecure", key: "allow-insecure", default: "false",
+    };
     /// File of certificates to trust besides those that browsers trust, in PEM or DER form: of authorities, or of the
     /// server itself.
-    CA_FILE = File, { flag: "--ca-file", value: "FILE", variable: "SSL_CERT_FILE", key: "ca-file" };
+    CA_FILE = File, {
+        flag: "--ca-file", value: "FILE", method: "Builder::certificates", variable: "SSL_CERT_FILE", key: "ca-file",
+    };
     /// Name of the hosting platform that manages this install, or true.
     MANAGED = Text, { variable: "HERMES_MANAGED" };
 }

@@ -11,7 +11,12 @@ fn look_up<'a>(environment: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option
 }
 
 fn run(arguments: &Arguments, environment: &[(&str, &str)]) -> Result<Resolved, ConfigError> {
-    resolve(&Sources::new(arguments, &look_up(environment)))
+    resolve(&Sources::new(&of_a_program(arguments), &look_up(environment)))
+}
+
+/// Arguments whose names in messages are flags.
+fn of_a_program(arguments: &Arguments) -> Arguments {
+    Arguments { names: Names::Flags, ..arguments.clone() }
 }
 
 /// Resolves with a configuration file `f.toml`.
@@ -21,7 +26,8 @@ fn with_file(
     text: &str,
 ) -> Result<Resolved, ConfigError> {
     let file = ConfigFile::parse("f.toml", text, &[])?;
-    resolve(&Sources { config_file: Some(&file), ..Sources::new(arguments, &look_up(environment)) })
+    let arguments = of_a_program(arguments);
+    resolve(&Sources { config_file: Some(&file), ..Sources::new(&arguments, &look_up(environment)) })
 }
 
 /// Returns arguments with the value of a flag.
@@ -97,6 +103,31 @@ fn l_1_errors_name_the_source_of_the_url() {
     );
     let arguments = given(&table::URL, "ftp://x");
     fails(&arguments, &[URL], r#"--url: "ftp://x" is not a ws, wss, http or https URL"#);
+}
+
+#[test]
+fn a_host_of_the_library_reads_methods_for_flags() {
+    let error = |arguments: &Arguments| resolve(&Sources::new(arguments, &|_| None)).unwrap_err().to_string();
+    let fails = |arguments: &Arguments, expected: &str| {
+        assert!(error(arguments).starts_with(expected), "{}", error(arguments));
+    };
+    let none = Arguments::default();
+    let url = none.clone().with(&table::URL, "wss://c.example");
+    fails(&none, "no connector URL: call Builder::new or set GATEWAY_RELAY_URL");
+    fails(&none.clone().with(&table::URL, "ftp://x"), r#"Builder::new: "ftp://x""#);
+    fails(&url.clone().with(&table::SET, "x"), "Builder::limit x: write NAME=VALUE");
+    fails(
+        &url.clone().with(&table::GATEWAY_ID, "gw-1"),
+        "Builder::credentials is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or call \
+         Builder::credentials, or unset the id",
+    );
+    let far =
+        none.with(&table::URL, "ws://c.example").with(&table::GATEWAY_ID, "gw-1").with(&table::SECRET, "s");
+    let error = error(&far);
+    assert!(error.contains("or call Builder::allow_insecure to send credentials in the clear"), "{error}");
+    // Settings without a flag are told apart.
+    let setting = "Builder::setting(table::IDP_CLIENT_ID) is set, but GATEWAY_RELAY_IDP_CLIENT_SECRET is not";
+    fails(&url.with(&table::IDP_CLIENT_ID, "me"), setting);
 }
 
 #[test]

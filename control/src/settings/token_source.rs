@@ -1,6 +1,7 @@
 //! Choice of the source of identity tokens.
 
 use super::error::ConfigError;
+use super::names::Names;
 use super::setting::Setting;
 use super::source::Source;
 use super::sources::Sources;
@@ -60,7 +61,7 @@ pub(super) fn resolve(
                 secret: secret.secret(),
                 scope: scope.map(|scope| scope.text().to_owned()),
             });
-            let url = parse_token_url(&url, allow_insecure)?;
+            let url = parse_token_url(&url, allow_insecure, sources.arguments.names)?;
             Ok(Some(TokenSource::Endpoint(TokenEndpoint::new(url, client))))
         }
     }
@@ -87,7 +88,7 @@ fn token_file(setting: &Setting) -> Result<TokenFile, ConfigError> {
 }
 
 /// Parses the URL of an identity provider, to which the client's secret may go (C-6).
-fn parse_token_url(setting: &Setting, allow_insecure: bool) -> Result<Url, ConfigError> {
+fn parse_token_url(setting: &Setting, allow_insecure: bool, names: Names) -> Result<Url, ConfigError> {
     let wrong =
         || setting.invalid("not an https URL without user-info and fragment: write https://HOST/PATH");
     let url = Url::parse(setting.text()).map_err(|_| wrong())?;
@@ -96,9 +97,10 @@ fn parse_token_url(setting: &Setting, allow_insecure: bool) -> Result<Url, Confi
     match url.scheme() {
         "https" if is_bare => Ok(url),
         "http" if is_bare && (is_local || allow_insecure) => Ok(url),
-        "http" if is_bare => Err(setting.invalid(
-            "neither https nor on this machine: use https, or give --allow-insecure to send credentials in the clear",
-        )),
+        "http" if is_bare => Err(setting.invalid(format_args!(
+            "neither https nor on this machine: use https, or {} to send credentials in the clear",
+            names.give(&table::ALLOW_INSECURE)
+        ))),
         _ => Err(wrong()),
     }
 }
@@ -116,7 +118,8 @@ mod tests {
             let (_, value) = environment.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         };
-        super::resolve(&Sources::new(&Arguments::default(), &look_up), false)
+        let arguments = Arguments { names: Names::Flags, ..Arguments::default() };
+        super::resolve(&Sources::new(&arguments, &look_up), false)
     }
 
     const TOKEN_URL: &str = "GATEWAY_RELAY_IDP_TOKEN_URL";

@@ -33,5 +33,7 @@ pub(super) fn chain(
     // The verifier refuses what cannot be an authority, which a certificate of a server may be.
     let authorities = more.iter().filter(|one| RootCertStore::empty().add((*one).clone()).is_ok()).cloned();
     let chain = Verifier::new_with_extra_roots(authorities, provider);
-    Ok(Arc::new(chain.map_err(|error| format!("the operating system's certificates: {error}"))?))
+    let problem =
+        |error| format!("{error}: install the operating system's certificates, or trust others besides");
+    Ok(Arc::new(chain.map_err(problem)?))
 }

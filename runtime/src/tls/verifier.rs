@@ -84,6 +84,7 @@ mod tests {
     use crate::tls::explain;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
     use relayline_control::network::{CaCertificates, Network};
+    use relayline_control::settings::Names;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     use rustls::server::{ClientHello, ResolvesServerCert};
@@ -114,7 +115,9 @@ mod tests {
 
     /// Returns a network in which certificates are trusted.
     fn trusting(certificates: impl Into<Vec<u8>>) -> Network {
-        Network::default().ca_certificates(CaCertificates::new("x", certificates))
+        let mut network = Network::default().ca_certificates(CaCertificates::new("x", certificates));
+        network.names = Names::Flags;
+        network
     }
 
     /// Performs a handshake in memory with a server that shows `shown` and signs with `key`. Returns the message of a
@@ -146,7 +149,9 @@ mod tests {
             wire.clear();
             server.write_tls(&mut wire).unwrap();
             client.read_tls(&mut &wire[..]).unwrap();
-            client.process_new_packets().map_err(|error| explain(&io::Error::other(error), host))?;
+            client
+                .process_new_packets()
+                .map_err(|error| explain(&io::Error::other(error), host, network.names))?;
         }
         Ok(())
     }
@@ -212,7 +217,8 @@ mod tests {
             (itself.pem(), &itself, Ok(())),
             (theirs.pem(), &shown, Err(not_trusted.to_owned())),
         ] {
-            let network = Network { platform_verifier: true, ..trusting(trusted) };
+            let mut network = trusting(trusted);
+            network.platform_verifier = true;
             assert_eq!(handshake(&network, shown, &key, "c.example", &TLS13), expected);
         }
     }
@@ -220,7 +226,8 @@ mod tests {
     #[cfg(not(feature = "platform-verifier"))]
     #[test]
     fn a_build_without_the_systems_verifier_says_so() {
-        let network = Network { platform_verifier: true, ..Network::default() };
+        let mut network = Network::default();
+        network.platform_verifier = true;
         assert!(crate::tls::config(&network).err().unwrap().contains("the feature `platform-verifier`"));
     }
 

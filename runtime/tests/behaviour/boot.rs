@@ -37,6 +37,7 @@ fn h_4_known_already_without_a_secret_is_a_typed_error() {
     let ready = client.ready(resolved, async |_: &str| Ok(b"acc3ss\n".to_vec().into()));
     let error = kit.block_on(may_move(ready)).unwrap_err();
     assert_eq!((error.gateway_id.as_str(), error.host.as_str()), ("gw-1", &*server.address.to_string()));
+    assert!(error.to_string().contains("GATEWAY_RELAY_SECRET (or Builder::credentials)"), "{error}");
     assert!(matches!(ConnectError::from(error), ConnectError::KnownAlready(_)));
     for _ in 0..2 {
         assert!(server.heard().head.starts_with("POST /relay/provision "));

@@ -181,7 +181,7 @@ fn h_7_an_impossible_upload_is_refused_before_it_is_sent() {
     // C-6: a gateway that would send its credentials unencrypted cannot even be created.
     let far = with_credentials("ws://c.example");
     let error = relayline_runtime::start(kit.runtime(), far).unwrap_err();
-    assert!(error.to_string().contains("--allow-insecure"), "{error}");
+    assert!(error.to_string().contains("Builder::allow_insecure"), "{error}");
 }
 
 /// The bearer is sent to the connector's own media only, and no redirect receives it.

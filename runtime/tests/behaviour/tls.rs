@@ -20,7 +20,7 @@ fn connector(tls: ServerTls) -> EmbeddedConnector {
 fn l_18_an_untrusted_certificate_is_reported_with_advice() {
     let (ours, theirs, renewed) = (Authority::new("ours"), Authority::new("theirs"), Authority::new("ours"));
     let not_trusted = "no trusted authority has signed its certificate: check the URL, or trust its authority \
-                       with --ca-file FILE or SSL_CERT_FILE";
+                       with Builder::certificates or SSL_CERT_FILE";
     let (past, future) = ((1975, 2020), (3000, 4000));
     for (tls, expected) in [
         (

@@ -133,7 +133,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
                 ("", "identity") => {
                     let tables = map.next_value::<Vec<IdentityTable>>()?.into_iter();
                     file.identities.extend(
-                        tables.map(|IdentityTable { platform, bot_id }| Identity { platform, bot_id }),
+                        tables.map(|IdentityTable { platform, bot_id }| Identity::new(platform, bot_id)),
                     );
                 }
                 ("", "policy") => {

@@ -148,7 +148,8 @@ fn h_1_h_2_an_enrolment_needs_token_and_access_token() {
         ..url(" https://c.example ").with(&table::WAKE_URL, "https://wake.example")
     };
     let enroll = |arguments: &Arguments, environment: &[(&str, &str)]| {
-        enrollment(&Sources::new(arguments, &look_up(environment))).map_err(|error| error.to_string())
+        enrollment(&Sources::new(&of_a_program(arguments), &look_up(environment)))
+            .map_err(|error| error.to_string())
     };
     let full = enroll(&given, &[token, access]).unwrap();
     assert_eq!(
