@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_head_of_a_101_is_checked() {
+    fn heads_of_upgrade_answers_are_checked() {
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
         let good = [
             ("upgrade", "WebSocket"),
