@@ -1,7 +1,7 @@
 //! Chat memory: what was last seen of each chat, so that a reply finds its way.
 
 use crate::command::{MAX_ID_BYTES, id_problem};
-use crate::event::Event;
+use crate::event::{Event, UNNAMED_PLATFORM};
 use crate::hash::{Seed, Table, table};
 use crate::slack;
 
@@ -57,9 +57,6 @@ impl Chat {
         ]
     }
 }
-
-/// Platform of events that do not name one.
-const NOBODY: &str = "relay";
 
 /// Memory of one chat.
 #[derive(Debug)]
@@ -124,7 +121,7 @@ impl Chats {
             self.seen.pop_front();
         }
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let platform = platform.unwrap_or(NOBODY);
+        let platform = platform.unwrap_or(UNNAMED_PLATFORM);
         let chat = Chat {
             platform: platform.into(),
             scope: own(scope),
@@ -149,7 +146,7 @@ impl Chats {
             if self.seen.len() >= self.most {
                 self.seen.pop_front();
             }
-            let chat = Chat { platform: NOBODY.into(), ..Chat::default() };
+            let chat = Chat { platform: UNNAMED_PLATFORM.into(), ..Chat::default() };
             self.seen.insert(key, Remembered { chat, named: None });
         }
         if let Some(Remembered { chat, .. }) = self.seen.to_back(&key) {
@@ -193,7 +190,7 @@ impl Chats {
 }
 
 fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
-    (!platform.is_empty() && platform != NOBODY).then(|| seed.hash(&[platform]))
+    (!platform.is_empty() && platform != UNNAMED_PLATFORM).then(|| seed.hash(&[platform]))
 }
 
 /// Replaces a text by the one seen last. A text that an event lacks is kept: a message without an author does not

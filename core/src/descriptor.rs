@@ -37,7 +37,7 @@ impl LenUnit {
     }
 }
 
-/// Negotiated descriptor. Every field has a value. It serialises under its wire names, normalised.
+/// Negotiated descriptor. Every field has a value. It serializes under its wire names, normalized.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Descriptor {
@@ -73,7 +73,7 @@ pub struct Descriptor {
     pub supports_block_formatting: bool,
     /// Supported ops, at most 256; empty means the legacy set.
     pub supported_ops: Vec<String>,
-    /// Fields that the protocol does not know, at most 256 and 64 KiB of JSON. They serialise beside the others.
+    /// Fields that the protocol does not know, at most 256 and 64 KiB of JSON. They serialize beside the others.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }

@@ -13,7 +13,7 @@ pub use compact_str::CompactString;
 pub use kinds::{ChatType, MediaKind, MessageType, TargetKind};
 pub use media::Media;
 pub(crate) use record::Part;
-pub use source::Source;
+pub use source::{Source, UNNAMED_PLATFORM};
 
 use record::record;
 

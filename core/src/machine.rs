@@ -44,6 +44,9 @@ use std::sync::Arc;
 /// Maximum number of pending actions before reading pauses.
 const MAX_ACTIONS: usize = 1024;
 
+/// Close code with which a connector rejects the gateway's credentials.
+pub const CREDENTIALS_REJECTED: u16 = 4401;
+
 /// Event of a dial or its socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoEvent<'a> {
@@ -68,7 +71,8 @@ pub enum IoEvent<'a> {
         /// Close reason of the peer, or the error that ended the connection.
         reason: &'a str,
     },
-    /// A WebSocket message of any kind was received, including pongs.
+    /// A ping or a pong was received, which shows that the peer is alive. Text and binary messages show the same, and
+    /// go to [`RelayMachine::handle_bytes`] alone.
     Alive {
         /// Number of the dial.
         conn: Conn,
@@ -123,14 +127,18 @@ pub enum DialFailure<'a> {
 #[derive(Debug)]
 pub struct RelayMachine {
     config: Arc<Config>,
+    /// Source of all random draws, and key of all hashes.
     seed: Seed,
-    /// Never goes back, even if the host's clock does.
+    /// Latest time of the host's monotonic clock. Never goes back, even if that clock does.
     now: Time,
+    /// Time of the host's wall clock, in seconds since 1970.
     unix_s: u64,
     conn: Connection,
     redial: Redial,
     idle_waiters: IdleWaiters,
+    /// Disconnect in progress.
     disconnect: Option<Disconnect>,
+    /// Splitter of the socket's bytes. It holds the line whose end has not come.
     splitter: LineSplitter,
     requests: Requests,
     outbox: Outbox,
@@ -141,16 +149,18 @@ pub struct RelayMachine {
     targets: Targets,
     turns: Turns,
     webhooks: Webhooks,
+    /// Descriptors of this connection, the default one first.
     descriptors: Vec<Arc<Descriptor>>,
-    /// Descriptors of the previous connection.
-    former: Vec<Arc<Descriptor>>,
+    /// Last descriptors of earlier connections, to report changes.
+    previous_descriptors: Vec<Arc<Descriptor>>,
+    /// Actions that the driver has not polled.
     actions: VecDeque<Action>,
-    /// Bytes that the connector sent in the actions, since they were last all polled.
+    /// Bytes of the connector in the actions, counted until the last action is polled.
     action_bytes: usize,
-    /// True while reading is paused for want of room.
-    paused: bool,
+    /// True while a socket is open and not read, because there is no room.
+    is_reading_paused: bool,
     /// Reusable buffer of origins to acknowledge.
-    taken: Vec<Origin>,
+    to_acknowledge: Vec<Origin>,
     stats: Stats,
     /// Number of times that each of [`arrows`] was taken.
     transitions: Box<[u64]>,
@@ -183,11 +193,11 @@ impl RelayMachine {
             turns: Turns::new(),
             webhooks: Webhooks::new(),
             descriptors: Vec::new(),
-            former: Vec::new(),
+            previous_descriptors: Vec::new(),
             actions: VecDeque::new(),
             action_bytes: 0,
-            paused: false,
-            taken: Vec::new(),
+            is_reading_paused: false,
+            to_acknowledge: Vec::new(),
             stats: Stats::default(),
             transitions: arrows().map(|_| 0).collect(),
             config,
@@ -208,7 +218,7 @@ impl RelayMachine {
         let mut rest = bytes;
         // The splitter lends its lines while the machine changes, so it is moved out meanwhile.
         let mut splitter = std::mem::replace(&mut self.splitter, LineSplitter::new(0));
-        while self.can_take_in() && self.conn.is_open(conn) {
+        while self.can_read_line() && self.conn.is_open(conn) {
             match splitter.next(&mut rest) {
                 Some(Line::Whole(line)) => self.account_actions(|machine| machine.on_line(line)),
                 Some(Line::TooLong) => {
@@ -242,7 +252,7 @@ impl RelayMachine {
         }
     }
 
-    /// Handles an event of a dial or its socket.
+    /// Handles an event of a dial or its socket. An event of an earlier dial is ignored, and counted.
     pub fn handle_io(&mut self, now: Now, event: IoEvent<'_>) {
         self.advance(now);
         let (IoEvent::Opened { conn }
@@ -297,8 +307,7 @@ impl RelayMachine {
     /// Settles a delivery with its outcome. Settling twice is harmless, and counted.
     pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
         self.advance(now);
-        let mut taken = std::mem::take(&mut self.taken);
-        let settled = self.inbox.settle(delivery, outcome, &mut taken);
+        let settled = self.update_inbox(|inbox, origins| inbox.settle(delivery, outcome, origins));
         self.stats.stray_settles += u64::from(!settled.known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
         if let Some(prompt) = settled.unanswered {
@@ -314,7 +323,6 @@ impl RelayMachine {
             }
             Some(Origin::Buffer(..) | Origin::Live(_)) | None => {}
         }
-        self.acknowledge_all(taken);
         self.settle_state();
     }
 }
@@ -328,11 +336,13 @@ impl RelayMachine {
     pub fn poll_transmit(&mut self, now: Now, out: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
         let transmit = self.next_transmit(out);
-        // The close may have waited for the message that was just written (L-14).
+        // The queue may be empty now, which a disconnect waits for before it queues its close (L-14). If there was
+        // nothing else to write, the close is written at once.
         self.settle_state();
         transmit.or_else(|| self.next_transmit(out))
     }
 
+    /// Takes the next message for the socket from the queue.
     fn next_transmit(&mut self, out: &mut Vec<u8>) -> Option<Transmit> {
         out.clear();
         let conn = self.conn.id();
@@ -356,7 +366,7 @@ impl RelayMachine {
                 Item::GoingIdle => crate::encode::going_idle(out),
                 Item::Request(id, _) => {
                     // A request that has failed meanwhile was reported as never written. It must not be written now.
-                    if !self.written(id) {
+                    if !self.note_written(id) {
                         out.clear();
                         continue;
                     }
@@ -374,9 +384,7 @@ impl RelayMachine {
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
         let early = self.conn.early();
-        let mut taken = std::mem::take(&mut self.taken);
-        let delivery = self.inbox.poll(early, &mut taken);
-        self.acknowledge_all(taken);
+        let delivery = self.update_inbox(|inbox, origins| inbox.poll(early, origins));
         if let Some(Delivery {
             id, content: Content::Message(event) | Content::PromptAnswer(event), ..
         }) = &delivery
@@ -406,17 +414,18 @@ impl RelayMachine {
 
 /// # Queries
 impl RelayMachine {
-    /// Returns true if the machine consumes bytes: there is a socket, and room for what it brings.
+    /// Returns true if the machine consumes bytes: a socket is open, and there is room for another line.
     pub fn wants_read(&self) -> bool {
-        self.conn.state().has_socket() && self.can_take_in()
+        self.conn.state().has_socket() && self.can_read_line()
     }
 
-    /// Returns whether [`poll_delivery`](Self::poll_delivery) has a delivery for the host.
+    /// Returns true if [`poll_delivery`](Self::poll_delivery) has a delivery for the host.
     pub fn has_delivery(&self) -> bool {
         self.inbox.next(self.conn.early()).is_some()
     }
 
-    /// Returns whether [`poll_action`](Self::poll_action) or [`poll_transmit`](Self::poll_transmit) has anything. O(1).
+    /// Returns true if [`poll_action`](Self::poll_action) or [`poll_transmit`](Self::poll_transmit) has an output.
+    /// O(1).
     pub fn has_output(&self) -> bool {
         let is_unwritten = self.conn.wants_ping() || !self.outbox.is_empty();
         !self.actions.is_empty() || (is_unwritten && self.conn.state().has_socket())
@@ -476,18 +485,21 @@ impl RelayMachine {
         self.inbox.entry(delivery)
     }
 
-    /// Returns true: the connector has already authorized the author of each message for this instance. A host must
-    /// not refuse messages because it has no allow-list of its own.
+    /// Returns true, always: the connector has authorized the author of each message for this instance. A host must not
+    /// refuse messages because it has no allow-list of its own.
+    ///
+    /// This is a method because hosts ask it of each of their adapters, and others answer false.
     pub fn authorization_is_upstream(&self) -> bool {
         true
     }
 
-    /// Returns the memory of a chat.
+    /// Returns the memory of a chat; `None` if the chat is not remembered.
     pub fn chat(&self, chat_id: &str) -> Option<&Chat> {
         self.chats.get(&self.seed, chat_id)
     }
 
-    /// Returns the chat of a delivery that can still be answered by its number.
+    /// Returns the id of the chat that a delivery came from; `None` if the delivery is too old to be answered by its
+    /// number.
     pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
         self.target(delivery).ok().map(|target| target.chat_id)
     }
@@ -534,28 +546,28 @@ impl RelayMachine {
     }
 
     /// Returns true if there is room for everything that one more line may cause.
-    fn can_take_in(&self) -> bool {
+    fn can_read_line(&self) -> bool {
         let limits = &self.config.limits;
         let full =
             if self.conn.early().is_some() { self.inbox.is_full_early() } else { self.inbox.is_full() };
         !full
-            && !self.is_backed_up()
+            && !self.are_actions_full()
             && self.outbox.acks() < limits.dedupe.max(1)
             && self.outbox.ack_bytes() < limits.write_queue_bytes.max(1)
     }
 
-    /// Returns true if so many actions are pending, or so many bytes in them, that only outputs that the driver asks
-    /// for may be added.
-    fn is_backed_up(&self) -> bool {
+    /// Returns true if the pending actions, or their bytes, have reached their limit. Then no input of the connector or
+    /// of a webhook client may add more.
+    fn are_actions_full(&self) -> bool {
         self.actions.len() >= MAX_ACTIONS || self.action_bytes >= self.config.limits.read_ahead_bytes.max(1)
     }
 
-    /// Accounts for the bytes of the actions that an input of the connector causes.
-    fn account_actions<T>(&mut self, hear: impl FnOnce(&mut Self) -> T) -> T {
+    /// Runs `handle_input`, and adds the bytes of the actions that it queues to `action_bytes`.
+    fn account_actions<T>(&mut self, handle_input: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.actions.len();
-        let heard = hear(self);
+        let result = handle_input(self);
         self.action_bytes += self.actions.iter().skip(before).map(Action::weight).sum::<usize>();
-        heard
+        result
     }
 
     /// Reopens a prompt whose answer was not accepted in the end (I-3).
@@ -563,16 +575,20 @@ impl RelayMachine {
         self.stats.prompts_evicted += u64::from(self.prompts.reopen(self.now, prompt));
     }
 
+    /// Returns the descriptor of a platform on this connection.
     fn descriptor_of(&self, platform: &str) -> Option<&Arc<Descriptor>> {
         self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
     }
 
-    /// Acknowledges all of `taken`, and keeps its buffer for reuse.
-    fn acknowledge_all(&mut self, mut taken: Vec<Origin>) {
-        for origin in taken.drain(..) {
+    /// Runs `update` on the inbox, and acknowledges the origins that `update` adds to its second argument.
+    fn update_inbox<T>(&mut self, update: impl FnOnce(&mut Inbox, &mut Vec<Origin>) -> T) -> T {
+        let mut to_acknowledge = std::mem::take(&mut self.to_acknowledge);
+        let result = update(&mut self.inbox, &mut to_acknowledge);
+        for origin in to_acknowledge.drain(..) {
             self.acknowledge(origin);
         }
-        self.taken = taken;
+        self.to_acknowledge = to_acknowledge;
+        result
     }
 
     /// Queues an acknowledgement if its connection is open and our close frame is not queued.
@@ -584,16 +600,17 @@ impl RelayMachine {
         }
     }
 
-    /// Runs the steps that any input may make possible, and pauses the keep-alive if reading is paused.
+    /// Takes the steps that the last input may have made possible, and pauses the keep-alive while nothing is read.
+    /// Every input ends with this call. To settle a delivery is another matter: see [`settle`](Self::settle).
     fn settle_state(&mut self) {
         self.advance_streams();
         self.leave_if_due();
         self.redeliver_if_due();
         // A close that has just begun has failed unwritten requests, which may be steps of streams.
         self.advance_streams();
-        let paused = self.conn.state().has_socket() && !self.can_take_in();
-        if self.paused != paused {
-            self.paused = paused;
+        let is_reading_paused = self.conn.state().has_socket() && !self.can_read_line();
+        if self.is_reading_paused != is_reading_paused {
+            self.is_reading_paused = is_reading_paused;
             // We caused the silence by not reading, so it counts from now.
             self.conn.heard(self.now);
         }

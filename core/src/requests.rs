@@ -10,7 +10,10 @@ use std::fmt;
 /// Stream of replies, by the hash of its name.
 pub(crate) type StreamKey = u128;
 
-/// Party that gets a request's result.
+/// Index of an identity in [`Config::identities`](crate::config::Config::identities).
+pub(crate) type IdentityIndex = usize;
+
+/// Party that a request's end is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Owner {
     /// The host.

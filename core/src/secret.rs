@@ -3,7 +3,7 @@
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A secret text: it prints as `<hidden>`, cannot be serialised, and is wiped when dropped.
+/// A secret text: it prints as `<hidden>`, cannot be serialized, and is wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

@@ -1,6 +1,6 @@
 //! Session keys: names of an agent's conversations.
 
-use crate::event::{ChatType, Source};
+use crate::event::{ChatType, Source, UNNAMED_PLATFORM};
 use std::borrow::Cow;
 
 /// Options for sharing a conversation between users.
@@ -40,7 +40,7 @@ const PLATFORMS: [&str; 32] = [
     "photon",
     "qqbot",
     "raft",
-    "relay",
+    UNNAMED_PLATFORM,
     "signal",
     "simplex",
     "slack",
@@ -105,7 +105,7 @@ pub fn session_key(source: &Source, options: SessionKeyOptions, profile: Option<
 /// Returns the name that a platform has in a key: white space around it and its case do not count.
 pub(crate) fn known_platform(name: &str) -> &'static str {
     let name = name.trim();
-    PLATFORMS.iter().find(|known| name.eq_ignore_ascii_case(known)).unwrap_or(&"relay")
+    PLATFORMS.iter().find(|known| name.eq_ignore_ascii_case(known)).unwrap_or(&UNNAMED_PLATFORM)
 }
 
 /// Returns the agent's part of a key (S-1). A profile that is named `main` must not share the sessions of the default.

@@ -6,7 +6,7 @@ use crate::hash::{Table, table};
 use crate::json;
 use crate::op::{Draft, EditMessage, Op, SendMessage, StreamReply};
 use crate::output::DeliveryId;
-use crate::requests::{Owner, StreamKey};
+use crate::requests::{IdentityIndex, Owner, StreamKey};
 use crate::stream::{Abilities, Allowed, Next, Step, StepOp, StreamPlan};
 use crate::time::Time;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub(crate) struct StreamTarget {
 /// Fields that the machine adds to a frame: its platform's identity and the memory of its chat.
 #[derive(Clone, Debug)]
 pub(crate) struct SentAs {
-    pub(crate) tag: Option<usize>,
+    pub(crate) identity: Option<IdentityIndex>,
     pub(crate) chat: Option<Chat>,
 }
 
@@ -346,11 +346,17 @@ impl Streams {
     }
 
     /// Remembers the context of a seal.
-    pub(crate) fn sends(&mut self, owner: Owner, op: &Op, tag: Option<usize>, chat: Option<&Chat>) {
+    pub(crate) fn sends(
+        &mut self,
+        owner: Owner,
+        op: &Op,
+        identity: Option<IdentityIndex>,
+        chat: Option<&Chat>,
+    ) {
         if let Some((key, draft_id)) = seal(owner, op)
             && let Some(stream) = self.all.get_mut(&key)
         {
-            stream.sealed_as = Some((draft_id, SentAs { tag, chat: chat.cloned() }));
+            stream.sealed_as = Some((draft_id, SentAs { identity, chat: chat.cloned() }));
         }
     }
 

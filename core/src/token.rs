@@ -1,4 +1,4 @@
-//! Upgrade tokens: credentials of a gateway for one dial.
+//! Upgrade tokens, with which a gateway authenticates one dial, and the signatures that they are made of.
 
 use crate::secret::Secret;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
@@ -6,11 +6,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Lifetime of a token, in seconds.
+/// Lifetime of the token of a dial, in seconds.
 pub const TOKEN_TTL_S: u64 = 300;
 
-/// Mints the token for one dial: `base64url_nopad("{id}:{exp}:{sig}")` with `exp = unix_s + ttl_s`, or 0 (never
-/// expires) if `ttl_s` is 0.
+/// Mints a token: `base64url_nopad("{id}:{exp}:{sig}")`.
+///
+/// `exp` is the time at which the token expires, `unix_s + ttl_s`. If `ttl_s` is 0, `exp` is 0 and the token never
+/// expires. `sig` is the signature of `{id}:{exp}`, as 64 hex digits.
 pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
     let exp = if ttl_s == 0 { 0 } else { unix_s.saturating_add(ttl_s) };
     let payload = format!("{id}:{exp}");
@@ -20,18 +22,18 @@ pub fn mint(id: &str, secret: &Secret, unix_s: u64, ttl_s: u64) -> Secret {
     Secret::new(BASE64URL_NOPAD.encode(token.as_bytes()))
 }
 
-/// Verifies a token. Returns its id if one of `secrets` signed it and it has not expired; `None` otherwise, also for
-/// malformed input.
+/// Verifies a token at the time `unix_s`. Returns the token's id, or `None` if the token is malformed, has expired, or
+/// is signed by none of `secrets`.
 pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
     let raw = decode_base64url(token)?;
     let text = Zeroizing::new(String::from_utf8(raw).ok()?);
-    // From the right, since an id may contain colons.
+    // Split from the right, since an id may contain colons.
     let (payload, signature) = text.rsplit_once(':')?;
     let (id, exp) = payload.rsplit_once(':')?;
     if exp.is_empty() || !exp.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // A number that overflows is never reached.
+    // A time beyond 64 bits is never reached.
     let exp: u64 = exp.parse().unwrap_or(u64::MAX);
     if !signed_by_any(&[payload.as_bytes()], signature, secrets) || (exp != 0 && unix_s > exp) {
         return None;
@@ -41,7 +43,7 @@ pub fn verify(token: &str, secrets: &[Secret], unix_s: u64) -> Option<String> {
 
 /// Returns true if `signature`, 64 hex digits of either case, is the signature of `message` under one of `secrets`.
 ///
-/// `message` is given in parts. Empty secrets never match. Comparisons take constant time.
+/// `message` is the concatenation of its parts. Empty secrets never match. Comparisons take constant time.
 pub fn signed_by_any(message: &[&[u8]], signature: &str, secrets: &[Secret]) -> bool {
     if signature.len() != 64 {
         return false;
@@ -58,7 +60,7 @@ pub fn signed_by_any(message: &[&[u8]], signature: &str, secrets: &[Secret]) -> 
         .into()
 }
 
-/// Returns the HMAC-SHA256 of `message`, given in parts so that a large body is not copied.
+/// Returns the HMAC-SHA256 of `message`, which is the concatenation of its parts. So a large body need not be copied.
 pub fn sign(message: &[&[u8]], secret: &Secret) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .unwrap_or_else(|_| unreachable!("HMAC takes a key of any length"));
@@ -68,7 +70,7 @@ pub fn sign(message: &[&[u8]], secret: &Secret) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Decodes base64url, with or without padding; any foreign character is an error (C-2).
+/// Decodes base64url, with or without padding; `None` if there is any other character (C-2).
 fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     let bare = text.trim_end_matches('=');
     if text.len() - bare.len() > 2 {
@@ -88,7 +90,7 @@ mod tests {
         file["vectors"].as_array().unwrap().iter().filter(of_kind).cloned().collect()
     }
 
-    /// Returns Unix seconds. The reference truncates the fraction.
+    /// Returns a vector's time in whole seconds. The reference truncates it in the same way.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn seconds(now: &Value) -> u64 {
         now.as_f64().unwrap() as u64
@@ -111,7 +113,7 @@ mod tests {
         assert_eq!(TOKEN_TTL_S, 300);
     }
 
-    /// Tokens that C-2 refuses and the reference accepts, since Python's built-ins are less strict.
+    /// Vectors that the reference accepts and C-2 rejects, with the reason. Python's built-ins are less strict.
     const DEPARTURES: [(&str, &str); 7] = [
         ("exp with spaces, signed in its plain form", "C-2: ASCII digits only"),
         ("exp with underscores, signed in its plain form", "C-2: ASCII digits only"),

@@ -112,7 +112,7 @@ pub enum WebhookResponse {
     /// 503: the delivery cannot reach the host now. The sender may retry later.
     #[error("{0}; send it again later")]
     Unavailable(&'static str),
-    /// 504: the host has received the delivery but not settled it in time. If it is sent again, it is recognised by
+    /// 504: the host has received the delivery but not settled it in time. If it is sent again, it is recognized by
     /// its message id and delivered at most once.
     #[error("the host has said nothing in time; send it again later")]
     Timeout,

@@ -4,8 +4,8 @@ use super::read;
 use super::record::record;
 use super::{ChatType, CompactString};
 
-/// Platform of an event that names none (E-1).
-const RELAY: &str = "relay";
+/// Name that stands for the platform of an event or a gateway that does not name one.
+pub const UNNAMED_PLATFORM: &str = "relay";
 
 /// Names of the fields that stand in for others: for `user_name` (E-4) and for `scope_id` (E-5).
 pub(crate) const FALLBACKS: [&str; 3] = ["user_display_name", "user_handle", "guild_id"];
@@ -77,7 +77,7 @@ impl Source {
     pub(super) fn assume_platform(&mut self) {
         self.is_platform_assumed = self.platform.is_empty();
         if self.is_platform_assumed {
-            self.platform = CompactString::const_new(RELAY);
+            self.platform = CompactString::const_new(UNNAMED_PLATFORM);
         }
     }
 

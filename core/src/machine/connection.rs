@@ -1,6 +1,6 @@
 //! Coordinates successive connections (L): the effects of the lifecycle table, and the timers.
 
-use super::{DialFailure, RelayMachine};
+use super::{CREDENTIALS_REJECTED, DialFailure, RelayMachine};
 use crate::command::{Reply, RequestId};
 use crate::conn::{Remarks, Trust};
 use crate::lifecycle::{self, AfterClose, Condition, Effect, Idleness, Signal, State};
@@ -106,12 +106,13 @@ impl RelayMachine {
         let conn = self.conn.begin_dial(self.now + clamp_timeout(self.config.timing.dial_timeout));
         // Descriptors apply to one connection (D-8). The last ones are kept to tell what changes (D-10).
         if !self.descriptors.is_empty() {
-            let unheard = std::mem::replace(&mut self.former, std::mem::take(&mut self.descriptors));
+            let unheard =
+                std::mem::replace(&mut self.previous_descriptors, std::mem::take(&mut self.descriptors));
             // A platform without a descriptor on a short connection is compared with its last descriptor.
             for former in unheard {
-                let is_new = self.former.iter().all(|known| known.platform != former.platform);
-                if is_new && self.former.len() < self.config.identities.len() {
-                    self.former.push(former);
+                let is_new = self.previous_descriptors.iter().all(|known| known.platform != former.platform);
+                if is_new && self.previous_descriptors.len() < self.config.identities.len() {
+                    self.previous_descriptors.push(former);
                 }
             }
         }
@@ -129,7 +130,7 @@ impl RelayMachine {
         self.stats.handshakes += 1;
         self.conn.complete_handshake(self.now);
         if let Some(descriptor) = self.descriptors.first().cloned() {
-            let former = self.former.first();
+            let former = self.previous_descriptors.first();
             let changed = former.map(|former| descriptor.changes_from(former)).unwrap_or_default();
             self.notify(Notice::Connected { descriptor, changed });
         }
@@ -181,7 +182,7 @@ impl RelayMachine {
         if was_up.is_some_and(|time| time >= self.config.timing.backoff_reset) {
             self.redial.reset();
         }
-        self.paused = false;
+        self.is_reading_paused = false;
     }
 
     fn stop(&mut self) {
@@ -238,8 +239,8 @@ impl RelayMachine {
         let cause = Cause { code, reason };
         match self.conn.state() {
             State::Waiting | State::Stopped | State::Revoked => self.stats.stale_inputs += 1,
-            _ if code == Some(4401) => self.refused(reason == "expired", cause),
-            // A socket that ends before it was reported open was a dial.
+            _ if code == Some(CREDENTIALS_REJECTED) => self.refused(reason == "expired", cause),
+            // A socket that ends before it was said to be open was a dial.
             State::Dialing => {
                 self.step_for(Signal::DialFailed, cause);
             }
@@ -382,7 +383,7 @@ impl RelayMachine {
             Timer::Handshake => (Signal::HandshakeTimedOut, "no descriptor came in time"),
             Timer::Close => (Signal::CloseTimedOut, "the peer did not answer our close frame"),
             Timer::Silence => (Signal::Silent, "nothing was received for too long"),
-            Timer::Ping => return self.conn.ping(self.now, !self.paused),
+            Timer::Ping => return self.conn.ping(self.now, !self.is_reading_paused),
             Timer::Request => return self.time_out_request(),
             Timer::Stream => return self.streams.rest_over(),
             Timer::Turn => return self.turn_due(),

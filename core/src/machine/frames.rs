@@ -127,7 +127,8 @@ impl RelayMachine {
             {
                 let descriptor = Arc::new(descriptor);
                 self.descriptors.push(descriptor.clone());
-                let former = self.former.iter().find(|former| former.platform == descriptor.platform);
+                let former =
+                    self.previous_descriptors.iter().find(|former| former.platform == descriptor.platform);
                 let changed = former.map(|former| descriptor.changes_from(former)).unwrap_or_default();
                 self.notify(Notice::Platform { descriptor, changed });
             }

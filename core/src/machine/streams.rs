@@ -33,7 +33,7 @@ impl RelayMachine {
 
     /// Checks that a state can be accepted. The first state of a name begins a stream.
     fn admit(&mut self, key: StreamKey, state: &StreamReply) -> Result<(), Refusal> {
-        self.can_ask(0)?;
+        self.check_connected()?;
         let limits = &self.config.limits;
         self.streams.check(key, state, limits.write_queue_bytes)?;
         if !self.streams.contains(key) {
@@ -54,7 +54,7 @@ impl RelayMachine {
             reply_to = reply_to.or(target.message_id);
             place(&mut metadata, "thread_id", target.thread_id);
         }
-        self.tag(platform.as_deref(), &chat_id)?;
+        self.identity_for_chat(&chat_id, platform.as_deref())?;
         if let Some(thread) = self.thread_of(&chat_id, platform.as_deref(), reply_to.as_deref(), &metadata) {
             metadata.insert("thread_id".to_owned(), thread.into());
         }

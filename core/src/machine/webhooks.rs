@@ -122,7 +122,7 @@ impl RelayMachine {
                 Err(WebhookResponse::Unavailable("the relay is disabled: this gateway was revoked"))
             }
             State::Stopped => Err(WebhookResponse::Unavailable("the relay is disconnected")),
-            _ if self.is_backed_up() => Err(WebhookResponse::Unavailable("the gateway is busy")),
+            _ if self.are_actions_full() => Err(WebhookResponse::Unavailable("the gateway is busy")),
             _ => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! Trace entries of what the host, the socket and the clock give to a machine. [`Lines`](super::Lines) shows the
-//! connector's bytes.
+//! Trace entries of a machine's inputs: commands and settlements of the host, webhook requests, timers, and events of
+//! the socket. The connector's bytes are in [`Lines`](super::Lines).
 
 use super::Entry;
 use crate::command::{NotAccepted, RequestId};
@@ -10,7 +10,7 @@ use crate::webhook::{Body, WebhookOutcome, WebhookRequest};
 
 /// # Inputs
 ///
-/// [`Lines`](super::Lines) shows the connector's bytes, as complete lines.
+/// [`Lines`](super::Lines) makes the entries of the connector's bytes, one for each complete line.
 impl Entry {
     /// Creates the entry of a submitted command and its immediate result. `call` is the command's name in the host's
     /// API.
@@ -30,13 +30,13 @@ impl Entry {
 
     /// Creates the entry of a settlement.
     pub fn settled(at: Time, delivery: DeliveryId, outcome: Outcome) -> Entry {
-        let (accepted, outcome) = match outcome {
-            Outcome::Accepted => (true, "taken"),
-            Outcome::Refused => (false, "refused"),
+        let outcome_text = match outcome {
+            Outcome::Accepted => "taken",
+            Outcome::Refused => "refused",
         };
-        Entry::remark(at, "settled", format!("delivery {} {outcome}", delivery.number()))
+        Entry::remark(at, "settled", format!("delivery {} {outcome_text}", delivery.number()))
             .with("delivery", delivery.number())
-            .with("taken", accepted)
+            .with("taken", outcome == Outcome::Accepted)
     }
 
     /// Creates the entry of a webhook request and its immediate outcome. The signature is left out, so that the
@@ -99,6 +99,7 @@ impl Entry {
                 };
                 Entry::socket(at, "closed", conn, &text).with("code", code).with("reason", reason)
             }
+            // The entry of a ping has this name, too: the machine does not distinguish them.
             IoEvent::Alive { conn } => Entry::socket(at, "pong", conn, ""),
         }
     }

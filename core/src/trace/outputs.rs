@@ -41,7 +41,7 @@ impl Entry {
         }
     }
 
-    /// Creates the entry of a delivery. `sessions` are the host's options for session keys.
+    /// Creates the entry of a delivery. `sessions` are the options that determine the shown session key.
     pub fn delivery(at: Time, delivery: &Delivery, sessions: SessionKeyOptions) -> Entry {
         let number = delivery.id.number();
         let buffered = if delivery.buffered { " buffered" } else { "" };
@@ -87,7 +87,7 @@ impl Entry {
         Entry::remark(at, name, format!("{conn}{text}")).with("conn", conn.number())
     }
 
-    /// Creates the entry of a line that was received or sent. JSON is shown as it was written, in its order of fields.
+    /// Creates the entry of a line that was received or sent. Valid JSON keeps its order of fields.
     pub(super) fn line(at: Time, name: &'static str, conn: Conn, line: &str) -> Entry {
         let entry = Entry::socket(at, name, conn, &format!(" {line}"));
         match serde_json::from_str::<&serde_json::value::RawValue>(line) {
@@ -97,6 +97,7 @@ impl Entry {
     }
 }
 
+/// Creates the entry of the result of a request.
 fn completed(at: Time, id: RequestId, result: &Result<Reply, Failure>) -> Entry {
     let number = id.number();
     let entry = |text: String| {
@@ -113,6 +114,7 @@ fn completed(at: Time, id: RequestId, result: &Result<Reply, Failure>) -> Entry 
     }
 }
 
+/// Creates the entry of a notice.
 fn notified(at: Time, notice: &Notice) -> Entry {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let entry = |kind, text: String| Entry::remark(at, "notice", text).with("notice", kind);
@@ -167,6 +169,7 @@ fn notified(at: Time, notice: &Notice) -> Entry {
     }
 }
 
+/// Returns the JSON of a result.
 fn reply_value(reply: &Reply) -> Value {
     match reply {
         Reply::Done => json!({}),
@@ -193,7 +196,7 @@ fn reply_value(reply: &Reply) -> Value {
     }
 }
 
-/// Returns the JSON of an event or a forward. Its keys are strings, so that it cannot fail.
+/// Returns the JSON of an event or a forward. Serialization cannot fail, since all keys are strings.
 fn json_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

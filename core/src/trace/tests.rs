@@ -254,13 +254,12 @@ fn every_entry_is_a_line_of_text_and_an_object() {
         assert_eq!(object(&entry), value);
         let begins = format!("{{\"t_us\":12345000,\"what\":\"{}\"", entry.name());
         assert!(entry.to_json().starts_with(&begins), "{}", entry.to_json());
-        // The name is separated from the text that follows.
+        // A space separates the name from the text after it.
         assert!(entry.name().len() < 10, "{}", entry.name());
     }
 }
 
-/// W-1, W-2, W-5: lines are shown complete, however they were cut. Blank lines are not shown, and lines that are too
-/// long are marked.
+/// W-1, W-2, W-5: lines are shown however they were cut, without blank ones, and an overlong line is named.
 #[test]
 fn w_01_w_02_w_05_received_bytes_are_shown_as_lines() {
     let bytes = b"{\"a\":1}\n \r\n\nno JSON\x1b\n{\"overlong\":\"0123456789\"}\n{\"b\":2}\r\nrest";
@@ -277,7 +276,7 @@ fn w_01_w_02_w_05_received_bytes_are_shown_as_lines() {
     }
 }
 
-/// O-1, C-4: a trace reveals neither the seed nor a token.
+/// O-1: a trace does not depend on the seed. C-4: it does not contain a token.
 #[test]
 fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
     let session = |seed: u8| {
@@ -309,7 +308,7 @@ fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
         while let Some(action) = machine.poll_action() {
             trace.push(Entry::action(AT, &action));
         }
-        // A text that only looks like an id is not replaced.
+        // A text that only resembles a request id stays as it is.
         let alike = format!("\"{id}x\" {id} \"{}\"", &id[..20]);
         assert_eq!(ids.shown(&alike), alike);
         let lines = |line: fn(&Entry) -> String| trace.iter().map(line).collect::<Vec<_>>().join("\n");

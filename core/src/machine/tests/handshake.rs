@@ -324,6 +324,6 @@ fn d_10_a_short_connection_does_not_hide_a_change() {
         for platform in 0..3 {
             rig.line(&descriptor(&format!("p{dial}-{platform}"), ""));
         }
-        assert!(rig.machine.former.len() <= 3);
+        assert!(rig.machine.previous_descriptors.len() <= 3);
     }
 }
