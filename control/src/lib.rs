@@ -3,9 +3,9 @@
 //! Settings and HTTP exchanges of a relay gateway, without I/O.
 //!
 //! [`settings`] resolves flags, environment variables and files into a [`GatewayConfig`](config::GatewayConfig).
-//! [`http`] has the exchanges with a connector and an identity provider: each makes a request and reads its response.
-//! [`http::boot`] orders the exchanges before the first dial. [`network`] chooses proxies, [`url`] parses the
-//! connector's URL, and [`env_file`] reads and changes env files.
+//! [`http`] has the exchanges with a connector and an identity provider: each makes a request, and reads its answer.
+//! [`http::boot`] puts those that come before the first dial in order. [`network`] chooses proxies, [`url`] knows what is
+//! dialed, and [`env_file`] reads and changes env files.
 //!
 //! The feature `config-file`, which is on by default, adds the parser of the configuration file:
 //! [`settings::ConfigFile`]'s `parse`.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use url::Url;
 
-/// Connector's URL in the form that is dialled: `ws` or `wss`, ending in `/relay`. `Display` and `Debug` hide its
-/// query, since some connectors expect a key in it.
+/// Connector's URL in the form that is dialed: `ws` or `wss`, ending in `/relay`. `Display` and `Debug` hide its
+/// query, since some connectors take a key in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DialUrl {
     text: String,
@@ -15,7 +15,7 @@ pub struct DialUrl {
     loopback: bool,
 }
 
-/// Error returned when a URL cannot be dialled. It quotes the URL, but never user-info or the content of its query.
+/// Error returned when a URL cannot be dialed. It quotes the URL, but never user-info or the content of its query.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
@@ -41,7 +41,7 @@ impl DialUrl {
     ///
     /// # Errors
     ///
-    /// Returns [`UrlError`] if the URL cannot be dialled.
+    /// Returns [`UrlError`] if the URL cannot be dialed.
     pub fn parse(configured: &str) -> Result<DialUrl, UrlError> {
         let text = configured.trim();
         // Checked first, since the other errors quote the text.
@@ -229,7 +229,7 @@ mod tests {
         );
     }
 
-    /// Inputs of vectors for which L-1 differs from the reference: the URL to dial, or the error.
+    /// Where L-1 goes before what the reference does: the vector's input, and what is dialed, or the error.
     const DEPARTURES: [(&str, &str); 17] = [
         // Without a scheme or a host: a configuration error.
         ("", "\"\" is not a ws, wss, http or https URL"),

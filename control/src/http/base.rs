@@ -11,7 +11,7 @@ use std::fmt;
 pub struct Base {
     /// Scheme, host, port and path, without a trailing slash.
     text: String,
-    /// Query with its question mark; empty if there is none. It follows the path, as in the dialled URL.
+    /// Query with its question mark; empty if there is none. It follows the path, as in the dialed URL.
     query: String,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Debug for Base {
 }
 
 impl Base {
-    /// Converts a dialled URL into its base: `ws` becomes `http`, and `/relay` is removed.
+    /// Converts a dialed URL into its base: `ws` becomes `http`, and `/relay` is removed.
     ///
     /// # Errors
     ///

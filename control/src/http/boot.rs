@@ -374,8 +374,8 @@ mod tests {
         Credentials::new("gw-1", secret)
     }
 
-    /// Runs a whole boot. Each answer is a status and a body. Returns the last segments of the requested URLs, the
-    /// number of failures reported, and the secret to dial with.
+    /// A whole boot, each answer a status and a body: the last parts of the URLs asked for, how many reports are of
+    /// failures, and the secret that is dialed with.
     fn run(plan: Plan, answers: &[(u16, &str)]) -> (Vec<String>, usize, Option<String>) {
         let (mut boot, mut reports) = Boot::new(plan);
         let (mut asked, mut answers) = (Vec::new(), answers.iter());

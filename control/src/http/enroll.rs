@@ -1,4 +1,4 @@
-//! Enrolment: exchanges a single-use token for a gateway's credentials.
+//! Enrollment: exchanges a single-use token for a gateway's credentials.
 
 use super::failure::{judge, said};
 use super::issued::{self, Issuance};
@@ -8,7 +8,7 @@ use relayline_core::id::Id;
 use relayline_core::secret::Secret;
 use serde::Serialize;
 
-/// An enrolment.
+/// An enrollment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Enroll {
@@ -22,7 +22,7 @@ pub struct Enroll {
     pub gateway_id: String,
 }
 
-/// Error returned when an enrolment fails. It contains no secret of the request or the response.
+/// Error returned when an enrollment fails. It contains no secret of the request or the response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnrollError {

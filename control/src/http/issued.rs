@@ -1,4 +1,4 @@
-//! Credentials that a connector issues, by enrolment or provisioning.
+//! Credentials that a connector issues, by enrollment or provisioning.
 
 use super::failure::Failure;
 use relayline_core::config::Credentials;

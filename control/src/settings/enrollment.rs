@@ -1,4 +1,4 @@
-//! Settings of an enrolment.
+//! Settings of an enrollment.
 
 use super::error::ConfigError;
 use super::sources::Sources;
@@ -9,7 +9,7 @@ use crate::http::identity::TokenSource;
 use crate::network::Network;
 use relayline_core::secret::Secret;
 
-/// Settings of an enrolment.
+/// Settings of an enrollment.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Enrollment {
@@ -32,7 +32,7 @@ pub struct Enrollment {
     pub warnings: Vec<String>,
 }
 
-/// Resolves the settings of an enrolment. A relay that is switched off can still be enrolled.
+/// Resolves the settings of an enrollment. A relay that is switched off can be enrolled all the same.
 ///
 /// # Errors
 /// Names the setting that is wrong or missing.

@@ -5,11 +5,12 @@ use super::setting::Setting;
 use super::sources::Sources;
 use super::table;
 use relayline_core::config::Identity;
+use relayline_core::event::UNNAMED_PLATFORM;
 use serde_json::{Map, Value};
 
 /// Returns the identity of a gateway without a named platform (H-9).
 pub(super) fn none() -> Identity {
-    Identity::new("relay", "")
+    Identity { platform: UNNAMED_PLATFORM.into(), bot_id: String::new() }
 }
 
 /// Resolves the identities: at most one for each platform, and none if no platform is named. Adds warnings for the

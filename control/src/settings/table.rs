@@ -1,8 +1,8 @@
 //! Table of the settings: each one's flag, method of the builder, environment variable, key in the configuration file,
 //! and help.
 //!
-//! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source,
-//! its key, the README's row and the tests of its secrecy follow from the row.
+//! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source, its
+//! key, its row in `docs/settings.md`, its place in the help and the tests of its secrecy follow.
 
 /// Names of a setting, the form of its value, and its help. An empty text means that it has no such name.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,8 @@ pub struct Spec {
     pub default: &'static str,
     /// Meaning, in a sentence or two.
     pub help: &'static str,
+    /// Heading of the flag in the help.
+    pub heading: &'static str,
 }
 
 /// Form of a setting's value.
@@ -77,19 +79,24 @@ const NOTHING: Spec = Spec {
     secrecy: Secrecy::Public,
     default: "",
     help: "",
+    heading: "",
 };
 
+/// Declares the rows. Each row belongs to the heading before it; a heading may come again.
 macro_rules! settings {
-    ($($(#[doc = $help:literal])+ $name:ident = $kind:expr, { $($field:ident: $value:expr),* $(,)? };)*) => {
-        $($(#[doc = $help])+ pub const $name: Spec = Spec {
+    ($([$heading:literal] $(
+        $(#[doc = $help:literal])+ $name:ident = $kind:expr, { $($field:ident: $value:expr),* $(,)? };
+    )*)*) => {
+        $($($(#[doc = $help])+ pub const $name: Spec = Spec {
             kind: $kind,
             help: concat!($($help),+).trim_ascii(),
+            heading: $heading,
             $($field: $value,)*
-            ..Spec { method: concat!("Builder::setting(table::", stringify!($name), ")"), ..NOTHING }
-        };)*
+            ..NOTHING
+        };)*)*
 
-        /// Every setting, in the order of the help.
-        pub const ALL: &[&Spec] = &[$(&$name,)*];
+        /// Every setting, in the order of the documentation.
+        pub const ALL: &[&Spec] = &[$($(&$name,)*)*];
     };
 }
 
@@ -97,10 +104,10 @@ use Kind::{Bool, Entries, File, Id, List, OnOff, Presence, Switch, Text, Word};
 use Secrecy::{Credential, Sensitive};
 
 settings! {
+    ["Connection"]
     /// URL of the connector, as in wss://connector.example. https means wss, and /relay is added.
-    URL = Text, {
-        flag: "--url", value: "URL", method: "Builder::new", variable: "GATEWAY_RELAY_URL", key: "url",
-    };
+    URL = Text, { flag: "--url", value: "URL", variable: "GATEWAY_RELAY_URL", key: "url" };
+    ["Credentials"]
     /// Id of the gateway, which goes with its secret. Where a secret is to be issued, gw- and the machine's name is the
     /// default.
     GATEWAY_ID = Text, {
@@ -111,6 +118,7 @@ settings! {
         flag: "--secret-file", value: "FILE", method: "Builder::credentials", variable: "GATEWAY_RELAY_SECRET",
         key: "secret", file_key: "secret-file", secrecy: Credential,
     };
+    ["Identity"]
     /// Platform to speak for, as in discord.
     PLATFORM = Text, { flag: "--platform", value: "NAME", variable: "GATEWAY_RELAY_PLATFORM", key: "platform" };
     /// Id of the bot on the platform.
@@ -123,11 +131,13 @@ settings! {
     };
     /// Bot ids of several platforms, as in {"discord": {"botId": "123"}}.
     BOT_IDS = Text, { variable: "GATEWAY_RELAY_BOT_IDS" };
+    ["Provisioning"]
     /// When to ask the connector for a secret. auto: only if no secret is set and the install is managed or an access
     /// token is available.
     PROVISION = Word(&["auto", "always", "never"]), {
         flag: "--provision", value: "WHEN", key: "provision", default: "auto",
     };
+    ["Credentials"]
     /// Enrollment token, which works once.
     ENROLL_TOKEN = Text, {
         flag: "--token", value: "TOKEN", variable: "GATEWAY_RELAY_ENROLL_TOKEN", key: "enroll-token", secrecy: Credential,
@@ -159,6 +169,7 @@ settings! {
     };
     /// Scope to ask the identity provider for.
     IDP_SCOPE = Text, { variable: "GATEWAY_RELAY_IDP_SCOPE", key: "idp.scope" };
+    ["Provisioning"]
     /// URL at which the connector reaches this gateway for signed deliveries.
     ENDPOINT = Text, {
         flag: "--endpoint", value: "URL", variable: "GATEWAY_RELAY_ENDPOINT", key: "endpoint", secrecy: Sensitive,
@@ -179,6 +190,7 @@ settings! {
     };
     /// Messages of shared chats that are meant for this gateway, as a JSON object or an array of them.
     POLICY = Text, { flag: "--policy", value: "JSON", variable: "GATEWAY_RELAY_POLICY", key: "policy" };
+    ["Webhooks"]
     /// Address on which signed deliveries over HTTP are accepted.
     INBOUND_LISTEN = Text, {
         flag: "--inbound-listen", value: "HOST:PORT", method: "Builder::webhook", variable: "GATEWAY_RELAY_INBOUND_LISTEN",
@@ -189,6 +201,7 @@ settings! {
         flag: "--delivery-key-file", value: "FILE", method: "Builder::webhook", variable: "GATEWAY_RELAY_DELIVERY_KEY",
         key: "delivery-key", file_key: "delivery-key-file", secrecy: Credential,
     };
+    ["Sessions"]
     /// Answer Slack's top-level messages in threads.
     SLACK_REPLY_IN_THREAD = Bool, {
         flag: "--slack-reply-in-thread", value: "BOOL", variable: "GATEWAY_RELAY_SLACK_REPLY_IN_THREAD",
@@ -209,6 +222,7 @@ settings! {
         flag: "--thread-sessions-per-user", value: "BOOL", variable: "GATEWAY_RELAY_THREAD_SESSIONS_PER_USER",
         key: "thread-sessions-per-user", default: "false",
     };
+    ["Agent"]
     /// Show the state of a turn (op turn) by reactions on its message.
     TURN_REACTIONS = Bool, {
         flag: "--turn-reactions", value: "BOOL", variable: "GATEWAY_RELAY_TURN_REACTIONS", key: "turn-reactions",
@@ -228,12 +242,15 @@ settings! {
     PROMPTS = OnOff, {
         flag: "--prompts", value: "WHEN", variable: "GATEWAY_RELAY_PROMPTS", key: "prompts", default: "on",
     };
+    ["Connection"]
     /// Use the relay. false overrides every URL: run says so and ends with 0.
     ENABLED = Bool, {
         flag: "--enabled", value: "BOOL", variable: "GATEWAY_RELAY_ENABLED", key: "enabled", default: "true",
     };
+    ["Configuration"]
     /// Limit or time-out, as in handshake_timeout=1s. A wrong name lists them all.
-    SET = Entries, { flag: "--set", value: "NAME=VALUE", method: "Builder::limit", key: "set" };
+    SET = Entries, { flag: "--set", value: "NAME=VALUE", key: "set" };
+    ["Connection"]
     /// Send credentials over plain ws:// or http:// to other machines, too.
     ALLOW_INSECURE = Presence, {
         flag: "--allow-insecure", method: "Builder::allow_insecure", key: "allow-insecure", default: "false",
