@@ -1,11 +1,11 @@
-//! Admission to enrolment: access tokens of identities, and single-use tokens (H-1).
+//! Admission to enrollment: access tokens of identities, and single-use tokens (H-1).
 
 use crate::config::{ConnectorConfig, EnrollToken, Identity};
 use crate::state::TokenState;
 use relayline_core::secret::Secret;
 use subtle::ConstantTimeEq;
 
-/// The access tokens and enrolment tokens of a connector. Used ones stay used over a crash.
+/// The access tokens and enrollment tokens of a connector. Used ones stay used over a crash.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     identities: Vec<Identity>,
@@ -70,7 +70,7 @@ impl Admission {
         }
     }
 
-    /// Checks that a gateway of `tenant` may enrol with `token` now.
+    /// Checks that a gateway of `tenant` may enroll with `token` now.
     pub(crate) fn check(&self, token: &str, tenant: &str, unix_s: u64) -> Result<(), &'static str> {
         let found = self.tokens.iter().find(|known| same(&known.token.token, token));
         match found {

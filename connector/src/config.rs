@@ -12,7 +12,7 @@ pub const DEFAULT_TENANT: &str = "default";
 /// Maximum number of names in one table: of scripted results, delays or descriptors, or of a gateway's platforms.
 pub(crate) const MAX_NAMES: usize = 256;
 
-/// A gateway that may connect without enrolment. Its tenant is [`DEFAULT_TENANT`].
+/// A gateway that may connect without enrollment. Its tenant is [`DEFAULT_TENANT`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GatewayAccount {
@@ -24,7 +24,7 @@ pub struct GatewayAccount {
     pub delivery_key: Option<Secret>,
 }
 
-/// A token that one gateway may enrol with, once.
+/// A token that one gateway may enroll with, once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct EnrollToken {
@@ -89,9 +89,9 @@ pub struct Limits {
     pub observations: usize,
     /// Maximum number of bytes of frames and requests in them. Default 16 MiB.
     pub observation_bytes: usize,
-    /// Maximum number of gateways that are known. The enrolment of a further one is answered 503. Default 1024.
+    /// Maximum number of gateways that are known. The enrollment of a further one is answered 503. Default 1024.
     pub gateways: usize,
-    /// Maximum number of enrolment tokens, including used ones. Default 1024.
+    /// Maximum number of enrollment tokens, including used ones. Default 1024.
     pub enroll_tokens: usize,
     /// Maximum size of the body of a JSON request, in bytes. A larger one is answered 413. Default 64 KiB.
     pub json_bytes: usize,
@@ -132,12 +132,12 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectorConfig {
-    /// Gateways that may connect. If there are none, and no enrolment tokens and identities either, every dial is
+    /// Gateways that may connect. If there are none, and no enrollment tokens and identities either, every dial is
     /// accepted without authentication, as the one gateway `""`.
     pub gateways: Vec<GatewayAccount>,
-    /// Tokens that gateways may enrol with.
+    /// Tokens that gateways may enroll with.
     pub enroll_tokens: Vec<EnrollToken>,
-    /// Identities that may enrol and provision gateways.
+    /// Identities that may enroll and provision gateways.
     pub identities: Vec<Identity>,
     /// Time for which an uploaded file is kept. Default 1 h.
     pub media_ttl: Duration,
@@ -150,7 +150,7 @@ pub struct ConnectorConfig {
     /// Time without an acknowledgement after which an entry is observed as
     /// [`Observation::Unacked`](crate::Observation::Unacked). Default 10 s; `None` observes none.
     pub unacked_after: Option<Duration>,
-    /// Independent connector to play. Default `None`: the behaviour of `PROTOCOL.md`.
+    /// Independent connector to play. Default `None`: the behavior of `PROTOCOL.md`.
     pub like: Option<Like>,
     /// Bounds on its memory.
     pub limits: Limits,
@@ -188,7 +188,7 @@ impl ConnectorConfig {
         self
     }
 
-    /// Lets a gateway of `tenant` enrol once with `token`.
+    /// Lets a gateway of `tenant` enroll with `token`, once.
     #[must_use]
     pub fn enroll_token(mut self, token: impl Into<Secret>, tenant: &str) -> Self {
         let (token, tenant) = (token.into(), tenant.to_owned());

@@ -30,7 +30,7 @@ use serde_json::{Map, Value};
 /// | `delay` | `op`, `ms` | Delays the results of the op from now on; 0 restores. |
 /// | `descriptor` | `descriptor`, `platform`? | Answers the next `hello` for that platform, and those after it, with this object. `platform` is needed only if the object does not name one. |
 /// | `raw` | `text` | Sends the text as one text message. A frame needs its own newline. |
-/// | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | Lets a gateway of that tenant enrol with the token, once and within `ttl_s` seconds. Takes no `gateway`. |
+/// | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | Lets a gateway of that tenant enroll with the token, once and within `ttl_s` seconds. Takes no `gateway`. |
 /// | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | Replaces the credentials; those that are not given are drawn. The gateway gets them when it provisions next. The old secrets stay valid for the overlap; webhook requests are signed with the new key at once. |
 /// | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | Signs a webhook request and posts it to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` goes to `/interrupt` below it. `key` and `skew_s` sign it with another key, or for another time. |
 /// | `press` | `option_id`, `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | Answers an open prompt as a user of its platform does: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. |
@@ -134,7 +134,7 @@ pub enum Act {
         /// The text. A frame needs its own newline.
         text: String,
     },
-    /// Let a gateway enrol with a token, once.
+    /// Let a gateway enroll with a token, once.
     EnrollToken {
         /// The token.
         #[serde(deserialize_with = "secret")]

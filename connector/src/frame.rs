@@ -42,7 +42,7 @@ impl Outgoing<'_> {
     /// Returns the line, with its newline.
     pub(crate) fn to_line(&self) -> Vec<u8> {
         let mut line = serde_json::to_vec(self)
-            .unwrap_or_else(|error| unreachable!("JSON values serialise into memory: {error}"));
+            .unwrap_or_else(|error| unreachable!("JSON values serialize into memory: {error}"));
         line.push(b'\n');
         line
     }

@@ -1,4 +1,4 @@
-//! A gateway, connected or not.
+//! State of one gateway that may connect: its account, its buffer, and the behavior that instructions set.
 
 use crate::account::Account;
 use crate::buffer::Buffer;
@@ -9,16 +9,21 @@ use std::collections::BTreeMap;
 /// A gateway that may connect.
 #[derive(Debug)]
 pub(crate) struct Gateway {
+    /// Secrets and keys.
     pub(crate) account: Account,
-    /// Its newest connection, until that ends.
+    /// Newest connection; `None` once that has ended.
     pub(crate) conn: Option<ConnId>,
+    /// Entries that wait for their acknowledgement.
     pub(crate) buffer: Buffer,
-    pub(crate) revoked: bool,
+    /// True if every dial is refused.
+    pub(crate) is_revoked: bool,
     /// True if its idleness was confirmed and no handshake has followed (L-12).
     pub(crate) is_idle: bool,
     /// True if the next dial is refused as expired.
-    pub(crate) expire_next_dial: bool,
-    pub(crate) muted: bool,
+    pub(crate) is_next_dial_expired: bool,
+    /// True if upgrades are accepted and nothing is sent.
+    pub(crate) is_muted: bool,
+    /// True if `going_idle` is not confirmed.
     pub(crate) withholds_idle_ack: bool,
     /// Scripted results, by op.
     pub(crate) answers: BTreeMap<String, Value>,
@@ -29,15 +34,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Creates a gateway that is not connected, with an empty buffer.
     pub(crate) fn new(account: Account) -> Self {
         Gateway {
             account,
             conn: None,
             buffer: Buffer::default(),
-            revoked: false,
+            is_revoked: false,
             is_idle: false,
-            expire_next_dial: false,
-            muted: false,
+            is_next_dial_expired: false,
+            is_muted: false,
             withholds_idle_ack: false,
             answers: BTreeMap::new(),
             delays: BTreeMap::new(),
@@ -47,7 +53,7 @@ impl Gateway {
 
     /// Returns the part that outlives a crash of the connector: account, buffer, revocation and idleness.
     pub(crate) fn after_crash(self) -> Self {
-        let Gateway { buffer, revoked, is_idle, .. } = self;
-        Gateway { buffer, revoked, is_idle, ..Gateway::new(self.account) }
+        let Gateway { buffer, is_revoked, is_idle, .. } = self;
+        Gateway { buffer, is_revoked, is_idle, ..Gateway::new(self.account) }
     }
 }

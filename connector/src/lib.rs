@@ -115,7 +115,7 @@ pub use config::{
 };
 pub use control::{Act, Control, ControlError, Press, Webhook};
 pub use http::{HttpBody, HttpHead, HttpResponse};
-pub use like::Like;
+pub use like::{Like, UnknownLike};
 pub use machine::ConnectorMachine;
 pub use observation::{AskedBy, ClosedBy, Observation};
 #[cfg(feature = "server")]

@@ -1,42 +1,54 @@
-//! Behaviour of independent connectors, to test gateways against.
+//! Behavior of independent connectors, to test gateways with.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An independent connector to play.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Like {
-    /// Closes with 1003 on a second `hello`, on `interrupt` and on `going_idle`.
-    Strict,
-    /// Never confirms idleness: the connection stays live.
-    Silent,
-    /// Sends up to a hundred buffered entries at once, and takes their acks in any order.
-    Flood,
-    /// Closes the older of two connections of a gateway with 4000 `replaced`.
-    Displacing,
-    /// Sends a frame of type `error` where a result is due.
-    Errors,
-    /// Sends results without `success`.
-    Lenient,
-}
-
-impl Like {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Like; 6] =
-        [Like::Strict, Like::Silent, Like::Flood, Like::Displacing, Like::Errors, Like::Lenient];
-
-    /// Returns the name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Like::Strict => "strict",
-            Like::Silent => "silent",
-            Like::Flood => "flood",
-            Like::Displacing => "displacing",
-            Like::Errors => "errors",
-            Like::Lenient => "lenient",
+/// Declares [`Like`] from one table: the command line's help and `docs/connectors.md` show the same descriptions.
+macro_rules! likes {
+    ($($variant:ident, $name:literal, $description:literal;)+) => {
+        /// Independent connector to imitate.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Like {
+            $(
+                #[doc = concat!("Connector that ", $description, ".")]
+                $variant,
+            )+
         }
-    }
+
+        impl Like {
+            /// All connectors, in the order of the documentation.
+            pub const ALL: [Like; [$($name),+].len()] = [$(Like::$variant),+];
+
+            /// Returns the name on the command line.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Like::$variant => $name,)+
+                }
+            }
+
+            /// Returns the difference to other connectors: a predicate, such as "never confirms idleness".
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Like::$variant => $description,)+
+                }
+            }
+        }
+    };
 }
+
+likes! {
+    Strict, "strict", "closes with 1003 on a second `hello`, on `interrupt` and on `going_idle`";
+    Silent, "silent", "never confirms idleness";
+    Flood, "flood", "sends up to a hundred buffered entries at once, and takes their acks in any order";
+    Displacing, "displacing", "closes the older of two connections of a gateway with 4000 `replaced`";
+    Errors, "errors", "sends a frame of type `error` where a result is due";
+    Lenient, "lenient", "sends results without `success`";
+}
+
+/// Error returned when a name is not that of a [`Like`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("there is no such connector: take one of {}", Like::ALL.map(Like::name).join(", "))]
+pub struct UnknownLike;
 
 impl fmt::Display for Like {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,11 +57,31 @@ impl fmt::Display for Like {
 }
 
 impl FromStr for Like {
-    type Err = String;
+    type Err = UnknownLike;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || Like::ALL.map(Like::name).join(", ");
-        let found = Like::ALL.into_iter().find(|like| like.name() == text);
-        found.ok_or_else(|| format!("there is no such connector: take one of {}", known()))
+    fn from_str(text: &str) -> Result<Self, UnknownLike> {
+        Like::ALL.into_iter().find(|like| like.name() == text).ok_or(UnknownLike)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_describes_each_connector() {
+        let page = include_str!("../../docs/connectors.md");
+        for like in Like::ALL {
+            let row = format!("| `{like}` | {} |\n", like.description());
+            assert!(page.contains(&row), "docs/connectors.md lacks {row}");
+        }
+    }
+
+    #[test]
+    fn each_connector_is_found_by_its_name() {
+        for like in Like::ALL {
+            assert_eq!(like.name().parse(), Ok(like));
+        }
+        assert_eq!("nice".parse::<Like>(), Err(UnknownLike));
     }
 }

@@ -29,6 +29,7 @@ use crate::responder::Responder;
 use crate::values::{ConnId, Stats, Transmit, Upgrade};
 use crate::webhooks::Webhooks;
 use relayline_core::line::Line;
+use relayline_core::machine::CREDENTIALS_REJECTED;
 use relayline_core::time::{Now, Time};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,7 +58,7 @@ pub struct ConnectorMachine {
     observations: ObservationQueue,
     dials: u64,
     stats: Stats,
-    /// True if every dial is accepted, because no gateway is known or could enrol.
+    /// True if every dial is accepted, because no gateway is known or could enroll.
     is_open: bool,
     /// True if the state is kept in a file: each buffered entry is observed.
     is_durable: bool,
@@ -100,7 +101,7 @@ impl ConnectorMachine {
     }
 
     /// Returns the connector as it is after a crash. Connections, delayed results, pending webhook requests and scripted
-    /// behaviour are gone. Buffers, accounts, used tokens, revocations, files and the platforms' messages are kept.
+    /// behavior are gone. Buffers, accounts, used tokens, revocations, files and the platforms' messages are kept.
     #[must_use]
     pub fn restart(self) -> Self {
         let fresh = ConnectorMachine::new(self.config, [0; 32]);
@@ -166,7 +167,9 @@ impl ConnectorMachine {
         let connection = Connection::new(gateway.clone(), self.dials, self.config.limits.max_line_bytes);
         self.connections.insert(conn, connection);
         match unwelcome {
-            Some(reason) => self.end(conn, Output::Close { code: 4401, reason: reason.to_owned() }),
+            Some(reason) => {
+                self.end(conn, Output::Close { code: CREDENTIALS_REJECTED, reason: reason.to_owned() })
+            }
             None => self.settle_duplicates(&gateway, conn),
         }
         Upgrade::Accept { gateway }

@@ -1,4 +1,4 @@
-//! Observations of a connector, as its bridge writes them.
+//! Observations of a connector, which its host polls and its bridge writes as lines, and their queue.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -70,14 +70,14 @@ pub enum Observation {
         path: String,
         /// Status of the response; null if a webhook request got none.
         status: Option<u16>,
-        /// `error` of the response, or the reason for which there is none.
+        /// `error` of the response, or the reason why there is no response.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        /// Body of the request, with secrets replaced by `<hidden>`. For a file its description. Left out if the
-        /// request was refused.
+        /// Body of the request, with secrets replaced by `<hidden>`. The body of a file is replaced by its description.
+        /// Left out if the request was refused.
         #[serde(skip_serializing_if = "Option::is_none")]
         request: Option<Value>,
-        /// Body of the response, also with secrets replaced.
+        /// Body of the response, with secrets replaced by `<hidden>`.
         #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Value>,
     },
@@ -107,7 +107,7 @@ pub enum Observation {
         code: Option<u16>,
         /// Close reason.
         reason: String,
-        /// Side that ended it.
+        /// Side that ended the connection.
         by: ClosedBy,
     },
 }
@@ -140,17 +140,23 @@ pub enum AskedBy {
     Connector,
 }
 
-/// Observations until they are polled. Beyond the bounds the oldest are dropped.
+/// Queue of the observations that the host has not polled. At a bound the oldest are dropped, and counted.
 #[derive(Debug)]
 pub(crate) struct ObservationQueue {
+    /// Observations with their weights, the oldest first.
     queue: VecDeque<(usize, Observation)>,
+    /// Weight of all observations.
     bytes: usize,
+    /// Maximum number of observations.
     max: usize,
+    /// Maximum weight of all observations.
     max_bytes: usize,
+    /// Number of dropped observations.
     lost: u64,
 }
 
 impl ObservationQueue {
+    /// Creates an empty queue for at most `max` observations that weigh at most `max_bytes`.
     pub(crate) fn new(max: usize, max_bytes: usize) -> Self {
         ObservationQueue { queue: VecDeque::new(), bytes: 0, max, max_bytes, lost: 0 }
     }
@@ -167,6 +173,7 @@ impl ObservationQueue {
         }
     }
 
+    /// Takes the oldest observation.
     pub(crate) fn pop(&mut self) -> Option<Observation> {
         let (weight, observation) = self.queue.pop_front()?;
         self.bytes -= weight;

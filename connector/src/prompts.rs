@@ -3,6 +3,7 @@
 use crate::chats::rooms;
 use crate::control::ControlError;
 use crate::recent::Recent;
+use relayline_core::event::UNNAMED_PLATFORM;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 
@@ -203,7 +204,7 @@ impl Prompts {
         let source: Map<String, Value> = LASTING.iter().filter_map(|name| lasting(name)).collect();
         let text = |name: &str| source.get(name).and_then(Value::as_str).map(str::to_owned);
         if let Some(chat_id) = text("chat_id") {
-            let platform = text("platform").unwrap_or_else(|| "relay".to_owned());
+            let platform = text("platform").unwrap_or_else(|| UNNAMED_PLATFORM.to_owned());
             self.sources.insert((platform, chat_id), source);
         }
     }

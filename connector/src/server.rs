@@ -95,7 +95,7 @@ impl EmbeddedConnector {
     pub fn url(&self) -> String {
         let mut addr = self.addr;
         if addr.ip().is_unspecified() {
-            // 0.0.0.0 cannot be dialled.
+            // 0.0.0.0 cannot be dialed.
             addr.set_ip(match addr {
                 SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
                 SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),

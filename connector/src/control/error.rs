@@ -103,8 +103,8 @@ pub enum ControlError {
     /// Too many webhook requests are pending.
     #[error("{0} deliveries wait for their answers already: expect one first")]
     TooManyWebhooks(usize),
-    /// Too many enrolment tokens are unused.
-    #[error("{0} enrolment tokens are waiting to be used already")]
+    /// Too many enrollment tokens are unused.
+    #[error("{0} enrollment tokens are waiting to be used already")]
     TooManyTokens(usize),
     /// The table of scripted results, delays or descriptors is full.
     #[error("{0} different names are set already: restore one first")]

@@ -8,6 +8,7 @@ use crate::frame::{DeliveryKind, Outgoing};
 use crate::gateway::Gateway;
 use crate::issuer::Credential;
 use crate::values::ConnId;
+use relayline_core::machine::CREDENTIALS_REJECTED;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use serde_json::Value;
@@ -65,18 +66,18 @@ impl ConnectorMachine {
                 Ok(())
             }
             Act::Revoke { on } => self.change_each(&ids, |machine, gateway| {
-                gateway.revoked = on;
+                gateway.is_revoked = on;
                 if let (true, Some(conn)) = (on, gateway.conn) {
                     machine.push((conn, "unauthorized"));
                 }
             }),
             Act::Expire => self.change_each(&ids, |machine, gateway| match gateway.conn {
                 Some(conn) => machine.push((conn, "expired")),
-                None => gateway.expire_next_dial = true,
+                None => gateway.is_next_dial_expired = true,
             }),
             Act::Mute { on } => {
-                self.change_each(&ids, |_, gateway| gateway.muted = on)?;
-                // Delivers the entries buffered during the silence, on connections with a complete handshake.
+                self.change_each(&ids, |_, gateway| gateway.is_muted = on)?;
+                // Deliver the entries buffered during the silence on connections with a complete handshake.
                 let open: Vec<ConnId> = self.connections.keys().copied().collect();
                 open.into_iter().for_each(|conn| self.drain(now, conn));
                 Ok(())
@@ -176,7 +177,7 @@ impl ConnectorMachine {
             }
         }
         for (conn, reason) in refused {
-            self.end(conn, Output::Close { code: 4401, reason: reason.to_owned() });
+            self.end(conn, Output::Close { code: CREDENTIALS_REJECTED, reason: reason.to_owned() });
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ impl ConnectorMachine {
         }
         let Some(gateway) = self.gateways.get_mut(id) else { return Ok(()) };
         let live = gateway.conn.filter(|conn| {
-            !gateway.muted
+            !gateway.is_muted
                 && self.connections.get(conn).is_some_and(|connection| connection.phase == Phase::Live)
         });
         match (live, buffered) {
@@ -74,7 +74,7 @@ impl ConnectorMachine {
             && let Some(gateway) = self.gateways.get(&connection.gateway)
             && connection.phase == Phase::Live
             && connection.in_flight.len() < most
-            && !gateway.muted
+            && !gateway.is_muted
             && gateway.conn == Some(conn)
             && let Some(entry) = gateway.buffer.get(at)
         {

@@ -41,8 +41,8 @@ impl ConnectorMachine {
             UpgradeRefusal::Http => "unauthorized",
         };
         let refusal = self.gateways.get_mut(&id).and_then(|gateway| {
-            let expired = std::mem::take(&mut gateway.expire_next_dial);
-            match (gateway.revoked, expired) {
+            let expired = std::mem::take(&mut gateway.is_next_dial_expired);
+            match (gateway.is_revoked, expired) {
                 (true, _) => Some(revoked),
                 (false, true) => Some("expired"),
                 (false, false) => None,

@@ -56,7 +56,7 @@ impl ConnectorMachine {
         }
         let fresh = || Gateway::new(Account::open());
         let gateway = self.gateways.entry(id.clone()).or_insert_with(fresh);
-        gateway.revoked = revoked;
+        gateway.is_revoked = revoked;
         gateway.is_idle = idle;
         gateway.buffer = Buffer::restored(entries, newest_id);
         gateway.account.restore(now, known);
@@ -69,7 +69,7 @@ impl ConnectorMachine {
             let account = gateway.account.durable(now);
             GatewayState {
                 id: id.clone(),
-                revoked: gateway.revoked,
+                revoked: gateway.is_revoked,
                 idle: gateway.is_idle,
                 newest_id: gateway.buffer.newest_id(),
                 buffer: gateway.buffer.entries().map(Entry::durable).collect(),

@@ -1,4 +1,4 @@
-//! Enrolment with a single-use token (H-1), and provisioning with an identity alone (H-4).
+//! Enrollment with a single-use token (H-1), and provisioning with an identity alone (H-4).
 
 use super::ConnectorMachine;
 use crate::account::Account;
@@ -41,7 +41,7 @@ impl<'a> Issued<'a> {
 }
 
 impl ConnectorMachine {
-    /// Enrols a gateway. An invalid token changes nothing, and neither does one of another tenant.
+    /// Enrolls a gateway. An invalid token changes nothing, and neither does one of another tenant.
     pub(super) fn enroll(&mut self, now: Now, tenant: &str, body: &[u8]) -> Result<Served, Refusal> {
         let fields = Fields::read(body)?;
         let id = fields.name("gatewayId")?;
@@ -96,7 +96,7 @@ impl ConnectorMachine {
             Some(gateway) if gateway.account.tenant != tenant => {
                 refuse(403, "the gateway id belongs to another tenant")
             }
-            Some(gateway) if gateway.revoked => refuse(403, "the gateway is revoked"),
+            Some(gateway) if gateway.is_revoked => refuse(403, "the gateway is revoked"),
             Some(_) => Ok(()),
             None if self.gateways.len() >= self.config.limits.gateways => refuse(503, "too many gateways"),
             None => Ok(()),

@@ -114,7 +114,7 @@ impl ConnectorMachine {
             tenant.ok_or_else(|| Refusal::new(401, "identity not verified"))
         };
         let gateway = || match self.authenticate(now, head.authorization) {
-            Ok((id, _)) if self.gateways.get(&id).is_some_and(|gateway| gateway.revoked) => {
+            Ok((id, _)) if self.gateways.get(&id).is_some_and(|gateway| gateway.is_revoked) => {
                 Err(Refusal::new(401, "unauthorized").of(&id))
             }
             Ok((id, _)) => Ok(id),

@@ -50,7 +50,7 @@ impl ConnectorMachine {
             content_type: mime.to_owned(),
             name,
             content,
-            until: now.mono + self.config.media_ttl,
+            expires: now.mono + self.config.media_ttl,
         };
         let limits = &self.config.limits;
         let kept = self.media.insert(media_id.clone(), file, limits.media_files, limits.media_bytes);

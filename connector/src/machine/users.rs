@@ -5,45 +5,53 @@ use crate::chats::{Room, guest, lobby};
 use crate::control::{ControlError, Press};
 use crate::frame::DeliveryKind;
 use crate::press;
+use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::time::Now;
 
 impl ConnectorMachine {
-    /// Delivers a message from a user, in a chat of the connected gateway's platform, else of the first platform.
+    /// Delivers a message from a user, in a chat of the connected gateway's platform, or else of the first configured
+    /// platform.
     ///
     /// # Errors
-    /// Fails if it is not clear for which gateway it is, or if that gateway's buffer is full.
+    /// The gateway is ambiguous: not exactly one is connected, and not exactly one is known. Or its buffer is full.
     pub fn say(&mut self, now: Now, text: &str) -> Result<(), ControlError> {
-        let known: Vec<String> = self.gateways.keys().cloned().collect();
-        let connected: Vec<String> =
-            known.iter().filter(|id| self.platform_of(id).is_some()).cloned().collect();
-        let ids = if connected.len() == 1 { connected } else { known };
-        let [id] = ids.as_slice() else {
-            return Err(match self.gateways.is_empty() {
-                true => ControlError::NoGateway,
-                false => ControlError::WhichGateway { known: self.known_ids() },
-            });
-        };
-        let first = || self.config.platforms.first().map(|platform| platform.name.clone());
-        let platform = self.platform_of(id).or_else(first).unwrap_or_else(|| "relay".to_owned());
+        let gateway = self.gateway_to_talk_to()?;
+        let first_platform = || self.config.platforms.first().map(|platform| platform.name.clone());
+        let platform = self.platform_of(&gateway).or_else(first_platform);
+        let platform = platform.unwrap_or_else(|| UNNAMED_PLATFORM.to_owned());
         let room: Room = lobby(&platform).unwrap_or_else(guest);
         let mut event = room.message(self.responder.ids(), now, text);
         if let Some(source) = event.get_mut("source") {
             source["platform"] = platform.into();
         }
-        self.deliver(now, &ids, DeliveryKind::Inbound, event, None)
+        self.deliver(now, &[gateway], DeliveryKind::Inbound, event, None)
     }
 
-    /// Returns the platform of the first hello on a gateway's connection.
+    /// Returns the gateway that a message without an address is for: the only connected one, or else the only known
+    /// one.
+    fn gateway_to_talk_to(&self) -> Result<String, ControlError> {
+        let connected: Vec<&String> =
+            self.gateways.keys().filter(|id| self.platform_of(id).is_some()).collect();
+        let known: Vec<&String> = self.gateways.keys().collect();
+        match (connected.as_slice(), known.as_slice()) {
+            ([id], _) | (_, [id]) => Ok((*id).clone()),
+            (_, []) => Err(ControlError::NoGateway),
+            (_, [_, _, ..]) => Err(ControlError::WhichGateway { known: self.known_ids() }),
+        }
+    }
+
+    /// Returns the platform of the first hello on a gateway's connection; `None` if there was none.
     fn platform_of(&self, id: &str) -> Option<String> {
         self.connections.get(&self.gateways.get(id)?.conn?)?.default_platform.clone()
     }
 
-    /// Delivers a user's press of a button of an open prompt.
+    /// Delivers a user's press of a button of an open prompt, and closes the prompt.
     pub(super) fn press(&mut self, now: Now, ids: &[String], press: &Press) -> Result<(), ControlError> {
         let prompt = self.prompts.find(ids, press.prompt_id.as_deref(), press.chat_id.as_deref())?.clone();
         let choice = prompt.choose(&press.option_id)?;
         let mut source = self.prompts.source_of(&prompt);
         if let Some(user_id) = &press.user_id {
+            // These fields describe the chat's last author, who is another user.
             for name in ["user_name", "user_display_name", "user_handle", "user_id_alt"] {
                 source.remove(name);
             }

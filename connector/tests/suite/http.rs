@@ -290,7 +290,7 @@ fn h_4_each_provisioning_replaces_the_last_credentials() {
     }
     let good: Vec<bool> = secrets.iter().map(|secret| bench.dials("gw-2", secret)).collect();
     assert_eq!(good, [false, false, true]);
-    // A secret of `--gateway` or of an enrolment becomes invalid, too.
+    // What `--gateway` or an enrollment gave is void, too.
     bench.hears(enroll(ACCESS, TOKEN, "gw-3"));
     let (_, issued) = bench.hears(provision(ACCESS, "gw-3", "slack"));
     assert!(bench.dials("gw-3", issued["secret"].as_str().unwrap()));
@@ -534,8 +534,8 @@ fn other_methods_and_paths_have_their_statuses() {
 }
 
 #[test]
-fn admission_depends_on_the_known_gateways() {
-    // No gateway is known: every dial is the one open gateway. Enrolment is impossible without an identity.
+fn who_may_come_in_depends_on_what_the_connector_knows() {
+    // Nobody is known: everybody is the one gateway. Nobody can enroll, though: there is no identity.
     let mut open = Bench::new(ConnectorConfig::default());
     let policy =
         json!({"platform": "x", "requireAddress": true, "freeResponseScopes": [], "allowOtherBots": true});
