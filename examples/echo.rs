@@ -1,4 +1,4 @@
-// Answers every message with itself.
+// Answers every message with its text.
 
 use futures_util::StreamExt;
 use relayline::{Builder, Incoming, block_on};
@@ -10,11 +10,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Message(delivery) => {
+                    // This agent stores nothing, so it has the message now. The connector sends nothing more from its
+                    // buffer before.
+                    delivery.ack();
                     let text = format!("you said: {}", delivery.text());
                     if let Err(failure) = delivery.reply(&text).await {
                         eprintln!("not answered: {failure}");
                     }
-                    delivery.ack();
                 }
                 Incoming::Fatal(fatal) => return Err(fatal.into()),
                 _ => {}

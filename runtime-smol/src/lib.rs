@@ -1,18 +1,29 @@
+//! Gateway of the relay protocol on smol.
+//!
+//! ```no_run
+//! use futures_util::StreamExt;
+//! use relayline_smol::{ConnectError, Incoming, connect};
+//!
+//! # async fn agent() -> Result<(), ConnectError> {
+//! let (_relay, mut inbox) = connect("wss://connector.example", ("discord", "1187654321098765432")).await?;
+//! while let Some(incoming) = inbox.next().await {
+//!     if let Incoming::Message(message) = incoming {
+//!         // This agent stores nothing, so it has the message now. The ack does not wait for the reply.
+//!         message.ack();
+//!         let text = format!("you said: {}", message.text());
+//!         if let Err(failure) = message.reply(text).await {
+//!             eprintln!("{failure}");
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Use [`Builder`] for credentials, several platforms, TLS, limits, or settings from the environment.
+
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! Relay gateway on smol.
-//!
-//! # Features
-//!
-//! | feature | default | adds |
-//! |---|---|---|
-//! | `config-file` | yes | the parser of the configuration file in TOML: `control::settings::ConfigFile::parse` |
-//! | `metrics` | yes | the metrics page: [`Relay`]'s `metrics`, and `serve_metrics` |
-//! | `webhook` | yes | webhook requests over HTTP: [`Builder`]'s `webhook` |
-//! | `platform-verifier` | no | verification of servers' certificates by the operating system: [`Builder`]'s `platform_verifier` |
-//!
-//! Counters are kept without `metrics`, too: [`Relay::stats`]. Without `webhook`, a gateway that is configured to accept
-//! webhook requests does not start.
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -34,11 +45,11 @@ pub type Builder = relayline_runtime::Builder<Smol>;
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
 ///
 /// Resolves when the gateway is connected. From then on the gateway reconnects whenever it loses the connection, and
-/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. So does dropping its handle, its inbox and
-/// what they returned, see [`Relay`].
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. The gateway also ends when its handle,
+/// its inbox and their deliveries are dropped: see [`Relay`].
 ///
 /// # Errors
-/// The URL is malformed, or the first dial failed. The error has the cause.
+/// The URL is malformed, or the first dial failed. The error names the cause.
 pub async fn connect(
     url: impl Into<String>,
     identity: impl Into<Identity>,
@@ -79,7 +90,7 @@ pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
 /// host that blocks does not delay pings.
 ///
 /// # Errors
-/// Never. The signature is the same on all runtimes, and starting another runtime can fail.
+/// Never. The signature is the same for all runtimes, and starting another runtime can fail.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(smol::block_on(future))
 }

@@ -1,6 +1,4 @@
-#![forbid(unsafe_code)]
-#![deny(missing_docs)]
-//! Relay gateway on tokio.
+//! Gateway of the relay protocol on tokio.
 //!
 //! ```no_run
 //! use futures_util::StreamExt;
@@ -10,11 +8,12 @@
 //! let (_relay, mut inbox) = connect("wss://connector.example", ("discord", "1187654321098765432")).await?;
 //! while let Some(incoming) = inbox.next().await {
 //!     if let Incoming::Message(message) = incoming {
+//!         // This agent stores nothing, so it has the message now. The ack does not wait for the reply.
+//!         message.ack();
 //!         let text = format!("you said: {}", message.text());
 //!         if let Err(failure) = message.reply(text).await {
 //!             eprintln!("{failure}");
 //!         }
-//!         message.ack();
 //!     }
 //! }
 //! # Ok(())
@@ -34,6 +33,9 @@
 //!
 //! Counters are kept without `metrics`, too: [`Relay::stats`]. Without `webhook`, a gateway that is configured to accept
 //! webhook requests does not start.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 #[doc(inline)]
 pub use relayline_runtime::host::*;
@@ -59,11 +61,11 @@ pub type Builder = relayline_runtime::Builder<Tokio>;
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
 ///
 /// Resolves when the gateway is connected. From then on the gateway reconnects whenever it loses the connection, and
-/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. So does dropping its handle, its inbox and
-/// what they returned, see [`Relay`].
+/// [`Relay::connected`] waits for that. [`Relay::disconnect`] ends the gateway. The gateway also ends when its handle,
+/// its inbox and their deliveries are dropped: see [`Relay`].
 ///
 /// # Errors
-/// The URL is malformed, the caller is not on a tokio runtime, or the first dial failed. The error has the cause.
+/// The URL is malformed, the caller is not on a tokio runtime, or the first dial failed. The error names the cause.
 pub async fn connect(
     url: impl Into<String>,
     identity: impl Into<Identity>,

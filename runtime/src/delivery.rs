@@ -13,6 +13,7 @@ use relayline_core::passthrough::{Forward, INTERACTION_TOKEN};
 use relayline_core::session_key::session_key;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Message or request for the host. Call [`ack`](Self::ack) once the host has stored it.
 ///
@@ -32,14 +33,18 @@ pub struct Settlement {
     shared: Arc<Handle>,
     id: DeliveryId,
     buffered: bool,
-    settled: bool,
+    is_settled: AtomicBool,
 }
 
 impl fmt::Debug for Settlement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settlement { id, buffered, settled, .. } = self;
+        let Settlement { id, buffered, is_settled, .. } = self;
         let mut debug = f.debug_struct("Settlement");
-        debug.field("id", id).field("buffered", buffered).field("settled", settled).finish_non_exhaustive()
+        debug
+            .field("id", id)
+            .field("buffered", buffered)
+            .field("is_settled", is_settled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +176,8 @@ impl Delivery<Forward> {
 
 impl<T> Delivery<T> {
     pub(crate) fn new(shared: &Arc<Handle>, id: DeliveryId, buffered: bool, content: Box<T>) -> Self {
-        let settlement = Settlement { shared: shared.clone(), id, buffered, settled: false };
+        let settlement =
+            Settlement { shared: shared.clone(), id, buffered, is_settled: AtomicBool::new(false) };
         Delivery { content, settlement }
     }
 
@@ -191,9 +197,9 @@ impl<T> Delivery<T> {
     }
 
     /// Acknowledges the delivery: the host has stored it, and the connector may discard it. Do not wait for the agent's
-    /// turn.
-    pub fn ack(self) {
-        self.settlement.ack();
+    /// turn: the delivery can be answered afterwards, too. Further calls have no effect.
+    pub fn ack(&self) {
+        self.settlement.settle(Outcome::Accepted);
     }
 
     /// Refuses the delivery. A buffered delivery is redelivered.
@@ -214,17 +220,18 @@ impl Settlement {
     }
 
     /// Acknowledges the delivery: the host has stored it. Do not wait for the agent's turn.
-    pub fn ack(mut self) {
+    pub fn ack(self) {
         self.settle(Outcome::Accepted);
     }
 
     /// Refuses the delivery. A buffered delivery is redelivered.
-    pub fn refuse(mut self) {
+    pub fn refuse(self) {
         self.settle(Outcome::Refused);
     }
 
-    fn settle(&mut self, outcome: Outcome) {
-        if !std::mem::replace(&mut self.settled, true) {
+    /// Settles the delivery, unless it is settled.
+    fn settle(&self, outcome: Outcome) {
+        if !self.is_settled.swap(true, Ordering::Relaxed) {
             self.shared.settle(self.id, outcome);
         }
     }

@@ -98,9 +98,9 @@ impl<R: Runtime> Driver<R> {
             Socket::None => false,
             Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
                 Poll::Pending => false,
-                Poll::Ready(dialled) => {
+                Poll::Ready(dialed) => {
                     let conn = *conn;
-                    self.finish_dial(conn, dialled);
+                    self.finish_dial(conn, dialed);
                     true
                 }
             },
@@ -169,13 +169,13 @@ impl<R: Runtime> Driver<R> {
         done
     }
 
-    fn finish_dial(&mut self, conn: Conn, dialled: Result<WebSocket, DialError>) {
-        if dialled.is_ok() {
+    fn finish_dial(&mut self, conn: Conn, dialed: Result<WebSocket, DialError>) {
+        if dialed.is_ok() {
             tracing::debug!("opened");
         }
         let now = self.shared.now();
         let mut state = self.shared.lock();
-        match dialled {
+        match dialed {
             Ok(socket) => {
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });

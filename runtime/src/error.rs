@@ -3,6 +3,7 @@
 use relayline_control::http::Insecure;
 use relayline_control::http::boot::KnownAlready;
 use relayline_control::settings::ConfigError;
+use relayline_core::machine::CREDENTIALS_REJECTED;
 use std::io;
 
 /// Error returned when a gateway cannot be started, or does not connect.
@@ -52,7 +53,7 @@ pub enum ConnectError {
 /// Returns what to do about a close code.
 fn advice(code: Option<u16>) -> &'static str {
     match code {
-        Some(4401) => " (closed with 4401): check the gateway's id and secret, and the clock",
+        Some(CREDENTIALS_REJECTED) => " (closed with 4401): check the gateway's id and secret, and the clock",
         _ => "",
     }
 }

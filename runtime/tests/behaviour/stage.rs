@@ -46,7 +46,7 @@ pub(crate) const HALF_DEAD: &str = "half-dead.example";
 const DEAD: [u8; 4] = [192, 0, 2, 66];
 const ALIVE: [u8; 4] = [127, 0, 0, 1];
 
-/// A runtime whose connections all lead to one place, whatever is dialled.
+/// A runtime whose connections lead to one place, whatever is dialed.
 #[derive(Clone)]
 struct Memory<R> {
     runtime: R,
@@ -170,7 +170,7 @@ impl Stage {
         stage
     }
 
-    /// Starts a connector that can be dialled over this wire.
+    /// A connector that can be dialed so.
     pub(crate) fn connector(wire: Wire) -> Arc<EmbeddedConnector> {
         Stage::connector_of(wire, ConnectorConfig::default())
     }

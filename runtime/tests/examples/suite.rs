@@ -39,7 +39,7 @@ macro_rules! examples {
 
 examples! { echo streaming approval platforms deliveries }
 
-/// A running example, and the connector that it has dialled.
+/// An example that runs, and the connector that it has dialed.
 struct Running {
     connector: EmbeddedConnector,
     child: Child,
@@ -123,11 +123,11 @@ fn the_echo_answers() {
     let mut agent = Running::start("echo", &[]);
     let event = agent.event(&discord::dm(), "hello");
     agent.deliver(event);
+    agent.acknowledges();
     let action = agent.action("send");
     assert_eq!(action["content"], "you said: hello");
     assert!(action["reply_to"].is_string());
-    agent.acknowledges();
-    // L-10: once revoked, it ends with a failure.
+    // L-10: revoked, it ends, and not well.
     agent.connector.control(Act::Revoke { on: true }).unwrap();
     assert!(!agent.child.wait().unwrap().success());
 }
