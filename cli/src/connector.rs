@@ -19,9 +19,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// Run a connector for development: write commands to its stdin, read observations from its stdout.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
+/// Returns the part of the help below the flags.
+fn after_help() -> String {
+    let likes = Like::ALL.map(|like| format!("  {:<12}  {}", like.name(), like.description()));
+    AFTER_HELP.replace("{likes}", &likes.join("\n"))
+}
+
+const AFTER_HELP: &str = "\
 Example:
   relayline connector --listen 127.0.0.1:8080 --gateway my-agent=s3cret --platform discord
   {\"do\":\"inbound\",\"event\":{\"text\":\"hi\",\"source\":{\"platform\":\"discord\",\"chat_id\":\"1\"}}}
@@ -56,13 +60,8 @@ a new secret, and invalidates the gateway's previous ones. To let a gateway enro
   relayline connector --listen 127.0.0.1:8080 --enroll-token once --access-token let-me-in
 A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unacked\"}, once. The drain waits for it.
 
-Behaviours of other connectors, for --like:
-  strict        closes with 1003 on a second hello, on interrupt and on going_idle
-  silent        never confirms idleness
-  flood         sends up to a hundred buffered entries at once, and takes acks in any order
-  displacing    closes the older of two connections of a gateway with 4000 `replaced`
-  errors        sends {\"type\":\"error\"} instead of results
-  lenient       sends results without `success`
+Behavior of other connectors, for --like:
+{likes}
 
 With --state FILE, buffers, issued secrets, used tokens, and revoked and idle gateways are restored at the next start,
 even if the process is killed. Flags apply in addition. {\"saw\":\"buffered\"} means that an entry is on disk,
@@ -73,9 +72,13 @@ A script may also wait, {\"wait_ms\":200}, and expect,
 {\"expect\":{\"saw\":\"frame\",\"frame\":{\"type\":\"hello\"}},\"within_ms\":5000}.
 Ctrl-C ends it. The end of stdin does not.
 
-Exit codes: 0 done; 1 the port, the state file, the script or an expectation failed; 2 wrong flags.")]
+Exit codes: 0 done; 1 the port, the state file, the script or an expectation failed; 2 wrong flags.";
+
+/// Run a connector for development: write commands to its stdin, read observations from its stdout.
+#[derive(Debug, Args)]
+#[command(after_long_help = after_help())]
 pub(crate) struct ConnectorArgs {
-    /// Address to listen on, as IP:PORT. Port 0 takes a free port: the first line on stdout has it.
+    /// Address to listen on, as IP:PORT. Port 0 takes a free port, and the first line on stdout names it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     listen: SocketAddr,
 
@@ -120,7 +123,7 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Refuse::Close)]
     refuse: Refuse,
 
-    /// Imitate an independent connector: strict, silent, flood, displacing, errors or lenient.
+    /// Imitate an independent connector. The list below describes each.
     #[arg(long, value_name = "NAME")]
     like: Option<Like>,
 
@@ -142,8 +145,8 @@ enum Refuse {
 
 /// Maximum length of a line of stdin, in bytes.
 const MAX_LINE_BYTES: usize = 16 << 20;
-/// Maximum number of observations that an `expect` searches. The oldest is dropped first.
-const MAX_UNEXPECTED: usize = 4096;
+/// Maximum number of observations that are kept for the next `expect`. The oldest is dropped first.
+const MAX_KEPT: usize = 4096;
 
 /// Runs the command.
 pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
@@ -160,7 +163,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(connector) => connector,
         Err(message) => return fail(1, &message),
     };
-    let mut out = ObservationPrinter { seen: VecDeque::new(), keeps: script.is_some() };
+    let mut out = ObservationPrinter { kept: VecDeque::new(), keeps: script.is_some() };
     let listening = out.print(&Observation::Listening { url: connector.url() });
     let result = listening.map_err(Stop::from).and_then(|()| match script {
         Some((file, steps)) => play(&connector, &mut out, file, steps),
@@ -173,6 +176,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
     }
 }
 
+/// Starts the connector, with the state of the file that `--state` names.
 fn start(
     config: ConnectorConfig,
     listen: SocketAddr,
@@ -191,9 +195,11 @@ fn start(
     })
 }
 
-/// Reason of an early end.
+/// Reason to end the command early.
 enum Stop {
+    /// The reader of stdout has closed it.
     StdoutClosed,
+    /// Failure, as a message for the user.
     Failed(String),
 }
 
@@ -206,36 +212,42 @@ impl From<io::Error> for Stop {
     }
 }
 
+/// Prints a failure, and returns the exit code.
 fn fail(code: u8, message: &str) -> ExitCode {
     warn(message);
     ExitCode::from(code)
 }
 
+/// Prints a line on stderr.
 fn warn(message: &str) {
     // A closed stderr is ignored.
     let _ = writeln!(io::stderr(), "relayline connector: {message}");
 }
 
+/// Parses the address of `--listen`.
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|error| format!("{error}: write IP:PORT, as in 127.0.0.1:8765"))
 }
 
 // ---- stdout -----------------------------------------------------------------------------------------------
 
-/// Printer of observations, which keeps them for expectations.
+/// Printer of observations. For a script it also keeps them, until an expectation searches them.
 struct ObservationPrinter {
-    seen: VecDeque<Value>,
+    /// Kept observations, the oldest first.
+    kept: VecDeque<Value>,
+    /// True if a script is played.
     keeps: bool,
 }
 
 impl ObservationPrinter {
-    fn print(&mut self, saw: &Observation) -> io::Result<()> {
-        let mut line = serde_json::to_vec(saw)?;
+    /// Prints an observation as a line on stdout.
+    fn print(&mut self, observation: &Observation) -> io::Result<()> {
+        let mut line = serde_json::to_vec(observation)?;
         if self.keeps {
-            if self.seen.len() == MAX_UNEXPECTED {
-                self.seen.pop_front();
+            if self.kept.len() == MAX_KEPT {
+                self.kept.pop_front();
             }
-            self.seen.push_back(serde_json::from_slice(&line)?);
+            self.kept.push_back(serde_json::from_slice(&line)?);
         }
         line.push(b'\n');
         let mut stdout = io::stdout().lock();
@@ -246,8 +258,8 @@ impl ObservationPrinter {
 
 // ---- the bridge -------------------------------------------------------------------------------------------
 
-/// Prints observations and executes commands until stdout is closed. The end of stdin does not end it: there may be no
-/// stdin.
+/// Prints observations and executes the commands of stdin until stdout is closed. The end of stdin does not end it: a
+/// service may have no stdin.
 fn bridge(connector: EmbeddedConnector, out: &mut ObservationPrinter) -> Result<(), Stop> {
     let connector = Arc::new(connector);
     // Weak: a thread that waits for stdin must not keep the connector running.
@@ -259,12 +271,13 @@ fn bridge(connector: EmbeddedConnector, out: &mut ObservationPrinter) -> Result<
     loop {
         match (connector.next_observation(Duration::MAX), connector.failure()) {
             (_, Some(why)) => return Err(Stop::Failed(why)),
-            (Some(saw), None) => out.print(&saw)?,
+            (Some(observation), None) => out.print(&observation)?,
             (None, None) => {}
         }
     }
 }
 
+/// Executes the lines of stdin until its end, or until the connector has ended.
 fn execute_stdin(connector: &Weak<EmbeddedConnector>) {
     let is_terminal = io::stdin().is_terminal();
     let mut lines = LineSplitter::new(MAX_LINE_BYTES);
@@ -289,6 +302,7 @@ fn execute_stdin(connector: &Weak<EmbeddedConnector>) {
     }
 }
 
+/// Executes one line: a command, or on a terminal a message from a user.
 fn execute(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> Result<(), String> {
     let text = match line {
         Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?,
@@ -313,7 +327,7 @@ fn execute(connector: &EmbeddedConnector, line: Line<'_>, is_terminal: bool) -> 
 
 // ---- scripts ----------------------------------------------------------------------------------------------
 
-/// Loads the steps of a script, with their line numbers.
+/// Reads the steps of a script, with their line numbers.
 fn load(file: &Path) -> Result<Vec<(usize, Step)>, String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("cannot read the script {}: {error}", file.display()))?;
@@ -327,6 +341,7 @@ fn load(file: &Path) -> Result<Vec<(usize, Step)>, String> {
         .collect()
 }
 
+/// Plays the steps of a script, and prints observations meanwhile.
 fn play(
     connector: &EmbeddedConnector,
     out: &mut ObservationPrinter,
@@ -351,13 +366,13 @@ fn play(
 /// Prints observations for some time.
 fn watch(connector: &EmbeddedConnector, out: &mut ObservationPrinter, time: Duration) -> Result<(), Stop> {
     let until = Instant::now().checked_add(time);
-    while let Some(saw) = connector.next_observation(left(until)) {
-        out.print(&saw)?;
+    while let Some(observation) = connector.next_observation(left(until)) {
+        out.print(&observation)?;
     }
     Ok(())
 }
 
-/// Skips observations since the last expectation until one matches.
+/// Skips the observations since the last expectation until one matches. Fails after `within`.
 fn expect_next(
     connector: &EmbeddedConnector,
     out: &mut ObservationPrinter,
@@ -369,16 +384,16 @@ fn expect_next(
     let until = Instant::now().checked_add(within);
     let mut last = None;
     loop {
-        while let Some(seen) = out.seen.pop_front() {
-            if is_part_of(&expect, &seen) {
+        while let Some(observation) = out.kept.pop_front() {
+            if is_part_of(&expect, &observation) {
                 return Ok(());
             }
-            last = Some(seen);
+            last = Some(observation);
         }
         match connector.next_observation(left(until)) {
-            Some(saw) => out.print(&saw)?,
+            Some(observation) => out.print(&observation)?,
             None => {
-                let last = last.map_or("nothing".to_owned(), |seen| seen.to_string());
+                let last = last.map_or("nothing".to_owned(), |observation| observation.to_string());
                 return Err(failed(format!(
                     "expected {expect} within {within:?}; the last observation: {last}"
                 )));
@@ -387,7 +402,7 @@ fn expect_next(
     }
 }
 
-/// Returns the time left; unlimited if there is no end.
+/// Returns the time until `until`; the maximum if there is no such time.
 fn left(until: Option<Instant>) -> Duration {
     until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
 }

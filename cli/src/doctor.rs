@@ -61,9 +61,26 @@ impl Display for Verdict {
     }
 }
 
+/// Advice for credentials that the connector has rejected.
+const CHECK_CREDENTIALS: &str = "check the gateway's id and secret, and enroll again if they were revoked";
+/// Advice for a gateway without credentials that the connector rejects.
+const MISSING_CREDENTIALS: &str = "none are set, and the connector requires them: set GATEWAY_RELAY_ID and \
+                                   GATEWAY_RELAY_SECRET, or enroll";
+
 /// Failure that prevents the next step.
 #[derive(Debug)]
-struct Stop;
+enum Stop {
+    /// The failure is printed as a finding.
+    Reported,
+    /// The check itself failed.
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Failed(error)
+    }
+}
 
 /// Printer of findings, one line each.
 #[derive(Debug, Default)]
@@ -94,7 +111,7 @@ impl Findings {
 
     fn stop(&mut self, step: &str, what: impl Display) -> Stop {
         self.say(Verdict::Fail, step, what);
-        Stop
+        Stop::Reported
     }
 }
 
@@ -121,25 +138,20 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
         findings.warn("settings", what);
     }
     match examine(gateway, resolved, &mut findings) {
-        Ok(Ok(()) | Err(Stop)) if findings.failed => ExitCode::from(1),
-        Ok(Ok(()) | Err(Stop)) => ExitCode::SUCCESS,
-        Err(error) => fail(1, error),
+        Err(Stop::Failed(error)) => fail(1, error),
+        Ok(()) | Err(Stop::Reported) if findings.failed => ExitCode::from(1),
+        Ok(()) | Err(Stop::Reported) => ExitCode::SUCCESS,
     }
 }
 
-fn examine(
-    gateway: &GatewayArguments,
-    resolved: Resolved,
-    findings: &mut Findings,
-) -> io::Result<Result<(), Stop>> {
+/// Checks each step from the settings to the handshake.
+fn examine(gateway: &GatewayArguments, resolved: Resolved, findings: &mut Findings) -> Result<(), Stop> {
     let Resolved { mut config, plan, names_platform, .. } = resolved;
     let runtime = gateway.network.runtime;
     findings.ok("settings", &config.url);
     // `doctor` serves no webhooks.
     config.inbound_listen = None;
-    if let Err(stop) = reach::reach(runtime, &config, findings)? {
-        return Ok(Err(stop));
-    }
+    reach::reach(runtime, &config, findings)?;
     let network = config.network.clone();
     let probed = runtime.with_client(&network, |client| {
         let (config, findings) = (&mut config, &mut *findings);
@@ -156,10 +168,8 @@ fn examine(
             probe::probe(&client, config, findings).await
         }
     })?;
-    match probed {
-        Ok(()) => handshake::handshake(runtime, config, names_platform, findings),
-        Err(stop) => Ok(Err(stop)),
-    }
+    probed?;
+    handshake::handshake(runtime, config, names_platform, findings)
 }
 
 fn report_provisioning(findings: &mut Findings, report: Report) {

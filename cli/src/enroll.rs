@@ -2,7 +2,7 @@
 //! H-3).
 
 use crate::env_file::EnvFile;
-use crate::flags::{Given, SettingFlags};
+use crate::flags::{EnrollCommand, Given, SettingFlags};
 use crate::gateway::{EnvFiles, NetworkArguments, RuntimeName};
 use crate::{boot, fail, print};
 use clap::Args;
@@ -42,7 +42,7 @@ the command requests and writes nothing, unless --force is given. With --force i
 Exit codes: 0 done; 1 refused, unreachable or not written; 2 flags, environment or config file wrong.")]
 pub(crate) struct EnrollArguments {
     #[command(flatten)]
-    settings: SettingFlags<true>,
+    settings: SettingFlags<EnrollCommand>,
 
     /// Env file to write [default: ~/.hermes/.env]
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &EnrollArguments) -> ExitCode {
 fn enroll(arguments: &EnrollArguments) -> Result<String, ExitCode> {
     let path = arguments.env_file.clone().or_else(default_env_file);
     let path = path.ok_or_else(|| fail(2, "there is no home folder: give --env-file"))?;
-    let given = &arguments.settings.0;
+    let given = &arguments.settings.given;
     let env_files = EnvFiles { managed_by: Some(&path), ..EnvFiles::default() };
     let resolved = arguments.network.resolve(given.clone(), env_files, |sources| {
         // H-3: a managed install cannot enroll, whatever else is set.

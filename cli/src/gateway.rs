@@ -3,7 +3,7 @@
 use crate::bridge::AgentSettings;
 use crate::config_file::LoadedConfig;
 use crate::fail;
-use crate::flags::{Given, SettingFlags};
+use crate::flags::{GatewayCommands, Given, SettingFlags};
 use clap::{Args, ValueEnum};
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
@@ -33,7 +33,7 @@ pub(crate) enum RuntimeName {
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArguments {
     #[command(flatten)]
-    settings: SettingFlags<false>,
+    settings: SettingFlags<GatewayCommands>,
 
     #[command(flatten)]
     pub(crate) network: NetworkArguments,
@@ -184,20 +184,20 @@ impl GatewayArguments {
     /// Resolves the configuration and the bridge's settings. Logs warnings.
     pub(crate) fn resolve_for_agent(&self) -> Result<(Resolved, AgentSettings), Unresolved> {
         let mut settings = AgentSettings::default();
-        let resolved = self.resolve_all(self.settings.0.clone(), &mut settings)?;
+        let resolved = self.resolve_all(self.settings.given.clone(), &mut settings)?;
         Ok((log_warnings(resolved), settings))
     }
 
     /// Resolves the configuration of a gateway that is always provisioned. Logs warnings.
     pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
-        let mut given = self.settings.0.clone();
+        let mut given = self.settings.given.clone();
         given.arguments.push(&table::PROVISION, "always");
         Ok(log_warnings(self.resolve_all(given, &mut AgentSettings::default())?))
     }
 
     /// Resolves the configuration for a caller that shows the warnings itself.
     pub(crate) fn resolve_silently(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_all(self.settings.0.clone(), &mut AgentSettings::default())
+        self.resolve_all(self.settings.given.clone(), &mut AgentSettings::default())
     }
 
     fn resolve_all(&self, given: Given, others: &mut AgentSettings) -> Result<Resolved, Unresolved> {

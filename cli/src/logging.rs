@@ -46,9 +46,9 @@ pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
     };
     let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
     let filter = filter.and(filter_fn(is_clean));
-    let colour =
+    let color =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(colour);
+    let layer = fmt::layer().with_writer(io::stderr).with_target(false).with_ansi(color);
     let layer = match arguments.log_format {
         Format::Text => layer.boxed(),
         Format::Json => layer.json().event_format(json::JsonFormat).boxed(),

@@ -32,7 +32,7 @@ form or in a URL marks them as a credential (token, secret, password, signature,
 credentials are redacted in any encoding: those of Authorization headers, of answers that issue one, of this environment
 and of --upstream. Bodies that are neither JSON nor a form are recorded as length and SHA-256.
 
-Recordings contain message texts, names, ids, and any secret that is not labelled as one.
+Recordings contain message texts, names, ids, and any secret that is not labeled as one.
 
 --redact-text replaces texts by filler of the same length, and ids by pseudonyms that are consistent within the recording.
 It keeps words and numbers of the protocol, commands such as /status, spaces, line breaks, code fences, and times. Such a

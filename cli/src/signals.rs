@@ -1,4 +1,4 @@
-//! Signals: requests to stop, and the program's reaction to others.
+//! Signals: SIGINT, SIGTERM and SIGHUP stop the program gracefully, and SIGXFSZ becomes an error of the write.
 
 use futures_channel::oneshot;
 use futures_util::future::Shared;
@@ -7,15 +7,17 @@ use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Request to stop, which all clones see at once.
+/// Request to stop, shared by all clones.
 #[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
-    /// The trigger, until it is used.
+    /// Sender of the reason; `None` once it is used.
     trigger: Arc<Mutex<Option<oneshot::Sender<&'static str>>>>,
+    /// Reason, once it is sent.
     triggered: Shared<oneshot::Receiver<&'static str>>,
 }
 
 impl Shutdown {
+    /// Creates a request that is not triggered.
     pub(crate) fn new() -> Shutdown {
         let (sender, receiver) = oneshot::channel();
         Shutdown { trigger: Arc::new(Mutex::new(Some(sender))), triggered: receiver.shared() }
@@ -24,7 +26,7 @@ impl Shutdown {
     /// Requests to stop. `reason` is a text for people, as in `SIGTERM`. Only the first call counts.
     pub(crate) fn trigger(&self, reason: &'static str) {
         let sender = self.trigger.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Not under the lock: sending runs a waker.
+        // The lock is released here: sending wakes tasks, which may trigger, too.
         if let Some(sender) = sender {
             let _ = sender.send(reason);
         }
@@ -32,15 +34,15 @@ impl Shutdown {
 
     /// Waits for the request to stop, and returns its reason. Cancel-safe; any number may wait.
     pub(crate) fn triggered(&self) -> impl Future<Output = &'static str> + Send + use<> {
-        // The sender is dropped: no request can follow.
+        // An error means that the sender was dropped without a request, so none can follow.
         self.triggered.clone().or_else(|_| pending::<Result<_, ()>>()).map(Result::unwrap_or_default)
     }
 }
 
-/// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second signal it runs `at_once` and exits with 1.
-/// SIGHUP is not handled if it is ignored, as under `nohup`.
+/// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second one, runs `before_exit` and exits with 1.
+/// An ignored SIGHUP stays ignored, as under `nohup`.
 #[cfg(unix)]
-pub(crate) fn watch(shutdown: Shutdown, at_once: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn watch(shutdown: Shutdown, before_exit: impl FnOnce() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut watched = vec![SIGINT, SIGTERM];
     if !hangup_is_ignored() {
@@ -57,7 +59,7 @@ pub(crate) fn watch(shutdown: Shutdown, at_once: impl FnOnce() + Send + 'static)
             });
         }
         if signals.next().is_some() {
-            at_once();
+            before_exit();
             std::process::exit(1);
         }
     };
@@ -80,20 +82,21 @@ pub(crate) fn report_file_limits() {
 #[cfg(not(unix))]
 pub(crate) fn report_file_limits() {}
 
-/// Returns the signals that the program inherited as ignored, as under `nohup`; `None` if they are unknown. Only Linux
-/// reports them without unsafe calls.
+/// Returns the signals that the program ignores, which it inherited, as under `nohup`; `None` if they are unknown. Only
+/// Linux reports them without unsafe calls.
 #[cfg(unix)]
 pub(crate) fn ignored() -> Option<Vec<i32>> {
     ignored_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Returns true if SIGHUP is ignored, or if that is unknown. Its default action applies in the latter case.
+/// Returns true if SIGHUP is ignored, or if that is unknown: a SIGHUP that is not watched has its default action or
+/// none.
 #[cfg(unix)]
 pub(crate) fn hangup_is_ignored() -> bool {
     ignored().is_none_or(|ignored| ignored.contains(&signal_hook::consts::SIGHUP))
 }
 
-/// Reads the mask of ignored signals from a process's status.
+/// Reads the ignored signals from the text of `/proc/PID/status`.
 #[cfg(unix)]
 fn ignored_in(status: &str) -> Option<Vec<i32>> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;

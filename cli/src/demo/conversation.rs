@@ -56,14 +56,14 @@ impl Conversation {
     /// Waits for the gateway.
     pub(super) fn open(&mut self) -> Result<(), String> {
         self.remark(&format!("connector  {} (on this machine)", self.connector.url()));
-        let is_enrolment =
+        let is_enrollment =
             |saw: &Observation| matches!(saw, Observation::Http { path, .. } if path == "/relay/enroll");
-        let enrolment =
-            self.connector.wait_for(is_enrolment, TIMEOUT).map_err(|missed| missed.to_string())?;
-        if let Observation::Http { gateway, answer: Some(issued), .. } = enrolment {
+        let enrollment =
+            self.connector.wait_for(is_enrollment, TIMEOUT).map_err(|missed| missed.to_string())?;
+        if let Observation::Http { gateway, answer: Some(issued), .. } = enrollment {
             let shown = |name: &str| issued[name].as_str().unwrap_or("missing").to_owned();
             self.remark(&format!(
-                "enrolment  {gateway} enrolled over HTTP: secret {}, delivery key {}",
+                "enrollment {gateway} enrolled over HTTP: secret {}, delivery key {}",
                 shown("secret"),
                 shown("deliveryKey")
             ));

@@ -1,4 +1,4 @@
-//! Enrolment of the demo's gateway, as of any other: a single-use token and an access token, over HTTP (H-1).
+//! The demo's gateway enrolls as any other does: a single-use token and an access token, over HTTP (H-1).
 
 use crate::gateway::RuntimeName;
 use relayline_control::http::enroll::Enroll;
@@ -25,9 +25,9 @@ impl Tokens {
         Ok(Tokens { enrollment: secret()?, access: secret()? })
     }
 
-    /// Enrols, and returns the issued credentials.
+    /// Enrolls, and gives what the connector has issued.
     pub(super) fn enroll(self, runtime: RuntimeName, url: &str, id: &str) -> Result<Credentials, String> {
-        let text = |error: &dyn std::fmt::Display| format!("the demo's gateway cannot enrol: {error}");
+        let text = |error: &dyn std::fmt::Display| format!("the demo's gateway cannot enroll: {error}");
         let url = DialUrl::parse(url).map_err(|error| text(&error))?;
         let base = Base::new(&url, false).map_err(|error| text(&error))?;
         let access_token = Bearer::new(&self.access).map_err(|error| text(&error))?;

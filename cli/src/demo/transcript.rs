@@ -11,7 +11,7 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Prints lines as they come, in colour only on a terminal.
+/// Prints as it goes; color only where somebody looks.
 #[derive(Debug)]
 pub(super) struct Transcript {
     /// Heading that was printed last.

@@ -1,6 +1,6 @@
 //! TLS and upgrade, by one upgrade request whose connection is closed after the answer.
 
-use super::{Findings, Stop, Verdict, clock};
+use super::{CHECK_CREDENTIALS, Findings, MISSING_CREDENTIALS, Stop, Verdict, clock};
 use crate::unix_s;
 use http::Method;
 use http::header::{DATE, HeaderMap};
@@ -58,18 +58,11 @@ fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Finding
     match (&config.machine.credentials, refusal.verdict()) {
         (Some(_), Some(_)) => findings.stop(
             "credentials",
-            format_args!(
-                "refused (401): check the gateway's id and secret, and enroll again if they were revoked (the \
-                 connector answered {said})"
-            ),
+            format_args!("refused (401): {CHECK_CREDENTIALS} (the connector answered {said})"),
         ),
-        (None, Some(_)) => findings.stop(
-            "credentials",
-            format_args!(
-                "none are set, and the connector requires them: set GATEWAY_RELAY_ID and GATEWAY_RELAY_SECRET, or \
-                 enroll (it answered {said})"
-            ),
-        ),
+        (None, Some(_)) => {
+            findings.stop("credentials", format_args!("{MISSING_CREDENTIALS} (it answered {said})"))
+        }
         (Some(_), None) => findings.stop(
             "credentials",
             format_args!(

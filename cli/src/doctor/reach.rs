@@ -15,7 +15,7 @@ pub(super) fn reach(
     runtime: RuntimeName,
     config: &GatewayConfig,
     findings: &mut Findings,
-) -> io::Result<Result<(), Stop>> {
+) -> Result<(), Stop> {
     let url = &config.url;
     let proxy = config.network.proxies.choose(url.is_secure(), url.host(), url.port());
     let (host, port, whose) = match proxy {
@@ -25,9 +25,9 @@ pub(super) fn reach(
     let (timeout, steps) = (config.machine.timing.dial_timeout, Steps { host, port, whose });
     match runtime {
         RuntimeName::Tokio => runtime
-            .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, timeout, findings).await) }),
+            .run(|| async { Ok(steps.take(relayline_tokio::Tokio::current()?, timeout, findings).await) })?,
         RuntimeName::Smol => {
-            runtime.run(|| async { Ok(steps.take(relayline_smol::Smol, timeout, findings).await) })
+            runtime.run(|| async { Ok(steps.take(relayline_smol::Smol, timeout, findings).await) })?
         }
     }
 }

@@ -47,7 +47,7 @@ fn l_3_connected_has_the_platforms_capabilities(runtime: &str) {
     }
     assert_eq!(second["platforms"], json!(["discord", "telegram"]));
     assert_eq!(second["descriptors"]["telegram"]["len_unit"], "utf16");
-    // D-2: normalised, under the names on the wire.
+    // D-2: normalized, with the wire's names.
     assert_eq!(second["descriptor"]["contract_version"], 1);
     assert!(second["descriptor"]["pii_safe"].is_boolean());
 }

@@ -309,7 +309,7 @@ fn stdin_at_its_end_is_an_error(runtime: &str) {
     assert_eq!(output.status.code(), Some(2));
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.starts_with("relayline: stdin is at its end") && log.contains("--exec"), "{log}");
-    // Nothing was dialled. The same happens with a pipe whose other end is closed.
+    // Nothing was dialed. A pipe whose other end is closed is the same.
     let mut child = relayline(run).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdin.take());
     assert_eq!(child.wait().unwrap().code(), Some(2));

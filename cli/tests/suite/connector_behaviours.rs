@@ -157,7 +157,7 @@ fn is_revoked(runtime: &str, how: UpgradeRefusal) {
     assert_eq!((&fatal["code"], &fatal["retryable"]), (&json!("relay_disabled"), &json!(false)));
     assert!(fatal["message"].as_str().unwrap().contains("recreate"), "{fatal}");
     assert_eq!(gateway.exit_code(), Some(3));
-    // The program has ended: there will be no further dials.
+    // The program is gone: what was dialed until now is all there ever was.
     let error = if how == UpgradeRefusal::Http { "unauthorized" } else { "revoked" };
     assert_eq!(dials(&connector), [(status_of(how), Some(error))], "the first was seen above");
 }

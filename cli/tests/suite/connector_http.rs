@@ -1,4 +1,4 @@
-//! `relayline connector`: enrolment of gateways and signed webhook requests, by its flags and instructions.
+//! `relayline connector`: gateways enroll, and deliveries are signed, by its flags and instructions.
 
 use crate::support::{Ended, Program, relayline};
 use relayline_core::secret::Secret;

@@ -11,7 +11,7 @@ on_one_runtime! {
 
 const BUILT_IN: &str = "\
 -- connector  ws://127.0.0.1:PORT (on this machine)
--- enrolment  gw-demo enrolled over HTTP: secret <hidden>, delivery key <hidden>
+-- enrollment gw-demo enrolled over HTTP: secret <hidden>, delivery key <hidden>
 -- gateway    gw-demo dialed in over a WebSocket; its token is right
 -- handshake  one hello and one descriptor each: discord, telegram, slack, sms
 

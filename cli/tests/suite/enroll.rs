@@ -1,4 +1,4 @@
-//! Enrolment over real sockets, and its effects on the env file (H-1, H-2, H-3).
+//! Enrollment over real sockets, and what it does to the env file (H-1, H-2, H-3).
 
 use crate::support::http::{Answer, Server, answer, answer_with};
 use crate::support::{Ended, Program, copy_program, relayline};
@@ -394,7 +394,7 @@ fn h_8_c_6_an_impossible_request_is_not_sent(runtime: &str) {
         change(&mut command);
         let ended = ended(command);
         let said = ended.stderr.lines().last().unwrap_or_default();
-        // `ws`, since that is the dialled URL.
+        // ws, since that is what is dialed.
         let expected = expected.replace("http://connector", "ws://connector");
         assert!(said.starts_with(&format!("relayline: {expected}")), "{expected}: {}", ended.stderr);
         assert_eq!((ended.code, place.text().as_str()), (Some(code), OLD), "{expected}");

@@ -98,7 +98,7 @@ fn the_agent_of_the_readme_echoes(runtime: &str) {
     assert_eq!(run.0.wait().unwrap().code(), Some(3));
 }
 
-/// H-1: the enrolment of docs/settings.md, except for the connector's address and the agent.
+/// H-1: the enrollment of docs/settings.md, but for the connector's place and an agent that is there.
 #[cfg(unix)]
 #[test]
 fn h_1_the_enrolment_of_the_documents_runs() {

@@ -1,4 +1,4 @@
-//! What `record` writes of gateways that enrol, provision and are served; and what `replay` prints of it.
+//! What `record` writes of gateways that enroll, provision and are served; and what `replay` prints of it.
 
 use super::armed::{FORMATS, armed, keyed, swept, without};
 use super::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};
