@@ -7,7 +7,7 @@
 //! headers, except for `Host` and the offer of extensions, because compressed frames could not be read. Other
 //! requests are forwarded, too; a request for credentials without its offer of compression.
 //!
-//! A recording holds no credential that is labelled or known, and with [`Redaction::Text`] no private text.
+//! A recording holds no credential that is labeled or known, and with [`Redaction::Text`] no private text.
 //! `harness/recordings/README.md` describes the redaction. Requests other than upgrades are recorded only with their
 //! path and status.
 //!

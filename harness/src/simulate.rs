@@ -1,36 +1,43 @@
 //! The simulation: a gateway and a connector over a network in virtual time, with faults. Each seed is one
 //! reproducible run. `harness/docs/simulation.md` describes the simulation and the bugs that it is known to find.
 
-mod actions;
-mod active_faults;
-mod chat_view;
-mod connector_side;
-pub mod coverage;
-mod faults;
-mod host;
-mod inbound;
-mod json_variants;
-mod log;
-mod model;
-mod network;
-mod ops;
-mod oracle;
-mod oversized;
+// A run: its options, its plan and its loop.
 mod plan_subset;
 mod planned_action;
-mod posts;
-mod process;
 mod profile;
 mod random;
-mod replies;
 mod run;
 mod run_options;
 mod schedule;
 mod setup;
-mod shrink;
+mod world;
+
+// Actions of a plan, and the inputs that they make.
+mod actions;
+mod faults;
+mod json_variants;
+mod ops;
+mod oversized;
+mod posts;
+mod replies;
 mod unreliable_results;
 mod users;
-mod world;
+
+// Sides of the simulated world.
+mod active_faults;
+mod connector_side;
+mod host;
+mod inbound;
+mod network;
+mod process;
+
+// Checks of a run, and its report.
+mod chat_view;
+pub mod coverage;
+mod log;
+mod model;
+mod oracle;
+mod shrink;
 
 pub use oracle::Violation;
 pub use plan_subset::PlanSubset;

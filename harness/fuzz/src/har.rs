@@ -53,7 +53,7 @@ fn check_export(recording: &Recording, json: &Value) {
         assert_eq!(of_it().filter(|line| matches!(line.what, LineContent::Connect { .. })).count(), 1);
         assert!(
             matches!(of_it().next(), Some(RecordedLine { what: LineContent::Connect { .. }, .. })),
-            "it is dialled first"
+            "it is dialed first"
         );
         let sent: Vec<_> = of_it().filter_map(|line| message(&line.what)).collect();
         assert_eq!(sent, exported(entry), "dial {dial}");

@@ -378,7 +378,7 @@ impl<'r> Player<'r> {
         match self.machine.phase() {
             Phase::Handshaking | Phase::Connected | Phase::Idle | Phase::Closing => {
                 if let Some(conn) = before {
-                    self.lose(conn, None, "the recorded gateway dialled again");
+                    self.lose(conn, None, "the recorded gateway dialed again");
                 }
             }
             Phase::Waiting | Phase::Dialing | Phase::Stopped | Phase::Revoked => {}

@@ -217,7 +217,7 @@ impl Driver {
     ///
     /// Panics if there was no dial, or if the machine does not read the whole line.
     pub fn line(&mut self, line: &str) {
-        let Some(conn) = self.conn(0) else { panic!("it has not dialled") };
+        let Some(conn) = self.conn(0) else { panic!("it has not dialed") };
         let line = format!("{line}\n");
         assert_eq!(self.bytes(conn, line.as_bytes()), line.len(), "the line is read whole");
         self.drain();

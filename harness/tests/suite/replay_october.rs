@@ -87,7 +87,7 @@ fn each_text(value: &mut Value, change: &dyn Fn(&str) -> String) {
     }
 }
 
-/// Returns the same recording with other texts in all traffic and calls. The dials are unchanged.
+/// The same recording with other texts in all that was said and done; how it was dialed stays.
 fn with_texts(lines: &[Value], change: &dyn Fn(&str) -> String) -> Lines {
     let mut lines = lines.to_vec();
     for name in ["platform", "bot_id", "identities"] {

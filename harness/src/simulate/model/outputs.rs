@@ -21,7 +21,7 @@ impl Model {
         oracle.check("L-14", "stopped-is-last", !self.has_stopped || last, || format!("{action:?} after it"));
         match action {
             Action::Dial { conn, token } => {
-                self.dialled(oracle, now, *conn, token.as_ref().map(|token| token.expose()))
+                self.dialed(oracle, now, *conn, token.as_ref().map(|token| token.expose()))
             }
             Action::Drop { conn } => self.dropped(oracle, *conn),
             Action::Complete { id, result } => {
@@ -51,9 +51,9 @@ impl Model {
         }
     }
 
-    fn dialled(&mut self, oracle: &mut Oracle, now: Now, conn: Conn, token: Option<&str>) {
+    fn dialed(&mut self, oracle: &mut Oracle, now: Now, conn: Conn, token: Option<&str>) {
         self.must_dial = false;
-        self.places.dialled();
+        self.places.dialed();
         self.count("dials", 1);
         match self.dials.dial(conn, self.now) {
             Err((rule, invariant, found)) => oracle.fail(rule, invariant, || found),

@@ -160,7 +160,7 @@ impl Places {
         self.chats.insert(chat.to_owned(), seen);
     }
 
-    pub(super) fn dialled(&mut self) {
+    pub(super) fn dialed(&mut self) {
         self.features.clear();
     }
 

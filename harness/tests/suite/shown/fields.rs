@@ -49,7 +49,7 @@ const NONE: &[(&str, &str, &str)] = &[
     ("Stage", "token", "of a simulated gateway, whose secret is in the sources"),
     ("VerifyArguments", "secret_file", "the file's name"),
     ("HttpHead", "authorization", "borrowed from a request, and left out of its Debug"),
-    // Bodies that are borrowed for serialisation, and have no `Debug`.
+    // Bodies that are borrowed to be serialized, and have no Debug.
     ("EnrollBody", "enrollment_token", "what is sent"),
     ("Issued", "secret", "what is sent"),
     ("Issued", "delivery_key", "what is sent"),
