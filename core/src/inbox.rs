@@ -1,17 +1,22 @@
-//! Deliveries for the host: the read-ahead, duplicates, and unsettled deliveries (A).
+//! Deliveries for the host: the queue of the host, duplicates, and unsettled deliveries (A).
 //!
-//! A delivery is *in flight* from its arrival until the host has settled it, and *accepted* after that. Deliveries in
-//! flight are never evicted from the memory of duplicates; of the accepted ones the oldest is.
+//! A delivery is *in flight* from its arrival until the host has settled it, and *accepted* once the host has accepted
+//! it. It is *unsettled* while the host has it and has not settled it. A delivery with the key of one in flight is a
+//! *waiting duplicate*.
+//!
+//! The keys of deliveries in flight and of accepted ones are remembered. Those in flight are never evicted; of the
+//! accepted ones the oldest is.
 
 use crate::config::Limits;
 use crate::hash::{Table, table};
 use crate::output::{Conn, Content, Delivery, DeliveryId, HttpId, Outcome};
 use std::collections::VecDeque;
+use std::mem;
 
 /// Maximum number of duplicates that wait for one delivery in flight.
-const WAITERS: usize = 8;
+const MAX_DUPLICATES: usize = 8;
 
-/// Origin of a delivery, which is acknowledged or answered there.
+/// Origin of a delivery: the place where it is acknowledged or answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
     /// Live on this connection. It is not acknowledged.
@@ -23,7 +28,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// Returns the connection that it arrived on, if any.
+    /// Returns the connection on which the delivery arrived, if any.
     fn conn(&self) -> Option<Conn> {
         match self {
             Origin::Live(conn) | Origin::Buffer(conn, _) => Some(*conn),
@@ -44,52 +49,74 @@ impl Origin {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) content: Content,
-    /// Number of the prompt that it answers. It is reopened if the host refuses the answer (I-3).
+    /// Number of the prompt that the event answers. The prompt is reopened if the host refuses the answer (I-3).
     pub(crate) answers: Option<u64>,
-    /// Key that duplicates have in common; `None` if it cannot have duplicates.
+    /// Key that duplicates have in common; `None` if the event cannot have duplicates.
     pub(crate) key: Option<u128>,
     pub(crate) origin: Origin,
 }
 
 impl Arrival {
+    /// Returns the bytes of the content and of the entry's id.
     fn weight(&self) -> usize {
         self.content.weight() + self.origin.weight()
     }
 }
 
-/// Outcome of an arrival.
+/// Result of an arrival.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
-    /// It waits for the host.
+    /// The event waits for the host.
     Queued,
-    /// It is a duplicate of a delivery in flight, and waits until that is settled.
+    /// The event is a duplicate of a delivery in flight, and waits until that delivery is settled.
     Waits,
-    /// It exceeds the number of duplicates that can wait.
+    /// The event is one more duplicate than can wait.
     Dropped(Origin),
-    /// It is a duplicate of an accepted delivery, and can be acknowledged.
+    /// The event is a duplicate of an accepted delivery, and can be acknowledged.
     Duplicate(Origin),
 }
 
 /// State of a webhook request's delivery when the request timed out.
 #[derive(Debug)]
 pub(crate) enum Abandoned {
-    /// The host has not received it, and will not. The prompt that it answered is reopened.
-    Unseen { unanswered: Option<u64> },
-    /// The host has received it or its twin, and may still accept it.
+    /// The host has not received the delivery, and will not.
+    Unseen {
+        /// Prompt to reopen, because no delivery answers it now.
+        unanswered: Option<u64>,
+    },
+    /// The host has received the delivery or the one that it duplicates, and may still accept it.
     Delivered,
 }
 
 /// Result of a settlement.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    pub(crate) known: bool,
-    /// Origin of the refused delivery.
+    /// False if there is no such delivery, or if it was settled before.
+    pub(crate) is_known: bool,
+    /// Origin of the refused delivery, if its sender waits.
     pub(crate) refused: Option<Origin>,
-    /// Prompt whose answer was refused.
+    /// Prompt to reopen, because its answer was refused.
     pub(crate) unanswered: Option<u64>,
 }
 
-/// Delivery that the host has received but not settled, and whose sender waits. Its content is not kept.
+/// Queued delivery.
+#[derive(Debug)]
+struct Queued {
+    /// Place in the order of arrival, by which the queue is ordered.
+    place: u64,
+    arrival: Arrival,
+}
+
+/// Delivery with a key, in flight.
+#[derive(Debug)]
+struct InFlight {
+    /// Place in the order of arrival. A duplicate that replaces the delivery inherits it.
+    place: u64,
+    /// Duplicates that wait until the delivery is settled, the oldest first.
+    duplicates: Vec<Arrival>,
+}
+
+/// Delivery that the host has and has not settled, and whose sender waits. Its content is not kept.
 #[derive(Debug)]
 struct Unsettled {
     key: Option<u128>,
@@ -99,43 +126,51 @@ struct Unsettled {
     weight: usize,
 }
 
-/// Delivery in flight with a key.
+/// Live delivery that the host has, and may still refuse.
 #[derive(Debug)]
-struct Flight {
-    /// Place in the order of arrival. A waiter that replaces the delivery inherits it.
-    place: u64,
-    /// Duplicates that wait until it is settled.
-    waiters: Vec<Arrival>,
+struct LiveDelivery {
+    key: Option<u128>,
+    answers: Option<u64>,
 }
 
+/// Deliveries for the host, from their arrival to their settlement.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    /// Deliveries that wait for the host, by place in the order of arrival.
-    queue: VecDeque<(u64, Arrival)>,
-    arrived: u64,
-    /// Bytes that the queue and the waiters keep alive.
+    /// Deliveries that wait for the host.
+    queue: VecDeque<Queued>,
+    /// Place of the next delivery in the order of arrival.
+    next_place: u64,
+    /// Bytes of the queue and of the waiting duplicates.
     bytes: usize,
-    in_flight: Table<u128, Flight>,
-    /// Bytes and keys of deliveries that arrived on the current connection before its handshake completed.
+    /// Deliveries in flight, by key.
+    in_flight: Table<u128, InFlight>,
+    /// Bytes of events that arrived on the current connection before its handshake completed.
     early_bytes: usize,
+    /// Number of keys of these events.
     early_keys: usize,
     /// Keys of accepted deliveries, the oldest first.
-    taken: Table<u128, ()>,
-    /// Deliveries that the host has not settled, and whose senders wait.
-    handed: Table<u64, Unsettled>,
-    /// Live deliveries that the host may still refuse, with their keys and prompts.
-    live: Table<u64, (Option<u128>, Option<u64>)>,
-    /// Number of the last live delivery that was evicted from `live`. Older live deliveries may have been settled or
-    /// not.
-    forgotten: u64,
-    last: u64,
-    /// Returns the bytes of these.
+    accepted: Table<u128, ()>,
+    /// Unsettled deliveries whose senders wait, by id.
+    unsettled: Table<u64, Unsettled>,
+    /// Bytes of the unsettled deliveries whose senders wait.
     unsettled_bytes: usize,
-    read_ahead: usize,
-    most: usize,
-    most_bytes: usize,
-    memory: usize,
-    most_unsettled_bytes: usize,
+    /// Live deliveries that the host may still refuse, by id, the oldest first.
+    live: Table<u64, LiveDelivery>,
+    /// Id of the last live delivery that was evicted from `live`; 0 if there is none. It is not known whether an older
+    /// one was settled.
+    last_evicted: u64,
+    /// Id of the last delivery that the host received; 0 if there is none.
+    last_id: u64,
+    /// Bytes of waiting events that are read even if the queue has no room.
+    read_ahead_bytes: usize,
+    /// Maximum number of queued deliveries, unless they are within the read-ahead.
+    max_queued: usize,
+    /// Maximum number of bytes of the queue and the waiting duplicates. The last event may exceed it.
+    max_queued_bytes: usize,
+    /// Maximum number of remembered keys, of unsettled deliveries, and of live deliveries that can be refused.
+    max_remembered: usize,
+    /// Maximum number of bytes of unsettled deliveries. The last delivery may exceed it.
+    max_unsettled_bytes: usize,
 }
 
 impl Inbox {
@@ -143,168 +178,203 @@ impl Inbox {
     pub(crate) fn new(limits: &Limits) -> Self {
         Inbox {
             queue: VecDeque::new(),
-            arrived: 0,
+            next_place: 0,
             bytes: 0,
+            in_flight: table(),
             early_bytes: 0,
             early_keys: 0,
-            in_flight: table(),
-            taken: table(),
-            handed: table(),
-            live: table(),
-            forgotten: 0,
-            last: 0,
+            accepted: table(),
+            unsettled: table(),
             unsettled_bytes: 0,
-            read_ahead: limits.read_ahead_bytes.max(1),
-            most: limits.host_queue.max(1),
-            most_bytes: limits.host_queue_bytes.max(1),
-            memory: limits.dedupe.max(1),
-            most_unsettled_bytes: limits.unsettled_bytes.max(1),
+            live: table(),
+            last_evicted: 0,
+            last_id: 0,
+            read_ahead_bytes: limits.read_ahead_bytes.max(1),
+            max_queued: limits.host_queue.max(1),
+            max_queued_bytes: limits.host_queue_bytes.max(1),
+            max_remembered: limits.dedupe.max(1),
+            max_unsettled_bytes: limits.unsettled_bytes.max(1),
         }
     }
 
-    /// Returns whether the host's queue has room for another event, as far as its own bounds go.
+    /// Returns true if the queue is below its own limits. [`is_full`](Inbox::is_full) applies further ones.
     pub(crate) fn has_room(&self) -> bool {
-        self.queue.len() < self.most && self.bytes < self.most_bytes
+        self.queue.len() < self.max_queued && self.bytes < self.max_queued_bytes
     }
 
-    /// Returns whether no further event can be taken in, so that reading must stop. Waiting and unsettled
-    /// deliveries share the larger of their budgets. Below the read-ahead only a full memory of duplicates stops
-    /// reading: the host may wait for a result that comes after the events.
+    /// Returns true if no further event can be accepted, so that reading must stop.
+    ///
+    /// Waiting events and unsettled deliveries share the larger of their two limits in bytes. While fewer bytes wait
+    /// than the read-ahead, only a full memory of keys stops reading: the host may wait for a result that comes after
+    /// the events.
     pub(crate) fn is_full(&self) -> bool {
-        let budget = self.most_bytes.max(self.most_unsettled_bytes);
+        let budget = self.max_queued_bytes.max(self.max_unsettled_bytes);
         let has_room = self.has_room() && self.bytes + self.unsettled_bytes < budget;
-        (!has_room && self.bytes >= self.read_ahead) || self.in_flight.len() >= self.memory
+        (!has_room && self.bytes >= self.read_ahead_bytes) || self.in_flight.len() >= self.max_remembered
     }
 
-    /// Returns whether no further event can be read before the handshake completes. The descriptor must be read
-    /// regardless of events of earlier connections, so early events have a budget of their own.
+    /// Returns true if no further event can be read before the handshake completes. Events of earlier connections do
+    /// not count, since they must not keep the descriptor from being read.
     pub(crate) fn is_full_early(&self) -> bool {
-        self.early_bytes >= self.read_ahead || self.early_keys >= self.memory
+        self.early_bytes >= self.read_ahead_bytes || self.early_keys >= self.max_remembered
     }
 
     /// Starts a connection on which nothing has arrived yet.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin_connection(&mut self) {
         self.early_bytes = 0;
         self.early_keys = 0;
     }
 
-    /// Adds an arrival. `early` is a connection whose handshake is not complete.
+    /// Adds an arrival. `early` is the connection whose handshake is not complete, if any.
     pub(crate) fn arrive(&mut self, arrival: Arrival, early: Option<Conn>) -> Arrived {
         let is_early = early.is_some() && arrival.origin.conn() == early;
         let early_bytes = if is_early { arrival.weight() } else { 0 };
         if let Some(key) = arrival.key {
-            if self.taken.contains_key(&key) {
+            if self.accepted.contains_key(&key) {
                 return Arrived::Duplicate(arrival.origin);
             }
-            if let Some(Flight { waiters, .. }) = self.in_flight.get_mut(&key) {
-                if waiters.len() >= WAITERS {
+            if let Some(InFlight { duplicates, .. }) = self.in_flight.get_mut(&key) {
+                if duplicates.len() >= MAX_DUPLICATES {
                     return Arrived::Dropped(arrival.origin);
                 }
                 self.bytes += arrival.weight();
                 self.early_bytes += early_bytes;
-                waiters.push(arrival);
+                duplicates.push(arrival);
                 return Arrived::Waits;
             }
-            self.in_flight.insert(key, Flight { place: self.arrived, waiters: Vec::new() });
+            self.in_flight.insert(key, InFlight { place: self.next_place, duplicates: Vec::new() });
             self.early_keys += usize::from(is_early);
-            self.forget_taken();
+            self.evict_accepted();
         }
         self.bytes += arrival.weight();
         self.early_bytes += early_bytes;
-        self.queue.push_back((self.arrived, arrival));
-        self.arrived += 1;
+        self.queue.push_back(Queued { place: self.next_place, arrival });
+        self.next_place += 1;
         Arrived::Queued
     }
 
-    /// Returns the place in the queue of the next delivery for the host.
-    pub(crate) fn next(&self, early: Option<Conn>) -> Option<usize> {
-        let at = match early {
+    /// Returns the index in the queue of the next delivery for the host; `None` if the host cannot get one now.
+    fn next_index(&self, early: Option<Conn>) -> Option<usize> {
+        let index = match early {
             None => 0,
-            Some(_) => self.queue.iter().position(|(_, arrival)| arrival.origin.conn() != early)?,
+            Some(_) => self.queue.iter().position(|queued| queued.arrival.origin.conn() != early)?,
         };
-        let (_, next) = self.queue.get(at)?;
-        // Unsettled deliveries are bounded, too.
-        let too_many = self.handed.len() >= self.memory || self.unsettled_bytes >= self.most_unsettled_bytes;
-        (!too_many || matches!(next.origin, Origin::Live(_))).then_some(at)
+        let next = self.queue.get(index)?;
+        let is_at_limit =
+            self.unsettled.len() >= self.max_remembered || self.unsettled_bytes >= self.max_unsettled_bytes;
+        // A live delivery does not add to the unsettled ones.
+        let is_live = matches!(next.arrival.origin, Origin::Live(_));
+        (is_live || !is_at_limit).then_some(index)
     }
 
-    /// Returns the next delivery for the host. `early` is a connection whose handshake is not complete: its events
-    /// wait (L-17), but do not block webhook requests. A live delivery counts as accepted from now on. Origins of its
-    /// duplicates that can be acknowledged are added to `taken`.
-    pub(crate) fn poll(&mut self, early: Option<Conn>, taken: &mut Vec<Origin>) -> Option<Delivery> {
-        let at = self.next(early)?;
-        let (_, arrival) = self.queue.remove(at)?;
+    /// Returns true if [`poll`](Inbox::poll) has a delivery for the host.
+    pub(crate) fn has_next(&self, early: Option<Conn>) -> bool {
+        self.next_index(early).is_some()
+    }
+
+    /// Returns the next delivery for the host. A live delivery counts as accepted from now on; the origins of its
+    /// duplicates are added to `to_acknowledge`.
+    ///
+    /// `early` is the connection whose handshake is not complete, if any. Its events wait (L-17), but do not block
+    /// webhook requests.
+    pub(crate) fn poll(&mut self, early: Option<Conn>, to_acknowledge: &mut Vec<Origin>) -> Option<Delivery> {
+        let index = self.next_index(early)?;
+        let Queued { arrival, .. } = self.queue.remove(index)?;
         let weight = arrival.weight();
         self.bytes -= weight;
         let Arrival { content, answers, key, origin } = arrival;
-        self.last += 1;
+        self.last_id += 1;
         let buffered = matches!(origin, Origin::Buffer(..));
         match origin {
             Origin::Buffer(..) | Origin::Http(_) => {
                 self.unsettled_bytes += weight;
-                self.handed.insert(self.last, Unsettled { key, answers, origin, weight });
+                self.unsettled.insert(self.last_id, Unsettled { key, answers, origin, weight });
             }
             Origin::Live(_) => {
                 if let Some(key) = key {
-                    self.take(key, taken);
+                    self.accept(key, to_acknowledge);
                 }
-                if self.live.len() >= self.memory
+                if self.live.len() >= self.max_remembered
                     && let Some((oldest, _)) = self.live.pop_front()
                 {
-                    self.forgotten = oldest;
+                    self.last_evicted = oldest;
                 }
-                self.live.insert(self.last, (key, answers));
+                self.live.insert(self.last_id, LiveDelivery { key, answers });
             }
         }
-        Some(Delivery { id: DeliveryId(self.last), buffered, content })
+        Some(Delivery { id: DeliveryId(self.last_id), buffered, content })
     }
 
-    /// Settles a delivery. Origins that can be acknowledged are added to `taken`.
-    pub(crate) fn settle(&mut self, id: DeliveryId, outcome: Outcome, taken: &mut Vec<Origin>) -> Settled {
-        let known = |refused, unanswered| Settled { known: true, refused, unanswered };
-        if let Some(Unsettled { key, answers, origin, weight }) = self.handed.remove(&id.0) {
-            self.unsettled_bytes -= weight;
-            match outcome {
-                Outcome::Accepted => {
-                    taken.push(origin);
-                    if let Some(key) = key {
-                        self.take(key, taken);
-                    }
-                    known(None, None)
-                }
-                Outcome::Refused => {
-                    let unanswered = self.give_up(key, answers);
-                    known(Some(origin), unanswered)
-                }
-            }
-        } else if let Some((key, answers)) = self.live.remove(&id.0) {
-            let refused = outcome == Outcome::Refused;
-            if let Some(key) = key.filter(|_| refused) {
-                self.taken.remove(&key);
-            }
-            known(None, answers.filter(|_| refused))
+    /// Settles a delivery. Origins that can be acknowledged now are added to `to_acknowledge`.
+    pub(crate) fn settle(
+        &mut self,
+        id: DeliveryId,
+        outcome: Outcome,
+        to_acknowledge: &mut Vec<Origin>,
+    ) -> Settled {
+        if let Some(unsettled) = self.unsettled.remove(&id.0) {
+            self.settle_unsettled(unsettled, outcome, to_acknowledge)
+        } else if let Some(live) = self.live.remove(&id.0) {
+            self.settle_live(live, outcome)
         } else {
-            // A live delivery that was evicted needs no settlement.
-            Settled { known: id.0 <= self.forgotten && id.0 > 0, ..Settled::default() }
+            // The id may be that of an evicted live delivery, which needs no settlement.
+            Settled { is_known: (1..=self.last_evicted).contains(&id.0), ..Settled::default() }
         }
     }
 
-    /// Returns how many events wait for the host, copies apart.
+    fn settle_unsettled(
+        &mut self,
+        unsettled: Unsettled,
+        outcome: Outcome,
+        to_acknowledge: &mut Vec<Origin>,
+    ) -> Settled {
+        let Unsettled { key, answers, origin, weight } = unsettled;
+        self.unsettled_bytes -= weight;
+        match outcome {
+            Outcome::Accepted => {
+                to_acknowledge.push(origin);
+                if let Some(key) = key {
+                    self.accept(key, to_acknowledge);
+                }
+                Settled { is_known: true, ..Settled::default() }
+            }
+            Outcome::Refused => {
+                let unanswered = self.replace_or_forget(key, answers);
+                Settled { is_known: true, refused: Some(origin), unanswered }
+            }
+        }
+    }
+
+    fn settle_live(&mut self, live: LiveDelivery, outcome: Outcome) -> Settled {
+        let settled = Settled { is_known: true, ..Settled::default() };
+        match outcome {
+            Outcome::Accepted => settled,
+            Outcome::Refused => {
+                if let Some(key) = live.key {
+                    self.accepted.remove(&key);
+                }
+                Settled { unanswered: live.answers, ..settled }
+            }
+        }
+    }
+
+    /// Returns the number of queued deliveries, without the waiting duplicates.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Returns the bytes of those. It looks at each.
+    /// Returns the bytes of the queued deliveries, without the waiting duplicates. O(n).
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(|(_, arrival)| arrival.weight()).sum()
+        self.queue.iter().map(|queued| queued.arrival.weight()).sum()
     }
 
-    /// Returns the number of events that wait for the host or for their twin to be settled.
+    /// Returns the number of queued deliveries and waiting duplicates.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len() + self.in_flight.values().map(|flight| flight.waiters.len()).sum::<usize>()
+        let duplicates = self.in_flight.values().map(|in_flight| in_flight.duplicates.len());
+        self.queue.len() + duplicates.sum::<usize>()
     }
 
-    /// Returns the bytes of these.
+    /// Returns the bytes of the queued deliveries and waiting duplicates.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -316,22 +386,22 @@ impl Inbox {
 
     /// Returns the number of unsettled deliveries whose senders wait.
     pub(crate) fn unsettled(&self) -> usize {
-        self.handed.len()
+        self.unsettled.len()
     }
 
-    /// Returns the bytes of these.
+    /// Returns the bytes of the unsettled deliveries whose senders wait.
     pub(crate) fn unsettled_bytes(&self) -> usize {
         self.unsettled_bytes
     }
 
     /// Returns the number of remembered keys.
     pub(crate) fn remembered(&self) -> usize {
-        self.in_flight.len() + self.taken.len()
+        self.in_flight.len() + self.accepted.len()
     }
 
-    /// Returns the buffer entry of an unsettled delivery.
+    /// Returns the id of an unsettled delivery's entry in the connector's buffer; `None` if it has none.
     pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
-        match &self.handed.get(&id.0)?.origin {
+        match &self.unsettled.get(&id.0)?.origin {
             Origin::Buffer(_, id) => Some(id),
             Origin::Live(_) | Origin::Http(_) => None,
         }
@@ -339,18 +409,18 @@ impl Inbox {
 
     /// Removes the delivery of a webhook request that timed out, unless the host has received it.
     pub(crate) fn abandon(&mut self, id: HttpId) -> Abandoned {
-        let is_it = |arrival: &Arrival| arrival.origin == Origin::Http(id);
-        let queued = self.queue.iter().position(|(_, arrival)| is_it(arrival));
-        if let Some((_, arrival)) = queued.and_then(|at| self.queue.remove(at)) {
+        let is_of_request = |arrival: &Arrival| arrival.origin == Origin::Http(id);
+        let index = self.queue.iter().position(|queued| is_of_request(&queued.arrival));
+        if let Some(Queued { arrival, .. }) = index.and_then(|index| self.queue.remove(index)) {
             self.bytes -= arrival.weight();
-            return Abandoned::Unseen { unanswered: self.give_up(arrival.key, arrival.answers) };
+            return Abandoned::Unseen { unanswered: self.replace_or_forget(arrival.key, arrival.answers) };
         }
-        for (key, Flight { waiters, .. }) in &mut self.in_flight {
-            if let Some(at) = waiters.iter().position(is_it) {
-                self.bytes -= waiters.remove(at).weight();
-                // The host may not have received its twin either.
+        for (key, InFlight { duplicates, .. }) in &mut self.in_flight {
+            if let Some(index) = duplicates.iter().position(is_of_request) {
+                self.bytes -= duplicates.remove(index).weight();
+                // If the other delivery with this key is still queued, the host has received neither.
                 let key = Some(*key);
-                if self.queue.iter().any(|(_, arrival)| arrival.key == key) {
+                if self.queue.iter().any(|queued| queued.arrival.key == key) {
                     return Abandoned::Unseen { unanswered: None };
                 }
                 break;
@@ -361,62 +431,58 @@ impl Inbox {
 
     /// Returns true if a delivery with this key was accepted.
     pub(crate) fn has_accepted(&self, key: u128) -> bool {
-        self.taken.contains_key(&key)
+        self.accepted.contains_key(&key)
     }
 
-    /// Returns true if a delivery with this key is in flight or accepted, so that another is a duplicate.
+    /// Returns true if a delivery with this key is in flight or accepted. Another one is a duplicate then.
     pub(crate) fn knows(&self, key: u128) -> bool {
-        self.taken.contains_key(&key) || self.in_flight.contains_key(&key)
+        self.accepted.contains_key(&key) || self.in_flight.contains_key(&key)
     }
 
     /// Returns true if buffered deliveries of `conn` are queued or unsettled.
     pub(crate) fn has_unsettled(&self, conn: Conn) -> bool {
-        let owed = |origin: &Origin| matches!(origin, Origin::Buffer(on, _) if *on == conn);
-        self.handed.values().any(|handed| owed(&handed.origin))
-            || self.queue.iter().any(|(_, arrival)| owed(&arrival.origin))
+        let is_entry = |origin: &Origin| matches!(origin, Origin::Buffer(on, _) if *on == conn);
+        self.unsettled.values().any(|unsettled| is_entry(&unsettled.origin))
+            || self.queue.iter().any(|queued| is_entry(&queued.arrival.origin))
     }
 
-    /// Drops the deliveries of a connection whose handshake failed (L-17), and returns their number. The prompts that
-    /// they answered are added to `unanswered`.
+    /// Drops the events of a connection whose handshake failed (L-17), and returns their number. The prompts that they
+    /// answered are added to `unanswered`.
     pub(crate) fn drop_early(&mut self, conn: Conn, unanswered: &mut Vec<u64>) -> u64 {
-        // Waiters are dropped first, so that none of them replaces a delivery that is dropped with it.
-        let mut dropped = self.drop_waiters(|origin| origin.conn() == Some(conn));
-        // A waiter that replaced its refused twin may be the first of the queue.
-        let mut gone = Vec::new();
-        self.queue.retain(|(_, arrival)| {
-            let stays = arrival.origin.conn() != Some(conn);
-            if !stays {
-                self.bytes -= arrival.weight();
-                gone.push((arrival.key, arrival.answers));
-                dropped += 1;
-            }
-            stays
-        });
-        for (key, answers) in gone {
-            unanswered.extend(self.give_up(key, answers));
+        // Duplicates are dropped first, so that none of them replaces a delivery that is dropped, too.
+        let mut dropped = self.drop_duplicates(|origin| origin.conn() == Some(conn));
+        // A duplicate that has replaced a refused delivery has inherited its place, so early events may be anywhere.
+        let (early, others): (VecDeque<Queued>, VecDeque<Queued>) = mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|queued| queued.arrival.origin.conn() == Some(conn));
+        self.queue = others;
+        for Queued { arrival, .. } in early {
+            self.bytes -= arrival.weight();
+            unanswered.extend(self.replace_or_forget(arrival.key, arrival.answers));
+            dropped += 1;
         }
         dropped
     }
 
-    /// Drops buffered duplicates of a connection that has ended, and returns their number. They cannot be
-    /// acknowledged there, and their entries are redelivered.
-    pub(crate) fn drop_late(&mut self, conn: Conn) -> u64 {
-        self.drop_waiters(|origin| matches!(origin, Origin::Buffer(on, _) if *on == conn))
+    /// Drops waiting duplicates that came from the buffer on `conn`, which has ended, and returns their number. They
+    /// cannot be acknowledged there, and their entries are redelivered.
+    pub(crate) fn drop_buffered_duplicates(&mut self, conn: Conn) -> u64 {
+        self.drop_duplicates(|origin| matches!(origin, Origin::Buffer(on, _) if *on == conn))
     }
 
-    /// Drops waiting duplicates of these origins, and returns their number.
-    fn drop_waiters(&mut self, are_gone: impl Fn(&Origin) -> bool) -> u64 {
+    /// Drops waiting duplicates by their origin, and returns their number.
+    fn drop_duplicates(&mut self, is_dropped: impl Fn(&Origin) -> bool) -> u64 {
         let mut dropped = 0;
-        for Flight { waiters, .. } in self.in_flight.values_mut() {
-            for waiter in waiters.extract_if(.., |waiter| are_gone(&waiter.origin)) {
-                self.bytes -= waiter.weight();
+        for InFlight { duplicates, .. } in self.in_flight.values_mut() {
+            for duplicate in duplicates.extract_if(.., |duplicate| is_dropped(&duplicate.origin)) {
+                self.bytes -= duplicate.weight();
                 dropped += 1;
             }
         }
         dropped
     }
 
-    /// Drops all queued deliveries, since the relay has ended, and returns their number.
+    /// Drops all queued deliveries and waiting duplicates, since the relay has ended, and returns their number.
     pub(crate) fn clear(&mut self) -> u64 {
         let dropped = self.waiting();
         self.queue.clear();
@@ -425,26 +491,29 @@ impl Inbox {
         dropped as u64
     }
 
-    /// Marks a key as accepted. Its waiters can be acknowledged.
-    fn take(&mut self, key: u128, taken: &mut Vec<Origin>) {
-        for waiter in self.in_flight.remove(&key).into_iter().flat_map(|flight| flight.waiters) {
-            self.bytes -= waiter.weight();
-            taken.push(waiter.origin);
+    /// Marks a key as accepted. The origins of its waiting duplicates are added to `to_acknowledge`.
+    fn accept(&mut self, key: u128, to_acknowledge: &mut Vec<Origin>) {
+        for duplicate in self.in_flight.remove(&key).into_iter().flat_map(|in_flight| in_flight.duplicates) {
+            self.bytes -= duplicate.weight();
+            to_acknowledge.push(duplicate.origin);
         }
-        self.taken.insert(key, ());
-        self.forget_taken();
+        self.accepted.insert(key, ());
+        self.evict_accepted();
     }
 
-    /// Replaces a refused or lost delivery by its newest waiter, or forgets its key. Returns the prompt that no
-    /// delivery answers now.
-    fn give_up(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
+    /// Replaces a refused or dropped delivery by its newest waiting duplicate, which inherits the answered prompt.
+    /// Without a duplicate it forgets the key, and returns the prompt, which no delivery answers now.
+    fn replace_or_forget(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
         let Some(key) = key else { return answers };
-        let flight = self.in_flight.get_mut(&key);
-        match flight.and_then(|flight| Some((flight.place, flight.waiters.pop()?))) {
-            // It takes the place of its twin, so that later deliveries stay after it.
-            Some((place, waiter)) => {
-                let at = self.queue.partition_point(|(other, _)| *other < place);
-                self.queue.insert(at, (place, Arrival { answers, ..waiter }));
+        let newest = self.in_flight.get_mut(&key).and_then(|in_flight| {
+            let duplicate = in_flight.duplicates.pop()?;
+            Some(Queued { place: in_flight.place, arrival: Arrival { answers, ..duplicate } })
+        });
+        match newest {
+            // Later deliveries stay after it.
+            Some(newest) => {
+                let index = self.queue.partition_point(|other| other.place < newest.place);
+                self.queue.insert(index, newest);
                 None
             }
             None => {
@@ -454,9 +523,9 @@ impl Inbox {
         }
     }
 
-    /// Evicts the oldest accepted keys beyond the bound.
-    fn forget_taken(&mut self) {
-        while self.remembered() > self.memory && self.taken.pop_front().is_some() {}
+    /// Evicts the oldest accepted keys beyond the limit.
+    fn evict_accepted(&mut self) {
+        while self.remembered() > self.max_remembered && self.accepted.pop_front().is_some() {}
     }
 }
 
@@ -465,7 +534,7 @@ mod tests {
     use super::*;
     use crate::event::Event;
 
-    /// Returns an inbox whose only room is the read-ahead.
+    /// Returns an inbox with room for its read-ahead only.
     fn inbox_of(read_ahead_bytes: usize, dedupe: usize, unsettled_bytes: usize) -> Inbox {
         let (host_queue, host_queue_bytes) = (1, 1);
         Inbox::new(&Limits {
@@ -490,7 +559,7 @@ mod tests {
         Arrival { content, answers: None, key: (key > 0).then_some(key), origin: origin(buffer, conn) }
     }
 
-    /// Returns an event of a webhook request, with this key or without a key.
+    /// Returns an event of a webhook request. A `key` of zero is none.
     fn posted(key: u128, id: u64) -> Arrival {
         Arrival { origin: Origin::Http(HttpId(id)), ..arrival(key, None, A) }
     }
@@ -499,8 +568,8 @@ mod tests {
         inbox.arrive(arrival, None)
     }
 
-    fn acked(taken: &[Origin]) -> Vec<(u32, &str)> {
-        let entries = taken.iter().filter_map(|origin| match origin {
+    fn acked(origins: &[Origin]) -> Vec<(u32, &str)> {
+        let entries = origins.iter().filter_map(|origin| match origin {
             Origin::Buffer(conn, id) => Some((conn.0, &**id)),
             Origin::Live(_) | Origin::Http(_) => None,
         });
@@ -572,7 +641,7 @@ mod tests {
             arrive(&mut inbox, arrival(key, None, A));
             inbox.poll(None, &mut acks);
         }
-        assert_eq!(inbox.in_flight.len() + inbox.taken.len(), 3);
+        assert_eq!(inbox.in_flight.len() + inbox.accepted.len(), 3);
         assert_eq!(arrive(&mut inbox, arrival(1, None, A)), Arrived::Waits);
         assert_eq!(arrive(&mut inbox, arrival(9, None, A)), Arrived::Duplicate(Origin::Live(A)));
         assert_eq!(arrive(&mut inbox, arrival(7, None, A)), Arrived::Queued);
@@ -608,28 +677,28 @@ mod tests {
     #[test]
     fn h_6_a_webhook_event_needs_no_handshake_and_times_out() {
         let mut inbox = inbox_of(1 << 20, 100, 1000);
-        let mut taken = Vec::new();
+        let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, None, B));
         arrive(&mut inbox, posted(2, 1));
         arrive(&mut inbox, arrival(3, None, B));
-        let first = inbox.poll(Some(B), &mut taken).unwrap();
-        assert!(!first.buffered && inbox.poll(Some(B), &mut taken).is_none());
+        let first = inbox.poll(Some(B), &mut acks).unwrap();
+        assert!(!first.buffered && inbox.poll(Some(B), &mut acks).is_none());
         assert_eq!(inbox.drop_early(B, &mut Vec::new()), 2);
-        // Its duplicate waits. The time of both is up, but the host may still accept the first.
+        // A duplicate waits. Both requests time out, but the host may still accept the first.
         assert_eq!(arrive(&mut inbox, posted(2, 2)), Arrived::Waits);
         assert!(matches!(inbox.abandon(HttpId(2)), Abandoned::Delivered));
         assert!(matches!(inbox.abandon(HttpId(1)), Abandoned::Delivered));
         assert_eq!(inbox.bytes, 0);
-        inbox.settle(first.id, Outcome::Accepted, &mut taken);
-        assert_eq!(taken, [Origin::Http(HttpId(1))]);
+        inbox.settle(first.id, Outcome::Accepted, &mut acks);
+        assert_eq!(acks, [Origin::Http(HttpId(1))]);
         assert_eq!(arrive(&mut inbox, posted(2, 3)), Arrived::Duplicate(Origin::Http(HttpId(3))));
-        // The host has not seen one that still waits for it. Its duplicate takes its place.
+        // The host has not received the first of these, which times out. Its duplicate replaces it.
         arrive(&mut inbox, posted(4, 4));
         arrive(&mut inbox, posted(4, 5));
         assert!(matches!(inbox.abandon(HttpId(4)), Abandoned::Unseen { unanswered: None }));
-        let second = inbox.poll(None, &mut taken).unwrap();
-        let settled = inbox.settle(second.id, Outcome::Refused, &mut taken);
-        assert_eq!((settled.refused, taken.len()), (Some(Origin::Http(HttpId(5))), 1));
-        assert!(inbox.poll(None, &mut taken).is_none());
+        let second = inbox.poll(None, &mut acks).unwrap();
+        let settled = inbox.settle(second.id, Outcome::Refused, &mut acks);
+        assert_eq!((settled.refused, acks.len()), (Some(Origin::Http(HttpId(5))), 1));
+        assert!(inbox.poll(None, &mut acks).is_none());
     }
 }

@@ -196,7 +196,7 @@ impl RelayMachine {
             previous_descriptors: Vec::new(),
             actions: VecDeque::new(),
             action_bytes: 0,
-            is_reading_paused: false,
+            paused: false,
             to_acknowledge: Vec::new(),
             stats: Stats::default(),
             transitions: arrows().map(|_| 0).collect(),
@@ -307,9 +307,10 @@ impl RelayMachine {
     /// Settles a delivery with its outcome. Settling twice is harmless, and counted.
     pub fn settle(&mut self, now: Now, delivery: DeliveryId, outcome: Outcome) {
         self.advance(now);
-        let settled = self.update_inbox(|inbox, origins| inbox.settle(delivery, outcome, origins));
-        self.stats.stray_settles += u64::from(!settled.known);
-        self.stats.refused += u64::from(outcome == Outcome::Refused && settled.known);
+        let mut to_acknowledge = std::mem::take(&mut self.to_acknowledge);
+        let settled = self.inbox.settle(delivery, outcome, &mut to_acknowledge);
+        self.stats.stray_settles += u64::from(!settled.is_known);
+        self.stats.refused += u64::from(outcome == Outcome::Refused && settled.is_known);
         if let Some(prompt) = settled.unanswered {
             self.reopen(prompt);
         }
@@ -323,6 +324,7 @@ impl RelayMachine {
             }
             Some(Origin::Buffer(..) | Origin::Live(_)) | None => {}
         }
+        self.acknowledge_all(to_acknowledge);
         self.settle_state();
     }
 }
@@ -384,7 +386,9 @@ impl RelayMachine {
     pub fn poll_delivery(&mut self, now: Now) -> Option<Delivery> {
         self.advance(now);
         let early = self.conn.early();
-        let delivery = self.update_inbox(|inbox, origins| inbox.poll(early, origins));
+        let mut to_acknowledge = std::mem::take(&mut self.to_acknowledge);
+        let delivery = self.inbox.poll(early, &mut to_acknowledge);
+        self.acknowledge_all(to_acknowledge);
         if let Some(Delivery {
             id, content: Content::Message(event) | Content::PromptAnswer(event), ..
         }) = &delivery
@@ -421,7 +425,7 @@ impl RelayMachine {
 
     /// Returns true if [`poll_delivery`](Self::poll_delivery) has a delivery for the host.
     pub fn has_delivery(&self) -> bool {
-        self.inbox.next(self.conn.early()).is_some()
+        self.inbox.has_next(self.conn.early())
     }
 
     /// Returns true if [`poll_action`](Self::poll_action) or [`poll_transmit`](Self::poll_transmit) has an output.
@@ -580,15 +584,12 @@ impl RelayMachine {
         self.descriptors.iter().find(|descriptor| descriptor.platform == platform)
     }
 
-    /// Runs `update` on the inbox, and acknowledges the origins that `update` adds to its second argument.
-    fn update_inbox<T>(&mut self, update: impl FnOnce(&mut Inbox, &mut Vec<Origin>) -> T) -> T {
-        let mut to_acknowledge = std::mem::take(&mut self.to_acknowledge);
-        let result = update(&mut self.inbox, &mut to_acknowledge);
+    /// Acknowledges all of `to_acknowledge`, and keeps its buffer for reuse.
+    fn acknowledge_all(&mut self, mut to_acknowledge: Vec<Origin>) {
         for origin in to_acknowledge.drain(..) {
             self.acknowledge(origin);
         }
         self.to_acknowledge = to_acknowledge;
-        result
     }
 
     /// Queues an acknowledgement if its connection is open and our close frame is not queued.

@@ -66,7 +66,7 @@ impl RelayMachine {
             Effect::Dial => self.dial(),
             Effect::Drop => self.actions.push_back(Action::Drop { conn: self.conn.id() }),
             Effect::Hello => {
-                self.inbox.begin();
+                self.inbox.begin_connection();
                 for at in 0..self.config.identities.len() {
                     self.outbox.push(Item::Hello(at));
                 }
@@ -178,7 +178,7 @@ impl RelayMachine {
                 self.reopen(prompt);
             }
         }
-        self.stats.late_acks += self.inbox.drop_late(conn);
+        self.stats.late_acks += self.inbox.drop_buffered_duplicates(conn);
         if was_up.is_some_and(|time| time >= self.config.timing.backoff_reset) {
             self.redial.reset();
         }
