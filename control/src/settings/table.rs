@@ -1,8 +1,8 @@
 //! Table of the settings: each one's flag, method of the builder, environment variable, key in the configuration file,
 //! and help.
 //!
-//! To add a setting, add a row, and read it where a configuration is resolved. Its flag, its look-up in every source, its
-//! key, its row in `docs/settings.md`, its place in the help and the tests of its secrecy follow.
+//! To add a setting, add a row, and read the setting where a configuration is made. Its flag, its look-up in every
+//! source, its key, its row in `docs/settings.md` and the tests of its secrecy follow.
 
 /// Names of a setting, the form of its value, and its help. An empty text means that it has no such name.
 #[derive(Clone, Copy, Debug)]
