@@ -1,4 +1,4 @@
-//! Provisioning: a gateway without a secret requests one at boot.
+//! Provisioning: the exchange by which a gateway without a secret requests one at boot.
 
 use super::failure::judge;
 use super::issued::{self, Issuance};
@@ -8,32 +8,25 @@ use relayline_core::config::Identity;
 use relayline_core::id::Id;
 use serde::Serialize;
 
-/// Profile of a gateway, for all platforms.
+/// Profile of a gateway. It is the same for all of the gateway's identities.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Profile {
-    /// Id that the gateway asks for.
+    /// Id that the gateway requests.
     pub gateway_id: String,
-    /// URL of its webhook server; empty if it has none.
+    /// URL of the gateway's webhook server; empty if it has none.
     pub gateway_endpoint: String,
-    /// Keys by which the connector routes to it.
+    /// Keys by which the connector routes to the gateway.
     pub route_keys: Vec<String>,
-    /// Id of this instance among those of its tenant.
+    /// Id of this instance of the gateway among those of its tenant.
     pub instance_id: Option<String>,
-    /// URL that wakes it when it sleeps.
+    /// URL that wakes the gateway when it is dormant.
     pub wake_url: Option<String>,
-    /// Display name.
+    /// Name of the gateway for people.
     pub display_name: Option<String>,
 }
 
-impl Profile {
-    /// Creates the profile of a gateway that names no more than its id.
-    pub fn new(gateway_id: impl Into<Id>) -> Profile {
-        Profile { gateway_id: gateway_id.into().into(), ..Profile::default() }
-    }
-}
-
-/// Provisioning of one identity.
+/// Request to provision one identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Provision {
@@ -50,9 +43,9 @@ pub struct Provision {
 /// Result of provisioning.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Provisioned {
-    /// Credentials. They are kept in memory only.
+    /// The connector issued credentials. They are kept in memory only.
     Issued(Issued),
-    /// The connector knows the platform already, and issued no secret (`secretIssued: false`).
+    /// The connector knows the identity already, and issued no secret (`secretIssued: false`).
     Known,
 }
 
@@ -68,6 +61,7 @@ pub enum ProvisionError {
     Failed(#[from] Failure),
 }
 
+/// Body of the request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ProvisionBody<'a> {
@@ -85,12 +79,7 @@ struct ProvisionBody<'a> {
 }
 
 impl Provision {
-    /// Creates the provisioning of a gateway on one platform.
-    pub fn new(base: Base, access_token: Bearer, profile: Profile, identity: Identity) -> Provision {
-        Provision { base, access_token, profile, identity }
-    }
-
-    /// Returns the request.
+    /// Returns the HTTP request.
     pub fn request(&self) -> Request {
         let body = ProvisionBody {
             gateway_id: &self.profile.gateway_id,
@@ -105,7 +94,10 @@ impl Provision {
         Request::json(self.base.endpoint("provision"), &self.access_token, &body)
     }
 
-    /// Reads the response.
+    /// Reads the response to the request.
+    ///
+    /// # Errors
+    /// Returns the reason if the connector refused the request, or if the response cannot be used.
     pub fn read(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<Provisioned, ProvisionError> {
         let host = self.base.host();
         let text = judge(host, status, headers, body, &[&self.access_token.0])?;
