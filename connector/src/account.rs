@@ -1,5 +1,6 @@
 //! A gateway's account: its credentials, profiles and policies.
 
+use crate::buffer::BufferId;
 use crate::chats::unix_ms;
 use crate::config::{DEFAULT_TENANT, GatewayAccount};
 use crate::issuer::{Credential, Issuer};
@@ -126,7 +127,7 @@ impl Account {
             policies: self.policies.clone(),
             revoked: false,
             idle: false,
-            newest_id: (0, 0),
+            newest_id: BufferId::default(),
             buffer: Vec::new(),
         }
     }

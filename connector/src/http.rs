@@ -1,4 +1,4 @@
-//! HTTP requests at the connector's port, as values.
+//! HTTP requests to the connector and its responses, as values.
 
 use crate::frame;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ pub(crate) const HIDDEN: &str = "<hidden>";
 /// Head of a request that is not a WebSocket upgrade.
 #[derive(Clone, Copy)]
 pub struct HttpHead<'a> {
-    /// Method, as it was written.
+    /// Method, as the client wrote it.
     pub method: &'a str,
     /// Path, without a query.
     pub path: &'a str,
@@ -28,7 +28,7 @@ pub struct HttpHead<'a> {
 
 impl fmt::Debug for HttpHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The headers are left out: one of them is a credential (C-4).
+        // The headers are left out, since one of them is a credential (C-4).
         f.debug_struct("HttpHead")
             .field("method", &self.method)
             .field("path", &self.path)
@@ -36,7 +36,7 @@ impl fmt::Debug for HttpHead<'_> {
     }
 }
 
-/// Body of a request, as far as it was read.
+/// Body of a request, or the reason why it was not read to its end.
 #[derive(Clone)]
 pub enum HttpBody {
     /// The whole body.
@@ -60,11 +60,11 @@ impl fmt::Debug for HttpBody {
 /// Response to a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpResponse {
-    /// Status.
+    /// Status code.
     pub status: u16,
-    /// Headers, with names in lower case.
+    /// Headers. Their names are in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// Body. It is wiped when dropped if it may hold secrets.
+    /// Body. One that may hold secrets is wiped when it is dropped.
     pub body: Bytes,
 }
 
@@ -75,6 +75,7 @@ impl fmt::Debug for HttpResponse {
 }
 
 impl HttpResponse {
+    /// Creates a response with a JSON body, which is wiped when it is dropped.
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         let mut text = Zeroizing::new(Vec::new());
         // Writing to memory cannot fail, and every map has text keys.
@@ -83,56 +84,70 @@ impl HttpResponse {
         HttpResponse { status, headers, body: Bytes::from_owner(text) }
     }
 
+    /// Creates the response that tells a client of its refusal.
     pub(crate) fn refusal(refusal: &Refusal) -> Self {
-        let mut answer = HttpResponse::json(refusal.status, &serde_json::json!({ "error": refusal.error }));
-        answer.headers.extend(refusal.allow.map(|method| ("allow", method.to_owned())));
-        answer
+        let mut response = HttpResponse::json(refusal.status, &serde_json::json!({ "error": refusal.error }));
+        response.headers.extend(refusal.allow.map(|method| ("allow", method.to_owned())));
+        response
     }
 }
 
 /// Refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
+    /// Status code of the response.
     pub(crate) status: u16,
+    /// Reason for the client.
     pub(crate) error: String,
-    /// Allowed method of the endpoint (405).
+    /// Method that the endpoint allows; set for a 405.
     pub(crate) allow: Option<&'static str>,
-    /// Id of the gateway that asked; empty if it is not known.
+    /// Id of the gateway that sent the request; empty if it is not known.
     pub(crate) gateway: String,
 }
 
 impl Refusal {
+    /// Creates a refusal of a request whose gateway is not known.
     pub(crate) fn new(status: u16, error: impl Into<String>) -> Self {
         Refusal { status, error: error.into(), allow: None, gateway: String::new() }
     }
 
+    /// Sets the gateway that sent the request.
     pub(crate) fn of(mut self, gateway: &str) -> Self {
         gateway.clone_into(&mut self.gateway);
         self
     }
 }
 
-/// The response to a request, and the parts of both that may be observed.
+/// Response to a request, and the parts of both that an observation may show.
 pub(crate) struct Served {
+    /// Id of the gateway that sent the request.
     pub(crate) gateway: String,
     pub(crate) response: HttpResponse,
+    /// Part of the request that may be shown.
     pub(crate) asked: Option<Value>,
+    /// Part of the response that may be shown.
     pub(crate) answered: Option<Value>,
 }
 
-/// The endpoints.
+/// Endpoint of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Route<'a> {
-    /// The WebSocket endpoint, without an upgrade.
+    /// WebSocket endpoint, for a request that is not an upgrade.
     Socket,
+    /// Exchange of an enrollment token for credentials.
     Enroll,
+    /// Exchange of an access token for credentials.
     Provision,
+    /// Policy of a gateway.
     Policy,
+    /// Upload of a file.
     Upload,
+    /// Download of the file with this id.
     Download(&'a str),
 }
 
 impl<'a> Route<'a> {
+    /// Returns the endpoint of a path; `None` if there is none.
     pub(crate) fn new(path: &'a str) -> Option<Self> {
         Some(match path {
             "/relay" => Route::Socket,
@@ -147,6 +162,7 @@ impl<'a> Route<'a> {
         })
     }
 
+    /// Returns the only method that the endpoint allows.
     pub(crate) fn method(self) -> &'static str {
         match self {
             Route::Enroll | Route::Provision | Route::Policy | Route::Upload => "POST",
@@ -155,7 +171,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Parses the URL of an endpoint that webhooks can be posted to: http or https, without user-info.
+/// Parses a URL to which webhooks can be posted: http or https, without user-info.
 pub(crate) fn endpoint(url: &str) -> Option<Url> {
     let is_endpoint = |url: &Url| {
         matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none()
@@ -163,10 +179,11 @@ pub(crate) fn endpoint(url: &str) -> Option<Url> {
     Url::parse(url).ok().filter(is_endpoint)
 }
 
-/// Fields of a JSON body. An error names the field and quotes no value, because it may be a secret (C-4).
+/// Fields of a JSON body. A refusal names the field and does not quote its value, which may be a secret (C-4).
 pub(crate) struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// Parses a body, which must be a JSON object.
     pub(crate) fn read(body: &[u8]) -> Result<Self, Refusal> {
         match frame::value(body) {
             Some(Value::Object(fields)) => Ok(Fields(fields)),
@@ -174,11 +191,12 @@ impl Fields {
         }
     }
 
+    /// Returns a string field.
     pub(crate) fn text(&self, name: &str) -> Result<&str, Refusal> {
         self.0.get(name).and_then(Value::as_str).ok_or_else(|| must_be(name, "a string"))
     }
 
-    /// Returns a string field that may be absent or null.
+    /// Returns a string field; `None` if it is absent or null.
     pub(crate) fn optional_text(&self, name: &str) -> Result<Option<&str>, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -186,20 +204,24 @@ impl Fields {
         }
     }
 
-    /// Returns a string field that is not blank, has one line, and fits a header.
+    /// Returns a string field that can be a header's value: 1 to 256 bytes without control characters, and without
+    /// blanks around it.
     pub(crate) fn name(&self, name: &str) -> Result<&str, Refusal> {
         let text = self.text(name)?;
-        let plain = text.trim() == text && !text.is_empty() && text.len() <= 256;
-        match plain && !text.chars().any(char::is_control) {
-            true => Ok(text),
-            false => Err(must_be(name, "a name: 1 to 256 bytes, no blanks around it, no control characters")),
+        let is_name =
+            (1..=256).contains(&text.len()) && text.trim() == text && !text.chars().any(char::is_control);
+        if !is_name {
+            return Err(must_be(name, "a name: 1 to 256 bytes, no blanks around it, no control characters"));
         }
+        Ok(text)
     }
 
+    /// Returns a boolean field.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
         self.0.get(name).and_then(Value::as_bool).ok_or_else(|| must_be(name, "true or false"))
     }
 
+    /// Returns a field that is an array of strings.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<&str>, Refusal> {
         let items = self.0.get(name).and_then(Value::as_array);
         let texts = items.and_then(|items| items.iter().map(Value::as_str).collect::<Option<_>>());
@@ -207,6 +229,7 @@ impl Fields {
     }
 }
 
+/// Returns the refusal of a body whose field is not as required.
 fn must_be(name: &str, what: &str) -> Refusal {
     Refusal::new(400, format!("`{name}` must be {what}"))
 }

@@ -1,6 +1,7 @@
 //! The durable state of a connector as a JSON text: buffers, issued secrets, used tokens, revoked and idle gateways.
 //! Secrets are in it in plain text.
 
+use crate::buffer::BufferId;
 use crate::frame::DeliveryKind;
 use relayline_core::secret::Secret;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -66,8 +67,8 @@ pub(crate) struct GatewayState {
     pub(crate) policies: BTreeMap<String, Map<String, Value>>,
     pub(crate) revoked: bool,
     pub(crate) idle: bool,
-    /// Time and number of the newest buffer id.
-    pub(crate) newest_id: (u64, u64),
+    /// Newest id that an entry of the buffer was given.
+    pub(crate) newest_id: BufferId,
     pub(crate) buffer: Vec<EntryState>,
 }
 

@@ -1,4 +1,4 @@
-//! A platform's descriptor and style of ids.
+//! A platform that a connector fronts: its name, its descriptor and the style of its ids.
 
 use super::ids::IdStyle;
 use relayline_core::op::{Definition, Gate, OPS, Returns};
@@ -8,16 +8,16 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Platform {
-    /// Name on the wire: `discord`, `telegram`, …
+    /// Name on the wire, as in `discord`.
     pub name: String,
-    /// Style of its message ids.
+    /// Style of the platform's message ids.
     pub ids: IdStyle,
-    /// Capability descriptor that answers a `hello` for it.
+    /// Fields of the descriptor that answers a `hello` for the platform.
     pub descriptor: Map<String, Value>,
 }
 
 impl Platform {
-    /// Returns a platform with the required fields of a descriptor alone. Without `supported_ops` it offers the legacy
+    /// Creates a platform whose descriptor has only the required fields. Without `supported_ops` it offers the legacy
     /// set of ops.
     pub fn generic(name: &str) -> Self {
         let descriptor = json!({
@@ -34,6 +34,7 @@ impl Platform {
         Platform::new(name, IdStyle::Counter, descriptor)
     }
 
+    /// Creates a platform. A descriptor that is not an object becomes an empty one.
     pub(super) fn new(name: &str, ids: IdStyle, descriptor: Value) -> Self {
         let descriptor = match descriptor {
             Value::Object(fields) => fields,
@@ -45,8 +46,9 @@ impl Platform {
     }
 }
 
-/// Lists all ops that a descriptor can name, without these.
+/// Returns the names of all ops that a descriptor can list in `supported_ops`, except those in `left_out`.
 pub(super) fn ops_without(left_out: &[&str]) -> Vec<&'static str> {
-    let can_be_named = |op: &&Definition| op.gate != Gate::TaskCards && op.returns != Returns::Raw;
-    OPS.iter().filter(can_be_named).map(|op| op.name).filter(|name| !left_out.contains(name)).collect()
+    // `task_card` stands for the other ops of task cards, too, and a raw op can have any name.
+    let can_be_listed = |op: &&Definition| op.gate != Gate::TaskCards && op.returns != Returns::Raw;
+    OPS.iter().filter(can_be_listed).map(|op| op.name).filter(|name| !left_out.contains(name)).collect()
 }

@@ -38,8 +38,8 @@ impl ConnectorMachine {
                 self.send(conn, kind.to_line(&content, None));
                 return Ok(());
             }
-            // A waiting entry of the same chat is delivered first.
-            (Some(conn), None) if !gateway.buffer.holds_lane_of(kind, &content) => {
+            // An entry of the same chat that waits goes first.
+            (Some(conn), None) if !gateway.buffer.has_lane_of(kind, &content) => {
                 self.send(conn, kind.to_line(&content, None));
                 return Ok(());
             }
@@ -49,9 +49,7 @@ impl ConnectorMachine {
             }
             (Some(_) | None, Some(true) | None) => {}
         }
-        let limits = &self.config.limits;
-        let room = (limits.buffer_entries, limits.buffer_bytes);
-        let Some(buffer_id) = gateway.buffer.push(now, kind, content, room) else {
+        let Some(buffer_id) = gateway.buffer.push(now, kind, content, &self.config.limits) else {
             let (entries, bytes) = (gateway.buffer.len(), gateway.buffer.bytes());
             return Err(ControlError::BufferFull { gateway: show_id(id), entries, bytes });
         };

@@ -18,7 +18,7 @@ const SMALL: usize = 1 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DRAIN_BYTES: usize = 64 << 20;
 
-/// Answers the request. Returns `None` if the client has gone.
+/// Answers the request. Returns `None` if the client has gone, or if the state file could not be written.
 pub(super) async fn answer(hub: &Hub, request: Request<Received>) -> Option<Response<Full<Bytes>>> {
     let (parts, mut body) = request.into_parts();
     let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
@@ -75,7 +75,8 @@ async fn drain(body: &mut Received) {
     }
 }
 
-fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
+/// Returns a response of the machine in hyper's form.
+pub(super) fn response(answer: HttpResponse) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !response.status().is_success() {

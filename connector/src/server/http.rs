@@ -1,15 +1,17 @@
-//! The port: HTTP/1, and the upgrade to a WebSocket.
+//! Port of the embedded connector: HTTP/1, and the upgrade to a WebSocket.
 
 use super::exchange;
-use super::hub::Hub;
+use super::hub::{Hub, Wake};
 use super::post;
 use super::socket;
 use super::tls::ServerTls;
-use crate::values::Upgrade;
+use crate::http::HttpResponse;
+use crate::values::{ConnId, Upgrade};
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use relayline_runtime::serve::{Received, Server};
@@ -22,11 +24,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 /// Maximum time of a TLS handshake.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the gateways to answer the close frame at the end.
+const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum time at the end in which gateways can answer the close frame.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until the owner has dropped its handle.
+/// Serves clients until the owner has dropped its handle, then closes the connections.
 pub(super) async fn serve(
     hub: Arc<Hub>,
     server: Server<Tokio>,
@@ -48,13 +50,14 @@ pub(super) async fn serve(
     .await;
 }
 
+/// Serves the clients of the port. Returns only if the port cannot be used.
 async fn accept(
     hub: &Arc<Hub>,
     server: &Server<Tokio>,
     listener: std::net::TcpListener,
     tls: Option<ServerTls>,
 ) {
-    // Fails only outside a runtime, where nothing can be accepted.
+    // The runtime may have no descriptor left to register the listener. No client can be accepted then.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let open = |tcp: Compat<TcpStream>| secure(tls.clone(), tcp.into_inner());
     server.serve(listener, open, |request| answer(hub, request), pending()).await;
@@ -74,7 +77,7 @@ async fn run_timer(hub: &Hub) {
     }
 }
 
-/// Serves a connection without a socket.
+/// Serves one client over any byte stream, such as a pipe in memory.
 pub(super) async fn serve_stream<S>(hub: Arc<Hub>, server: Server<Tokio>, tls: Option<ServerTls>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -84,32 +87,35 @@ where
     }
 }
 
-/// A byte stream, over TLS or not.
+/// Byte stream of a client, over TLS or not.
 trait Duplex: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send {}
 impl<T: futures_util::AsyncRead + futures_util::AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// Puts TLS on a connection if configured. Returns `None` if the handshake fails.
+/// Returns the stream, after a TLS handshake if `tls` is set; `None` if the handshake fails.
 async fn secure<S>(tls: Option<ServerTls>, stream: S) -> Option<Box<dyn Duplex>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Some(tls) = tls else { return Some(Box::new(stream.compat())) };
-    let stream = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
+    let stream = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await.ok()?.ok()?;
     Some(Box::new(stream.compat()))
 }
 
-async fn answer(hub: &Arc<Hub>, request: Request<Received>) -> Result<Response<Full<Bytes>>, Gone> {
+/// Answers a request: an upgrade to a WebSocket, or any other HTTP request.
+async fn answer(hub: &Arc<Hub>, request: Request<Received>) -> Result<Response<Full<Bytes>>, NoResponse> {
     match websocket_key(request.headers()) {
         Some(key) => Ok(upgrade(hub, request, &key)),
-        None => exchange::answer(hub, request).await.ok_or(Gone),
+        None => exchange::answer(hub, request).await.ok_or(NoResponse),
     }
 }
 
-/// Error returned when the client has gone before its request was complete.
+/// Error returned when a request gets no response: the client has gone before the request was complete, or the state
+/// file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the request ended before its time")]
-struct Gone;
+#[error("the request gets no response")]
+struct NoResponse;
 
+/// Answers a request for a WebSocket. If the machine accepts it, a task serves the connection after the response.
 fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Response<Full<Bytes>> {
     let path = request.uri().path().to_owned();
     let (conn, wake) = hub.open();
@@ -117,51 +123,48 @@ fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Respons
     match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {
         Upgrade::Refuse { status, body } => {
             hub.close(conn);
-            json(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN), body)
+            let headers = vec![("content-type", "application/json".to_owned())];
+            exchange::response(HttpResponse { status, headers, body: body.into() })
         }
         Upgrade::Accept { .. } => {
-            let limits = hub.with(|machine, _| machine.limits());
-            let upgrade = hyper::upgrade::on(&mut request);
-            let hub = Arc::clone(hub);
-            tokio::spawn(async move {
-                if let Ok(upgraded) = upgrade.await {
-                    socket::run(&hub, conn, &wake, TokioIo::new(upgraded), limits).await;
-                }
-                hub.close(conn);
-            });
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            let headers = response.headers_mut();
-            headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-            headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
-            if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
-                headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-            }
-            response
+            let upgraded = hyper::upgrade::on(&mut request);
+            tokio::spawn(run_socket(Arc::clone(hub), conn, wake, upgraded));
+            switching_protocols(key)
         }
     }
 }
 
-/// Returns the key of a request for a WebSocket (RFC 6455, 4.2.1).
-fn websocket_key(headers: &HeaderMap) -> Option<String> {
-    let says = |name: HeaderName, word: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
-    };
-    let asks = says(header::CONNECTION, "upgrade")
-        && says(header::UPGRADE, "websocket")
-        && says(header::SEC_WEBSOCKET_VERSION, "13");
-    let key = headers.get(header::SEC_WEBSOCKET_KEY)?.to_str().ok()?;
-    asks.then(|| key.to_owned())
+/// Runs the WebSocket of an accepted connection, once the client has the response.
+async fn run_socket(hub: Arc<Hub>, conn: ConnId, wake: Arc<Wake>, upgraded: OnUpgrade) {
+    let limits = hub.with(|machine, _| machine.limits());
+    if let Ok(upgraded) = upgraded.await {
+        socket::run(&hub, conn, &wake, TokioIo::new(upgraded), limits).await;
+    }
+    hub.close(conn);
 }
 
-fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+/// Returns the response that accepts an upgrade with this key (RFC 6455, 4.2.2).
+fn switching_protocols(key: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = derive_accept_key(key.as_bytes()).parse() {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
     response
+}
+
+/// Returns the `Sec-WebSocket-Key` of a request for a WebSocket (RFC 6455, 4.2.1); `None` for any other request.
+fn websocket_key(headers: &HeaderMap) -> Option<String> {
+    let has_token = |name: HeaderName, token: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    };
+    let is_upgrade = has_token(header::CONNECTION, "upgrade")
+        && has_token(header::UPGRADE, "websocket")
+        && has_token(header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY)?.to_str().ok()?;
+    is_upgrade.then(|| key.to_owned())
 }
