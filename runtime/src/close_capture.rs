@@ -1,6 +1,7 @@
-//! Stream under a WebSocket that captures the peer's close frame as it was sent.
+//! Byte stream under a WebSocket that captures the peer's close frame as it was sent.
 //!
-//! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002.
+//! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002. Logs
+//! and notices report the code that was sent.
 
 use crate::dialer::{ByteStream, delegate_writes};
 use futures_io::AsyncRead;
@@ -8,10 +9,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Maximum number of bytes of a control frame's payload (RFC 6455, 5.5).
-const MAX_CONTROL: usize = 125;
+/// Maximum size of a control frame's payload, in bytes (RFC 6455, 5.5).
+const MAX_CONTROL_PAYLOAD: usize = 125;
 /// Opcode of a close frame.
-const CLOSE: u8 = 8;
+const CLOSE_OPCODE: u8 = 8;
 
 /// Stream that captures the peer's close frame.
 pub(crate) struct CloseCapture {
@@ -20,63 +21,74 @@ pub(crate) struct CloseCapture {
 }
 
 impl CloseCapture {
-    /// Wraps `stream`, of which `read_ahead` was read already.
+    /// Wraps a stream. `read_ahead` is the part of it that was read already.
     pub(crate) fn new(stream: ByteStream, read_ahead: &[u8]) -> CloseCapture {
         let mut parser = FrameParser::default();
         parser.read(read_ahead);
         CloseCapture { stream, parser }
     }
 
-    /// Returns code and reason of the peer's close frame, once it was received.
+    /// Returns the code and the reason of the peer's close frame; `None` until the frame is complete, or if it has no
+    /// code.
     pub(crate) fn peer_close(&self) -> Option<(u16, String)> {
-        self.parser.close()
+        self.parser.code_and_reason()
     }
 }
 
-/// Parser of a server's frames. It parses heads, and skips payloads except that of a close frame.
+/// Parser of a server's frames. It parses their heads, skips their payloads, and keeps that of a close frame.
 #[derive(Debug, Default)]
 struct FrameParser {
-    /// Received part of the current frame's head: at most 10 bytes, since a server does not mask.
+    /// Head of the current frame. It has at most 10 bytes, since a server does not mask.
     head: [u8; 10],
-    head_read: usize,
+    /// Number of received bytes of the head.
+    head_len: usize,
     /// Number of bytes of the current payload that are not received yet.
     payload_left: u64,
-    /// Payload of the close frame.
-    close: Vec<u8>,
-    /// True if the current or last frame is a close frame. Nothing is parsed after it.
+    /// Received payload of the close frame.
+    close_payload: Vec<u8>,
+    /// True once the head of a close frame was received. Later frames are not parsed.
     is_close: bool,
 }
 
 impl FrameParser {
+    /// Parses the next bytes of the stream.
     fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
-                let taken = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
-                if self.is_close {
-                    let room = MAX_CONTROL - self.close.len();
-                    self.close.extend_from_slice(&bytes[..taken.min(room)]);
-                }
-                self.payload_left -= taken as u64;
-                bytes = &bytes[taken..];
-                continue;
-            }
-            if self.is_close {
+                let length = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                let (payload, rest) = bytes.split_at(length);
+                self.read_payload(payload);
+                bytes = rest;
+            } else if self.is_close {
                 return;
-            }
-            self.head[self.head_read] = bytes[0];
-            self.head_read += 1;
-            bytes = &bytes[1..];
-            if let Some(length) = self.length() {
-                self.payload_left = length;
-                self.is_close = self.head[0] & 0x0f == CLOSE;
-                self.head_read = 0;
+            } else {
+                self.read_head(bytes[0]);
+                bytes = &bytes[1..];
             }
         }
     }
 
-    /// Returns the payload's length, once the head is complete.
-    fn length(&self) -> Option<u64> {
-        let head = &self.head[..self.head_read];
+    fn read_payload(&mut self, payload: &[u8]) {
+        if self.is_close {
+            let room = MAX_CONTROL_PAYLOAD - self.close_payload.len();
+            self.close_payload.extend_from_slice(&payload[..payload.len().min(room)]);
+        }
+        self.payload_left -= payload.len() as u64;
+    }
+
+    fn read_head(&mut self, byte: u8) {
+        self.head[self.head_len] = byte;
+        self.head_len += 1;
+        if let Some(length) = self.payload_length() {
+            self.payload_left = length;
+            self.is_close = self.head[0] & 0x0f == CLOSE_OPCODE;
+            self.head_len = 0;
+        }
+    }
+
+    /// Returns the length of the payload; `None` until the head is complete.
+    fn payload_length(&self) -> Option<u64> {
+        let head = &self.head[..self.head_len];
         match (head.get(1)? & 0x7f, head.len()) {
             (126, 4..) => Some(u64::from(u16::from_be_bytes([head[2], head[3]]))),
             (127, 10..) => head[2..].try_into().ok().map(u64::from_be_bytes),
@@ -85,8 +97,9 @@ impl FrameParser {
         }
     }
 
-    fn close(&self) -> Option<(u16, String)> {
-        let (code, reason) = self.close.split_first_chunk().filter(|_| self.payload_left == 0)?;
+    /// Returns the code and the reason of the close frame, if it is complete and has a code.
+    fn code_and_reason(&self) -> Option<(u16, String)> {
+        let (code, reason) = self.close_payload.split_first_chunk().filter(|_| self.payload_left == 0)?;
         Some((u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned()))
     }
 }
@@ -138,7 +151,7 @@ mod tests {
             for piece in [1, 2, 7, 4096, usize::MAX] {
                 let mut parser = FrameParser::default();
                 bytes.chunks(piece.min(bytes.len())).for_each(|piece| parser.read(piece));
-                assert_eq!(parser.close(), expected, "pieces of {piece}");
+                assert_eq!(parser.code_and_reason(), expected, "pieces of {piece}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Drive loop: carries out the machine's decisions.
+//! Drive loop: performs the machine's actions, moves its bytes over the socket, and runs its timer.
 
 mod lingering_close;
 mod open;
@@ -30,11 +30,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tracing::Span;
 
-/// Maximum number of rounds per wake-up. With the two bounds of an open socket it bounds the time of one poll.
+/// Maximum number of rounds per poll. Together with the limits on one exchange with the socket it bounds the time of a
+/// poll.
 const MAX_ROUNDS: usize = 64;
-
-/// Stops the webhook server when it is dropped.
-pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
 
 /// State of the current socket.
 enum Socket {
@@ -43,22 +41,32 @@ enum Socket {
     Open(Box<OpenSocket>),
 }
 
+/// Timer of the machine.
+struct DeadlineTimer {
+    due: Time,
+    sleep: BoxFuture<()>,
+}
+
+/// Drive loop of a gateway, as a future that completes when the gateway has terminated.
 pub(crate) struct Driver<R> {
     runtime: R,
     dialer: Dialer,
     shared: Arc<Shared>,
     socket: Socket,
-    /// Timer that is set, and its deadline.
-    timer: Option<(Time, BoxFuture<()>)>,
+    /// Timer for the machine's deadline, if it is set.
+    timer: Option<DeadlineTimer>,
+    /// Reusable buffer of a frame to write.
     frame: Vec<u8>,
-    _server: Option<ServerGuard>,
-    /// Spans of the log events.
+    /// Guard of the webhook server, if there is one. Dropping it stops the server.
+    _server: Option<oneshot::Sender<Infallible>>,
+    /// Span of all log events.
     relay: Span,
+    /// Span of the current connection's log events.
     connection: Span,
     /// Counters as of the last log event.
     counted: Stats,
-    /// True once a dead letter was logged on this connection.
-    had_dead_letter: bool,
+    /// True once a dead letter was logged on this connection. Only the first one is logged as a warning.
+    has_logged_dead_letter: bool,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -68,7 +76,13 @@ impl<R> fmt::Debug for Driver<R> {
 }
 
 impl<R: Runtime> Driver<R> {
-    pub(crate) fn new(runtime: R, dialer: Dialer, shared: Arc<Shared>, server: Option<ServerGuard>) -> Self {
+    /// Creates the loop of a gateway. `server` stops the webhook server when it is dropped.
+    pub(crate) fn new(
+        runtime: R,
+        dialer: Dialer,
+        shared: Arc<Shared>,
+        server: Option<oneshot::Sender<Infallible>>,
+    ) -> Self {
         let relay = trace::relay(&shared.config.machine);
         Driver {
             runtime,
@@ -81,10 +95,11 @@ impl<R: Runtime> Driver<R> {
             relay,
             connection: Span::none(),
             counted: Stats::default(),
-            had_dead_letter: false,
+            has_logged_dead_letter: false,
         }
     }
 
+    /// Spawns the loop on its runtime.
     pub(crate) fn spawn(self) {
         let runtime = self.runtime.clone();
         runtime.spawn(self);
@@ -93,8 +108,14 @@ impl<R: Runtime> Driver<R> {
     /// Runs the machine's timer and actions, then polls the socket. Returns true if anything was done.
     fn run_round(&mut self, cx: &mut Context<'_>) -> bool {
         let worked = self.run_machine();
-        // The lock is not held, so that no call of the host waits for a socket.
-        let moved = match &mut self.socket {
+        // The lock is not held here, so that no call of the host waits for a socket.
+        let moved = self.poll_socket(cx);
+        worked || moved
+    }
+
+    /// Polls the dial or the open socket. Returns true if anything was done.
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.socket {
             Socket::None => false,
             Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
                 Poll::Pending => false,
@@ -106,46 +127,39 @@ impl<R: Runtime> Driver<R> {
             },
             Socket::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
                 Ok(moved) => moved,
-                Err(SocketEnd { code, reason, is_fault }) => {
-                    let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
-                    let now = self.shared.now();
-                    trace::log(|| Entry::io(now.mono, &event));
-                    self.shared.lock().machine.handle_io(now, event);
-                    let socket = mem::replace(&mut self.socket, Socket::None);
-                    if let Socket::Open(open) = socket
-                        && is_fault
-                    {
-                        let patience = self.runtime.sleep(self.shared.config.machine.timing.close_timeout);
-                        self.runtime.spawn(lingering_close(open.web_socket, patience));
-                    }
+                Err(end) => {
+                    self.end_socket(end);
                     true
                 }
             },
-        };
-        worked || moved
+        }
     }
 
-    /// Runs the machine's due timer, performs its actions, and wakes the host if there is something for it.
+    /// Reports the end of the open socket to the machine, and drops the socket. After a fault the socket lingers in a
+    /// task of its own.
+    fn end_socket(&mut self, end: SocketEnd) {
+        let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return };
+        let SocketEnd { code, reason, is_fault } = end;
+        let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
+        let now = self.shared.now();
+        trace::log(|| Entry::io(now.mono, &event));
+        self.shared.lock().machine.handle_io(now, event);
+        if is_fault {
+            let timeout = self.runtime.sleep(self.shared.config.machine.timing.close_timeout);
+            self.runtime.spawn(lingering_close(open.web_socket, timeout));
+        }
+    }
+
+    /// Runs the machine's due timer, performs its actions, and wakes the host if there is something for it. Returns
+    /// true if anything was done.
     fn run_machine(&mut self) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let room_waiters = state.begin_round();
         let now = shared.now();
-        if let Some((_, timer)) = state.machine.deadline().filter(|(due, _)| *due <= now.mono) {
-            trace::log(|| Entry::timer(now.mono, timer));
-            match mem::replace(&mut self.socket, Socket::None) {
-                // L-4, L-8: the loop knows the step that the dial waited for, and the received part of an answer.
-                Socket::Dialing { conn, progress, .. } if timer == Timer::Dial => {
-                    let error = DialError::timed_out(&progress, &shared.config);
-                    dial_failed(&mut state, now, conn, &error);
-                }
-                socket => {
-                    self.socket = socket;
-                    state.machine.handle_tick(now);
-                }
-            }
-        }
+        self.fire_due_timer(&mut state, now);
         let stats = trace::counts().then(|| state.machine.stats().clone());
+        // Releases the lock.
         let (answered, actions, responses) = complete_requests(state, now.mono);
         wake_all(room_waiters);
         if let Some(stats) = stats {
@@ -169,8 +183,30 @@ impl<R: Runtime> Driver<R> {
         done
     }
 
-    fn finish_dial(&mut self, conn: Conn, dialed: Result<WebSocket, DialError>) {
-        if dialed.is_ok() {
+    /// Fires the machine's timer if it is due.
+    fn fire_due_timer(&mut self, state: &mut State, now: Now) {
+        let Some((due, timer)) = state.machine.deadline() else { return };
+        if due > now.mono {
+            return;
+        }
+        trace::log(|| Entry::timer(now.mono, timer));
+        match mem::replace(&mut self.socket, Socket::None) {
+            // The loop fails a timed-out dial itself, since only the loop knows the step at which the dial stopped, and
+            // the received part of a response (L-4, L-8).
+            Socket::Dialing { conn, progress, .. } if timer == Timer::Dial => {
+                let error = DialError::timed_out(&progress, &self.shared.config);
+                dial_failed(state, now, conn, &error);
+            }
+            socket => {
+                self.socket = socket;
+                state.machine.handle_tick(now);
+            }
+        }
+    }
+
+    /// Reports the end of a dial to the machine, and keeps the socket of one that succeeded.
+    fn finish_dial(&mut self, conn: Conn, dialled: Result<WebSocket, DialError>) {
+        if dialled.is_ok() {
             tracing::debug!("opened");
         }
         let now = self.shared.now();
@@ -180,8 +216,8 @@ impl<R: Runtime> Driver<R> {
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
-                    let most = self.shared.config.machine.limits.max_line_bytes;
-                    (Lines::new(conn, most, Ids::of(&state.machine)), Ids::of(&state.machine))
+                    let max_line_bytes = self.shared.config.machine.limits.max_line_bytes;
+                    (Lines::new(conn, max_line_bytes, Ids::of(&state.machine)), Ids::of(&state.machine))
                 });
                 self.socket =
                     Socket::Open(Box::new(OpenSocket { conn, web_socket: socket, unread: None, lines }));
@@ -193,13 +229,13 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// Performs the network part of an action, and logs it. Call it without the lock: a `tracing` subscriber may call
-    /// this gateway.
+    /// Performs the network part of an action, and logs the action. Call this without the lock: a `tracing` subscriber
+    /// may call this gateway.
     fn perform(&mut self, action: &Action) {
         match action {
             Action::Dial { conn, token } => {
                 self.connection = trace::connection(&self.relay, *conn);
-                self.had_dead_letter = false;
+                self.has_logged_dead_letter = false;
                 self.connection.in_scope(|| tracing::debug!("dialing"));
                 let progress = Progress::default();
                 let dial = self.dial(token.clone(), progress.clone());
@@ -217,44 +253,46 @@ impl<R: Runtime> Driver<R> {
             }
             Action::Interrupt { session_key, chat_id } => tracing::debug!(session_key, chat_id, "interrupt"),
             Action::Notify(notice) => {
-                let is_letter = matches!(notice, Notice::DeadLetter { .. });
-                trace::notice(notice, is_letter && !self.had_dead_letter);
-                self.had_dead_letter |= is_letter;
+                let is_dead_letter = matches!(notice, Notice::DeadLetter { .. });
+                trace::notice(notice, is_dead_letter && !self.has_logged_dead_letter);
+                self.has_logged_dead_letter |= is_dead_letter;
             }
             Action::Fatal(fatal) => tracing::error!(code = fatal.code, why = fatal.message, "fatal"),
             Action::Complete { .. } | Action::Respond { .. } => {}
         }
     }
 
+    /// Returns the future of a dial.
     fn dial(&self, token: Option<Secret>, progress: Progress) -> BoxFuture<Result<WebSocket, DialError>> {
         let (dialer, config) = (self.dialer.clone(), self.shared.config.clone());
         Box::pin(async move { dial(&dialer, &config, token, &progress).await })
     }
 
-    /// Sets the timer to the machine's deadline. Returns true if it has expired.
-    fn wait(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Sets the timer to the machine's deadline, and polls it. Returns true if it has expired.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.shared.lock().machine.deadline().map(|(due, _)| due);
-        // A timer that expires early is harmless, and it is kept: each received message moves the keep-alive deadline a
-        // little (L-11), which is not worth a new timer.
-        let in_time = match (&self.timer, due) {
-            (Some((set, _)), Some(due)) => *set <= due,
+        // A timer that expires early is kept: it only costs a round. Each received message moves the keep-alive
+        // deadline a little (L-11), and a new timer each time would cost more.
+        let is_early_enough = match (&self.timer, due) {
+            (Some(timer), Some(due)) => timer.due <= due,
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if !in_time {
+        if !is_early_enough {
             self.timer = due.map(|due| {
-                let span = due.since(self.shared.now().mono);
-                (due, Box::pin(self.runtime.sleep(span)) as BoxFuture<()>)
+                let wait = due.since(self.shared.now().mono);
+                DeadlineTimer { due, sleep: Box::pin(self.runtime.sleep(wait)) }
             });
         }
-        let expired = self.timer.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
-        if expired {
+        let has_expired = self.timer.as_mut().is_some_and(|timer| timer.sleep.as_mut().poll(cx).is_ready());
+        if has_expired {
             self.timer = None;
         }
-        expired
+        has_expired
     }
 }
 
+/// Reports a failed dial to the machine.
 fn dial_failed(state: &mut State, now: Now, conn: Conn, error: &DialError) {
     let event = IoEvent::DialFailed { conn, failure: error.failure() };
     trace::log(|| Entry::io(now.mono, &event));
@@ -269,6 +307,7 @@ impl<R: Runtime> Future for Driver<R> {
         let relay = this.relay.clone();
         let _inside = relay.enter();
         let former = this.shared.lock().driver_waker.replace(cx.waker().clone());
+        // A waker is foreign code, so it is dropped without the lock.
         drop(former);
         for _ in 0..MAX_ROUNDS {
             let connection = this.connection.clone();
@@ -276,7 +315,7 @@ impl<R: Runtime> Future for Driver<R> {
             if this.shared.lock().terminated {
                 return Poll::Ready(());
             }
-            if !done && !this.wait(cx) {
+            if !done && !this.poll_timer(cx) {
                 return Poll::Pending;
             }
         }
@@ -286,15 +325,15 @@ impl<R: Runtime> Future for Driver<R> {
 }
 
 impl<R> Drop for Driver<R> {
-    /// Ends the gateway when its runtime shuts down: submits a disconnect, and the connection ends at once. Every
-    /// pending request completes, and later ones are refused.
+    /// Ends the gateway when its runtime shuts down: submits a disconnect, and reports the end of the connection. Then
+    /// every pending request completes, and later ones are refused.
     fn drop(&mut self) {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let mut unanswered = Vec::new();
         if !state.terminated {
             let now = shared.now();
-            // A gateway that is not terminated accepts it. Nobody waits for the answer.
+            // The result is ignored: nobody waits for the request.
             let _ = state.machine.submit(now, Command::Disconnect);
             if let Socket::Open(open) = &self.socket {
                 let event =
