@@ -1,5 +1,7 @@
-//! Config file of the command line. A key that is a flag of this program only, such as `exec`, sets the default of the flag.
-//! So each new flag is a key, too.
+//! Configuration file of the command line.
+//!
+//! Each flag of `run` is a key of the file. The library resolves the keys that are settings of a gateway. A key that is
+//! a flag of this program alone, such as `exec`, becomes the default value of the flag.
 
 use crate::gateway::{Unresolved, unreadable};
 use crate::{Program, fail, usage};
@@ -13,20 +15,23 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Flags that are not keys.
+/// Flags of `run` that are not keys of the file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
-/// Flags that override each other, whichever source they come from.
+/// Pairs of a key and a flag that excludes it. If the flag is on the command line, the key is ignored.
 const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")];
 
-/// Parsed config file.
+/// Parsed configuration file.
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
     pub(crate) path: PathBuf,
+    /// Text of the file, and who can read it.
     pub(crate) contents: Contents,
+    /// Settings of the file.
     pub(crate) file: ConfigFile,
 }
 
 impl LoadedConfig {
+    /// Reads and parses a file.
     fn load(path: &Path) -> Result<LoadedConfig, Unresolved> {
         let contents = files::read(path).map_err(|error| unreadable("--config", path, &error))?;
         let text = contents.text().map_err(|error| unreadable("--config", path, &error))?;
@@ -40,22 +45,25 @@ impl LoadedConfig {
     }
 }
 
-/// Reads the command line and the config file that it names. Exits if one of them is wrong.
+/// Reads the command line, and the configuration file that it names. Exits the process if one of them is wrong.
 pub(crate) fn program() -> Program {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match parse(&arguments) {
         Ok(program) => program,
         Err(CommandLineError::Usage(error)) => usage::end(error),
-        Err(CommandLineError::Setting(what)) => {
-            fail(2, what);
+        Err(CommandLineError::Setting(reason)) => {
+            fail(2, reason);
             std::process::exit(2)
         }
     }
 }
 
+/// Error returned when the command line or a key of the file cannot be used.
 #[derive(Debug)]
 enum CommandLineError {
+    /// Error in the flags.
     Usage(clap::Error),
+    /// Error in a key of the file, with its place.
     Setting(String),
 }
 
@@ -65,6 +73,7 @@ impl From<clap::Error> for CommandLineError {
     }
 }
 
+/// Parses the command line twice: for the path of the file, and then with the file's keys as defaults.
 fn parse(arguments: &[OsString]) -> Result<Program, CommandLineError> {
     let mut matches = Program::command().try_get_matches_from(arguments)?;
     let loaded = load(&matches);
@@ -72,46 +81,53 @@ fn parse(arguments: &[OsString]) -> Result<Program, CommandLineError> {
         matches = with_defaults(name, given, config)?.try_get_matches_from(arguments)?;
     }
     let mut program = Program::from_arg_matches(&matches)?;
-    // The command reports an error in the file.
+    // An error in the file is passed on to the command, which reports it.
     if let Some(network) = program.command.network() {
         network.loaded = loaded;
     }
     Ok(program)
 }
 
-/// Loads the config file that the command line names.
+/// Loads the configuration file that the command line names, if it names one.
 fn load(matches: &ArgMatches) -> Option<Result<LoadedConfig, Unresolved>> {
     let path = matches.subcommand()?.1.try_get_one::<PathBuf>("config").ok()??;
     Some(LoadedConfig::load(path))
 }
 
-/// Returns the program's flags, with the file's settings as defaults of the flags that are not given.
+/// Returns the program's flags for the command `name`. The keys of the file are the defaults of flags that are not
+/// given.
 fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Result<Command, CommandLineError> {
     let mut command = Program::command();
     for setting in config.file.host() {
         let is_flag = |arg: &&Arg| arg.get_long() == Some(&setting.key);
-        let everywhere = command.get_arguments().find(is_flag).cloned();
-        let own = command.find_subcommand(name).and_then(|own| own.get_arguments().find(is_flag)).cloned();
-        let Some(arg) = own.or_else(|| everywhere.clone()) else { continue };
-        let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
-        let opposite = OPPOSITES.iter().find(|(key, _)| *key == setting.key);
-        if opposite.is_some_and(|(_, opposite)| is_given(opposite)) {
+        let global = command.get_arguments().find(is_flag);
+        let own = command.find_subcommand(name).and_then(|own| own.get_arguments().find(is_flag));
+        let is_global = global.is_some();
+        // A command without the flag ignores the key.
+        let Some(arg) = own.or(global).cloned() else { continue };
+        if is_excluded(&setting.key, given) {
             continue;
         }
         let values = values(&arg, setting, &config.folder()).map_err(CommandLineError::Setting)?;
         check(name, &arg, setting, &values).map_err(CommandLineError::Setting)?;
         let id = arg.get_id().clone();
-        let with = |arg: Arg| arg.default_values(values.into_iter().map(OsStr::from));
-        command = if everywhere.is_some() {
-            command.mut_arg(id, with)
+        let set_default = |arg: Arg| arg.default_values(values.into_iter().map(OsStr::from));
+        command = if is_global {
+            command.mut_arg(id, set_default)
         } else {
-            command.mut_subcommand(name, |own| own.mut_arg(id, with))
+            command.mut_subcommand(name, |own| own.mut_arg(id, set_default))
         };
     }
     Ok(command)
 }
 
-/// Returns the values of a setting in the form of the command line.
+/// Returns true if the command line has a flag that excludes this key.
+fn is_excluded(key: &str, given: &ArgMatches) -> bool {
+    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    OPPOSITES.iter().any(|(excluded, flag)| *excluded == key && is_given(flag))
+}
+
+/// Returns the values of a key as they would be written on the command line. Paths are relative to `folder`.
 fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsString>, String> {
     let wrong = |wanted: &str| format!("{}: write {wanted}", setting.source);
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
@@ -130,7 +146,7 @@ fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsStrin
     }
 }
 
-/// Validates values as on the command line. An error names their place in the file.
+/// Validates the values of a key by parsing a command line that has them. An error names their place in the file.
 fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> Result<(), String> {
     if !arg.get_action().takes_values() {
         return Ok(());
@@ -144,7 +160,7 @@ fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> R
         _ => line.extend([flag].into_iter().chain(values.iter().cloned())),
     }
     match Program::command().try_get_matches_from(line) {
-        // Other required flags may be given on the command line.
+        // Required flags may be missing, since this line has one flag only.
         Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
             let text = error.to_string();
             let text = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
@@ -155,12 +171,12 @@ fn check(name: &str, arg: &Arg, setting: &HostSetting, values: &[OsString]) -> R
     }
 }
 
+/// Returns true if the flag takes several values at once.
 fn takes_several(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|range| range.max_values() > 1)
 }
 
-/// Returns the keys that are flags of this program: those of `run` that are not settings of the library. Commands without
-/// such a flag ignore its key.
+/// Returns the keys that are flags of this program alone: the flags of `run` that are not settings of the library.
 fn host_keys() -> Vec<String> {
     let mut command = Program::command();
     command.build();

@@ -378,7 +378,7 @@ fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) ->
     let extra: Vec<&str> = extra_fields(definition.name).map(|field| field.name).collect();
     let own = definition.fields.iter().map(|field| field.name);
     let known: Vec<&str> = own.chain(extra.iter().copied()).collect();
-    op_deserializer::check(definition.name, &fields, &known)?;
+    op_deserializer::check_fields(definition.name, &fields, &known)?;
     let mut take = |name: &str| {
         let is_extra = extra.contains(&name);
         if is_extra { fields.remove(name).filter(|value| !value.is_null()) } else { None }

@@ -1,20 +1,25 @@
-//! Deserializer of an enum from an object, whose `op` names the variant and whose other fields are the variant's.
+//! Deserializer of an op from a JSON object: the field `op` names a variant of an enum, and the other fields are those
+//! of the variant.
 //!
-//! It rejects unknown fields. serde's tagged enums ignore them in variants without fields, and report only the first one.
+//! Unknown fields are rejected, and all of them are reported. serde's tagged enums ignore unknown fields in variants
+//! without fields, and otherwise report only the first.
 
 use serde::de::value::{MapDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error as _, VariantAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::{Error, Map, Value};
 
-/// Deserializer of an op: the value of `op` and the other fields.
+/// Deserializer of an op.
 pub(super) struct OpDeserializer {
+    /// Value of the field `op`.
     pub(super) name: Value,
+    /// Other fields of the object.
     pub(super) fields: Map<String, Value>,
 }
 
-/// Fields of a variant, with its name.
+/// Deserializer of the fields of an op.
 pub(super) struct OpVariant {
+    /// Name of the op.
     name: String,
     fields: Map<String, Value>,
 }
@@ -45,21 +50,9 @@ impl<'de> EnumAccess<'de> for OpDeserializer {
     }
 }
 
-/// Checks that all fields of an op are known.
-pub(super) fn check(op: &str, fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
-    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let unknown: Vec<&str> = fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let plural = if unknown.len() > 1 { "s" } else { "" };
-    let takes = if known.is_empty() { "no fields".to_owned() } else { list(known) };
-    Err(format!("unknown field{plural} {}: `{op}` takes {takes}", list(&unknown)))
-}
-
 impl OpVariant {
-    fn check(&self, known: &[&str]) -> Result<(), Error> {
-        check(&self.name, &self.fields, known).map_err(Error::custom)
+    fn check_fields(&self, known: &[&str]) -> Result<(), Error> {
+        check_fields(&self.name, &self.fields, known).map_err(Error::custom)
     }
 }
 
@@ -67,7 +60,7 @@ impl<'de> VariantAccess<'de> for OpVariant {
     type Error = Error;
 
     fn unit_variant(self) -> Result<(), Error> {
-        self.check(&[])
+        self.check_fields(&[])
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Error> {
@@ -83,7 +76,22 @@ impl<'de> VariantAccess<'de> for OpVariant {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.check(known)?;
+        self.check_fields(known)?;
         visitor.visit_map(MapDeserializer::new(self.fields.into_iter()))
     }
+}
+
+/// Checks that an op takes each of these fields. `known` lists the fields that the op takes.
+///
+/// # Errors
+/// Returns a text that names all unknown fields and the known ones.
+pub(super) fn check_fields(op: &str, fields: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
+    let list = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let unknown: Vec<&str> = fields.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let plural = if unknown.len() > 1 { "s" } else { "" };
+    let takes = if known.is_empty() { "no fields".to_owned() } else { list(known) };
+    Err(format!("unknown field{plural} {}: `{op}` takes {takes}", list(&unknown)))
 }

@@ -9,18 +9,21 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Size of a write in bytes: a pipe accepts it as a whole, so that reading a part of a long line is noticed.
+/// Maximum size of a write, in bytes. A long line is written in pieces, so that an agent that reads only a part of the
+/// line counts as reading.
 const PIECE: usize = 4096;
 
-/// Queue of lines for the agent, and the monitor of its reading.
+/// Handle of the writer's thread: queues lines for the agent, and monitors the agent's reading.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<Shared>);
 
+/// Part that the handle and the thread share.
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Signals a queued line, or the end of the queue.
-    more: Condvar,
+    /// Wakes the thread: a line was queued, or the thread is to end.
+    wake: Condvar,
+    /// Wakes the session: a line was written, or the thread has ended.
     changes: ChangeSignal,
 }
 
@@ -28,20 +31,21 @@ struct Shared {
 struct State {
     lines: LineQueue<Settlement>,
     monitor: ReadMonitor,
-    /// True once no more lines are queued.
-    finishing: bool,
-    /// True once nothing more is written.
-    abandoned: bool,
+    /// True if the thread ends once no line is queued. Lines can still be queued until then.
+    is_finishing: bool,
+    /// True if the thread ends now. No further line is queued or written.
+    is_abandoned: bool,
     /// True once the agent has closed its input.
-    closed: bool,
+    is_closed: bool,
     /// True once the thread has ended.
-    terminated: bool,
+    is_terminated: bool,
 }
 
 impl State {
+    /// Passes the state of the queue to the monitor.
     fn update_monitor(&mut self) {
-        let (waits, full) = (!self.lines.is_empty(), !self.lines.takes_results());
-        self.monitor.update(Instant::now(), waits, full);
+        let (is_waiting, is_full) = (!self.lines.is_empty(), !self.lines.takes_results());
+        self.monitor.update(Instant::now(), is_waiting, is_full);
     }
 
     /// Removes all queued lines.
@@ -52,8 +56,11 @@ impl State {
 
 /// Status of the agent's reading.
 pub(super) struct ReadStatus {
+    /// Change that was not logged yet.
     pub(super) event: Option<ReadEvent>,
+    /// True if the agent has not read for too long.
     pub(super) has_timed_out: bool,
+    /// Time at which the status is to be queried again.
     pub(super) deadline: Option<Instant>,
 }
 
@@ -62,20 +69,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line; `None` at the end.
+    /// Waits for the next line; `None` if the thread is to end.
     fn next(&self) -> Option<QueuedLine<Settlement>> {
         let mut state = self.lock();
         loop {
-            if state.abandoned {
+            if state.is_abandoned {
                 return None;
             }
             if let Some(line) = state.lines.pop() {
                 return Some(line);
             }
-            if state.finishing {
+            if state.is_finishing {
                 return None;
             }
-            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -87,14 +94,15 @@ impl Shared {
             }
             let mut state = self.lock();
             state.monitor.note_read(Instant::now());
-            if state.abandoned {
+            if state.is_abandoned {
                 return false;
             }
         }
         to.flush().is_ok()
     }
 
-    /// Writes a line, and settles its delivery if the agent does not.
+    /// Writes a line. Returns true if that succeeded. Without `auto_ack` the agent settles the delivery of a buffered
+    /// event; every other delivery is settled here.
     fn deliver(
         &self,
         to: &mut dyn Write,
@@ -102,44 +110,48 @@ impl Shared {
         unsettled: &Unsettled,
         auto_ack: bool,
     ) -> bool {
-        let QueuedLine { text, event } = line;
-        let is_event = event.is_some();
-        if let Some(settlement) = &event {
+        let QueuedLine { text, event: mut settlement } = line;
+        let is_event = settlement.is_some();
+        if let Some(settlement) = &settlement {
             unsettled.mark_written(settlement);
         }
-        let mut event = event;
-        if let Some(settlement) = event.take_if(|settlement| settlement.is_buffered() && !auto_ack) {
-            unsettled.insert(settlement);
+        if let Some(for_agent) = settlement.take_if(|settlement| settlement.is_buffered() && !auto_ack) {
+            unsettled.insert(for_agent);
         }
-        let written = self.write(to, &text);
-        if let Some(settlement) = event {
-            settle(settlement, written);
+        let is_written = self.write(to, &text);
+        if let Some(settlement) = settlement {
+            settle(settlement, is_written);
         }
         let mut state = self.lock();
         state.lines.written(text.len(), is_event);
         state.update_monitor();
-        written
+        is_written
     }
 
+    /// Writes lines until the thread is to end or a write fails.
     fn run(&self, to: &mut dyn Write, unsettled: &Unsettled, auto_ack: bool) {
         while let Some(line) = self.next() {
-            let written = self.deliver(to, line, unsettled, auto_ack);
-            if !written {
-                let mut state = self.lock();
-                state.closed |= !state.abandoned;
-                let lines = state.drain();
-                state.update_monitor();
-                drop(state);
-                // Not under the lock: dropping an event refuses it.
-                drop(lines);
-                break;
+            if !self.deliver(to, line, unsettled, auto_ack) {
+                return self.stop_after_failure();
             }
             self.changes.set();
         }
     }
+
+    /// Drops the queued lines after a write has failed.
+    fn stop_after_failure(&self) {
+        let mut state = self.lock();
+        state.is_closed |= !state.is_abandoned;
+        let lines = state.drain();
+        state.update_monitor();
+        drop(state);
+        // A dropped event takes the gateway's lock to refuse its delivery, so the lock of the queue is not held.
+        drop(lines);
+    }
 }
 
 impl Writer {
+    /// Starts the thread, which writes to `to` and closes it at its end.
     pub(super) fn start(
         mut to: Box<dyn Write + Send>,
         settings: &AgentSettings,
@@ -150,50 +162,54 @@ impl Writer {
         let state = State {
             lines: LineQueue::new(settings.clone()),
             monitor: ReadMonitor::new(settings),
-            finishing: false,
-            abandoned: false,
-            closed: false,
-            terminated: false,
+            is_finishing: false,
+            is_abandoned: false,
+            is_closed: false,
+            is_terminated: false,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), more: Condvar::new(), changes });
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), changes });
         let thread = shared.clone();
         let run = move || {
             thread.run(&mut *to, &unsettled, auto_ack);
             drop(to);
-            thread.lock().terminated = true;
+            thread.lock().is_terminated = true;
             thread.changes.set();
         };
         std::thread::Builder::new().name("agent-in".to_owned()).spawn(run)?;
         Ok(Writer(shared))
     }
 
-    /// Queues an event. It is refused if the agent has closed its input.
+    /// Queues an event. Its delivery is refused if no further line is written.
     pub(super) fn event(&self, text: String, settlement: Settlement) {
         self.push(|lines| lines.push_event(text + "\n", settlement));
     }
 
-    /// Queues a result, a notice or an interrupt.
+    /// Queues a result, a notice or an interrupt. It is dropped if no further line is written.
     pub(super) fn urgent(&self, text: String) {
         self.push(|lines| lines.push_urgent(text + "\n"));
     }
 
+    /// Queues a line with `push`, or drops `push` if no further line is written.
     fn push(&self, push: impl FnOnce(&mut LineQueue<Settlement>)) {
         let mut state = self.0.lock();
-        if state.closed || state.abandoned || state.terminated {
+        if state.is_closed || state.is_abandoned || state.is_terminated {
+            // `push` is dropped after the lock of the queue: it may own an event, which takes the gateway's lock to
+            // refuse its delivery.
             drop(state);
-            // `push` is dropped without the lock.
             return;
         }
         push(&mut state.lines);
         state.update_monitor();
         drop(state);
-        self.0.more.notify_one();
+        self.0.wake.notify_one();
     }
 
+    /// Returns true if another event may be queued.
     pub(super) fn takes_events(&self) -> bool {
         self.0.lock().lines.takes_events()
     }
 
+    /// Returns true if the queue has room for further results.
     pub(super) fn takes_results(&self) -> bool {
         self.0.lock().lines.takes_results()
     }
@@ -211,29 +227,30 @@ impl Writer {
 
     /// Returns true if the agent has closed its input.
     pub(super) fn is_closed(&self) -> bool {
-        self.0.lock().closed
+        self.0.lock().is_closed
     }
 
-    /// Closes the agent's input once all queued lines are written.
+    /// Makes the thread end, and so close the agent's input, once no line is queued.
     pub(super) fn finish(&self) {
-        self.0.lock().finishing = true;
-        self.0.more.notify_one();
+        self.0.lock().is_finishing = true;
+        self.0.wake.notify_one();
     }
 
     /// Returns true once the thread has ended.
     pub(super) fn is_terminated(&self) -> bool {
-        self.0.lock().terminated
+        self.0.lock().is_terminated
     }
 
-    /// Drops all queued lines, and refuses their events. Returns the number of lines. A blocked write is abandoned.
+    /// Drops all queued lines, and refuses their deliveries. Returns the number of lines that the agent did not get as
+    /// a whole. The thread ends after its current write.
     pub(super) fn abandon(&self) -> usize {
         let mut state = self.0.lock();
-        state.abandoned = true;
+        state.is_abandoned = true;
         let lines = state.drain();
-        // The line that is being written.
+        // A line that is being written still counts as queued.
         let unfinished = usize::from(!state.lines.is_empty());
         drop(state);
-        self.0.more.notify_one();
+        self.0.wake.notify_one();
         lines.len() + unfinished
     }
 }
