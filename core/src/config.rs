@@ -9,18 +9,18 @@ use crate::slack::Subcommands;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Identity of a gateway on one platform. Each has its own `hello`.
+/// Identity of a gateway on one platform. The gateway sends a `hello` for each.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Identity {
-    /// Protocol name of the platform, for instance `discord`; `relay` if none is meant.
+    /// Name of the platform in the protocol, for instance `discord`; `relay` for no particular platform.
     pub platform: String,
-    /// Id of the bot on that platform; may be empty.
+    /// Id of the bot on that platform. May be empty.
     pub bot_id: String,
 }
 
 impl Identity {
-    /// Creates an identity.
+    /// Creates an identity from the name of its platform and the id of its bot.
     pub fn new(platform: impl Into<String>, bot_id: impl Into<Id>) -> Identity {
         Identity { platform: platform.into(), bot_id: bot_id.into().into() }
     }
@@ -57,29 +57,30 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// Identities of the gateway. The first is the default one. Never empty.
     pub identities: Vec<Identity>,
-    /// Keys that sign webhook requests. Any of them is accepted, so that one can be rotated. Without a key, each
-    /// request is answered 401.
+    /// Keys that verify webhook requests. A request may be signed with any of them, so that keys can be rotated.
+    /// Without a key, each request is answered 401.
     pub delivery_keys: Vec<Secret>,
-    /// Commands that the host declares. Sent in the `hello` for `discord` only.
+    /// Commands that the host declares; none by default. They are sent in the `hello` for `discord` only.
     pub command_manifest: Option<Vec<Value>>,
-    /// Further fields of every `hello`; none by default. A name that a `hello` has of its own is left out.
+    /// Further fields of every `hello`; none by default. They do not replace the fields that a `hello` always has.
     pub hello_extra: Map<String, Value>,
-    /// If true (the default), a refusal after a completed handshake is retried once with a fresh token before it
-    /// counts as a revocation.
+    /// Retries once with a fresh token when the connector refuses the credentials after a completed handshake, and
+    /// counts only a second refusal as a revocation; true by default.
     pub confirm_revocation: bool,
     /// Delivers forwards that cannot be converted into an event to the host; false by default.
     pub passthrough: bool,
-    /// Keeps with each event and forward the JSON that it came as; false by default.
+    /// Keeps the received JSON with each event and forward; false by default.
     pub raw_events: bool,
     /// Delivers frames of an unknown type as notices; false by default.
     pub unknown_frames: bool,
-    /// Recognises answers to prompts; true by default. Otherwise every answer is delivered as a plain message.
+    /// Recognises answers to prompts; true by default. If false, every answer is delivered as a message.
     pub prompts: bool,
     /// Meanings of Slack's sub-commands; none by default.
     pub slack_subcommands: Subcommands,
     /// Sends replies to Slack's top-level messages into threads; true by default.
     pub slack_reply_in_thread: bool,
-    /// Makes each of Slack's top-level messages a session of its own; true by default. Needs `slack_reply_in_thread`.
+    /// Gives each of Slack's top-level messages a session of its own; true by default. Has no effect without
+    /// `slack_reply_in_thread`.
     pub slack_thread_sessions: bool,
     /// Shows the state of a turn by reactions on the message that began it; true by default.
     pub turn_reactions: bool,
@@ -121,17 +122,15 @@ limits! {
     pub struct Limits {
         /// Maximum size of a line that is read, in bytes without its newline; 1 MiB by default.
         max_line_bytes: Size = 1 << 20, least 1024;
-        /// Number of events that wait for the host before reading stops, if they weigh `read_ahead_bytes`; 1024 by
-        /// default.
+        /// Number of waiting events at which reading stops, once they have `read_ahead_bytes`; 1024 by default.
         host_queue: Size = 1024, least 1;
-        /// Bytes of events that wait for the host before reading stops. The last event may exceed it; 64 MiB by
-        /// default.
+        /// Bytes of waiting events at which reading stops. The last event may exceed this limit; 64 MiB by default.
         host_queue_bytes: Size = 64 << 20, least 1;
-        /// Bytes of deliveries that the host has and has not settled, and whose senders wait. The last delivery may
-        /// exceed it; 64 MiB by default.
+        /// Bytes of unsettled deliveries at which the host gets no further one whose sender waits. The last delivery
+        /// may exceed this limit; 64 MiB by default.
         unsettled_bytes: Size = 64 << 20, least 1;
-        /// Bytes of events that are read however many wait for the host already, since results may come after them; 4
-        /// MiB by default.
+        /// Bytes of waiting events that are read even if `host_queue` is reached, since results may follow them; 4 MiB
+        /// by default.
         read_ahead_bytes: Size = 4 << 20, least 1;
         /// Maximum number of requests in flight; 1024 by default.
         max_in_flight: Size = 1024, least 1;
@@ -143,9 +142,9 @@ limits! {
         dedupe: Size = 4096, least 1;
         /// Maximum number of open prompts; 1024 by default.
         prompts: Size = 1024, least 1;
-        /// Maximum number of streamed replies under way; 256 by default.
+        /// Maximum number of unfinished streamed replies; 256 by default.
         streams: Size = 256, least 1;
-        /// Maximum number of deliveries that a reply or a turn can name; 4096 by default.
+        /// Maximum number of deliveries that are remembered for replies and turns; 4096 by default.
         reply_targets: Size = 4096, least 1;
         /// Maximum number of bytes that are remembered of these deliveries; 1 MiB by default.
         reply_target_bytes: Size = 1 << 20, least 1024;
@@ -159,21 +158,21 @@ limits! {
 limits! {
     /// Time-outs and intervals.
     pub struct Timing {
-        /// Time from the start of a dial to the end of its upgrade; 15 s by default.
+        /// Maximum time from the start of a dial to the end of its upgrade; 15 s by default.
         dial_timeout: Time = Duration::from_secs(15), least MIN_INTERVAL;
-        /// Time from the upgrade to the first descriptor; 30 s by default.
+        /// Maximum time from the upgrade to the first descriptor; 30 s by default.
         handshake_timeout: Time = Duration::from_secs(30), least MIN_INTERVAL;
-        /// Time from our close frame to the peer's; 1 s by default.
+        /// Maximum time from the gateway's close frame to the connector's; 1 s by default.
         close_timeout: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Time from a request's submission to its answer; 30 s by default.
+        /// Maximum time from a request's submission to its result; 30 s by default.
         request_timeout: Time = Duration::from_secs(30), least MIN_INTERVAL;
-        /// Time between two states of a streamed reply that are shown; 1 s by default.
+        /// Minimum time between two shown states of a streamed reply; 1 s by default.
         stream_interval: Time = Duration::from_secs(1), least Duration::ZERO;
-        /// Time between two typing signs of a turn; 4 s by default.
+        /// Time between two typing indicators of a turn; 4 s by default.
         typing_interval: Time = Duration::from_secs(4), least MIN_INTERVAL;
         /// Maximum time that a turn is kept open; 30 min by default.
         turn_timeout: Time = Duration::from_secs(30 * 60), least MIN_INTERVAL;
-        /// First back-off, doubled with each further attempt; 1 s by default.
+        /// First back-off, which doubles with each further attempt; 1 s by default.
         backoff_first: Time = Duration::from_secs(1), least MIN_INTERVAL;
         /// Maximum back-off; 30 s by default.
         backoff_most: Time = Duration::from_secs(30), least MIN_INTERVAL;
@@ -181,15 +180,16 @@ limits! {
         backoff_refused_most: Time = Duration::from_secs(300), least MIN_INTERVAL;
         /// Maximum wait that a `Retry-After` of a refused upgrade can ask for; 5 min by default.
         retry_after_most: Time = Duration::from_secs(300), least Duration::ZERO;
-        /// Time that a completed handshake must hold before the back-off starts over; 60 s by default.
+        /// Minimum time from a handshake to the end of its connection after which the back-off starts over; 60 s by
+        /// default.
         backoff_reset: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// Silence before a ping; 30 s by default.
+        /// Time without input before a ping; 30 s by default.
         ping_interval: Time = Duration::from_secs(30), least MIN_INTERVAL;
-        /// Silence after a ping before the connection counts as lost; 60 s by default.
+        /// Time without input after a ping before the connection counts as lost; 60 s by default.
         ping_timeout: Time = Duration::from_secs(60), least MIN_INTERVAL;
-        /// Time from `going_idle` to its confirmation; 10 s by default.
+        /// Maximum time from `going_idle` to its confirmation; 10 s by default.
         idle_timeout: Time = Duration::from_secs(10), least Duration::ZERO;
-        /// Time from `going_idle` to its confirmation within a disconnect; 2 s by default.
+        /// Maximum time from `going_idle` to its confirmation during a disconnect; 2 s by default.
         disconnect_idle_timeout: Time = Duration::from_secs(2), least Duration::ZERO;
         /// Maximum time of a disconnect; 5 s by default.
         disconnect_budget: Time = Duration::from_secs(5), least Duration::ZERO;
@@ -197,7 +197,7 @@ limits! {
         dormant_delay: Time = Duration::from_secs(1), least Duration::ZERO;
         /// Maximum time that the host may hold re-dials; 60 s by default.
         hold_most: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// Time from a signed delivery's arrival to the host's settlement; 10 s by default.
+        /// Maximum time from a signed delivery's arrival to its settlement by the host; 10 s by default.
         delivery_timeout: Time = Duration::from_secs(10), least MIN_INTERVAL;
     }
 }
