@@ -196,7 +196,7 @@ impl RelayMachine {
             previous_descriptors: Vec::new(),
             actions: VecDeque::new(),
             action_bytes: 0,
-            paused: false,
+            is_reading_paused: false,
             to_acknowledge: Vec::new(),
             stats: Stats::default(),
             transitions: arrows().map(|_| 0).collect(),

@@ -1,11 +1,12 @@
-#![forbid(unsafe_code)]
-#![deny(missing_docs)]
-// A panic is the result that a fuzzer looks for.
-#![allow(clippy::unwrap_used)]
 //! Fuzz targets. Each is a plain function that takes any bytes, and panics if an invariant does not hold.
 //!
 //! `libfuzzer/` runs them with libFuzzer's inputs. The tests run them with the seeds and the committed corpora, on the
 //! stable toolchain. `README.md` describes how to run them, and their findings.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+// A panic is the result that a fuzzer looks for.
+#![allow(clippy::unwrap_used)]
 
 pub mod corpus;
 pub mod seeds;
@@ -51,7 +52,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "url", run: url::run, seeds: seeds::url },
 ];
 
-/// Returns the target of that name.
+/// Returns the target `name`, if there is one.
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|target| target.name == name).copied()
 }

@@ -10,7 +10,7 @@
 //! reactions, and frames for different chats, are separate lanes, too.
 
 use super::departures::{self, Case};
-use super::diff::{align, short};
+use super::diff::{Mismatch, align, short};
 use super::run::{ReplayRun, ReplayedDial, WaitCause};
 use super::session::{Dial, DialEnd, is_early};
 use super::verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
@@ -211,15 +211,17 @@ fn differing_pairs(
         Some(number) => case.number(dial, recorded.0) == Some(number),
         None => kind(recorded) == kind(ours),
     };
-    let apart = align(left, right, fits, is_akin);
+    let mismatches = align(left, right, fits, is_akin);
     // A pair that corresponds and is not equal has only differences that rules require.
-    let (lone_left, lone_right): (BTreeSet<_>, BTreeSet<_>) = apart.iter().copied().unzip();
+    let mismatched_left: BTreeSet<_> = mismatches.iter().filter_map(|mismatch| mismatch.recorded).collect();
+    let mismatched_right: BTreeSet<_> = mismatches.iter().filter_map(|mismatch| mismatch.ours).collect();
     let fitting = (0..left.len())
-        .filter(|at| !lone_left.contains(&Some(*at)))
-        .zip((0..right.len()).filter(|at| !lone_right.contains(&Some(*at))));
+        .filter(|at| !mismatched_left.contains(at))
+        .zip((0..right.len()).filter(|at| !mismatched_right.contains(at)));
     let mended = fitting.filter(|(at, other)| !is_same(&left[*at], &right[*other]));
-    let all = apart.iter().copied().chain(mended.map(|(at, other)| (Some(at), Some(other))));
-    let pair = |(at, other): (Option<usize>, Option<usize>)| match (at, other) {
+    let mended = mended.map(|(at, other)| Mismatch { recorded: Some(at), ours: Some(other) });
+    let all = mismatches.iter().copied().chain(mended);
+    let pair = |mismatch: Mismatch| match (mismatch.recorded, mismatch.ours) {
         (Some(at), Some(other)) => {
             let (recorded, ours) = shown(&left[at], &right[other]);
             (Some(recorded), Some(ours))
@@ -356,11 +358,11 @@ fn host_events(case: &Case<'_>, found: &mut Vec<Difference>) {
         (DifferenceKind::Interrupt, interrupts.collect(), &case.run.interrupts),
     ];
     for (kind, recorded, got) in lanes {
-        for (left, right) in align(&recorded, got, |a, b| a.1 == b.1, |_, _| true) {
+        for mismatch in align(&recorded, got, |a, b| a.1 == b.1, |_, _| true) {
             found.push(Difference::new(
                 kind,
-                left.map(|at| case.said(recorded[at].0, recorded[at].1.clone())),
-                right.map(|at| ours(got[at].0, got[at].1.clone())),
+                mismatch.recorded.map(|at| case.said(recorded[at].0, recorded[at].1.clone())),
+                mismatch.ours.map(|at| ours(got[at].0, got[at].1.clone())),
             ));
         }
     }

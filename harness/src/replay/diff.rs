@@ -1,79 +1,141 @@
 //! Alignment of two sequences: missing, extra and changed items.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-/// Maximum number of comparisons of an alignment. Longer sequences are compared by position.
+/// Maximum number of cells in the table of an alignment. Longer sequences are compared by position.
 const MAX_CELLS: usize = 4_000_000;
-/// Maximum distance at which a matching item is searched. Both sides of a longer gap advance together.
+/// Maximum number of our items that are searched for the partner of a recorded one, which bounds the time.
 const MAX_LOOKAHEAD: usize = 1000;
-/// Maximum length of a shown text.
+/// Maximum number of characters of a shown text.
 const MAX_CHARS: usize = 100;
 
-/// Returns the differences of two sequences: positions of pairs that are similar but not equal, and of items that only
-/// one side has.
+/// Positions of two items that are akin but not the same, or the position of an item that only one side has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mismatch {
+    /// Position of the recorded item.
+    pub(crate) recorded: Option<usize>,
+    /// Position of our item.
+    pub(crate) ours: Option<usize>,
+}
+
+/// Aligns two sequences and returns their mismatches, in order.
+///
+/// As many items as possible are matched by `is_same`. Between two matches, items are paired by `is_akin`.
 pub(crate) fn align<A, B>(
     recorded: &[A],
     ours: &[B],
-    same: impl Fn(&A, &B) -> bool,
-    akin: impl Fn(&A, &B) -> bool,
-) -> Vec<(Option<usize>, Option<usize>)> {
-    let head = recorded.iter().zip(ours).take_while(|(a, b)| same(a, b)).count();
-    let most_tail = recorded.len().min(ours.len()) - head;
-    let tail =
-        recorded.iter().rev().zip(ours.iter().rev()).take(most_tail).take_while(|(a, b)| same(a, b)).count();
-    let (left, right) = (head..recorded.len() - tail, head..ours.len() - tail);
+    is_same: impl Fn(&A, &B) -> bool,
+    is_akin: impl Fn(&A, &B) -> bool,
+) -> Vec<Mismatch> {
+    let (left, right) = differing_parts(recorded, ours, &is_same);
     let (rows, columns) = (left.len(), right.len());
-    // The longest common subsequence, computed from the end.
-    let mut lengths = vec![0u32; if rows * columns <= MAX_CELLS { (rows + 1) * (columns + 1) } else { 0 }];
-    let at = |row: usize, column: usize| row * (columns + 1) + column;
-    if !lengths.is_empty() {
-        for row in (0..rows).rev() {
-            for column in (0..columns).rev() {
-                lengths[at(row, column)] = if same(&recorded[head + row], &ours[head + column]) {
-                    lengths[at(row + 1, column + 1)] + 1
-                } else {
-                    lengths[at(row + 1, column)].max(lengths[at(row, column + 1)])
-                };
-            }
-        }
-    }
-    let length = |row: usize, column: usize| lengths.get(at(row, column)).copied().unwrap_or(0);
+    let is_same =
+        |row: usize, column: usize| is_same(&recorded[left.start + row], &ours[right.start + column]);
+    let is_akin = |row: usize, column: usize| is_akin(&recorded[row], &ours[column]);
+    let lengths = SubsequenceLengths::compute(rows, columns, is_same);
+    let length_from =
+        |row: usize, column: usize| lengths.as_ref().map_or(0, |lengths| lengths.from(row, column));
+    let mut mismatches = Vec::new();
+    let mut gap = Gap::default();
     let (mut row, mut column) = (0, 0);
-    let mut differences = Vec::new();
-    let (mut only_recorded, mut only_ours) = (Vec::new(), VecDeque::new());
-    let mut close_gap = |only_recorded: &mut Vec<usize>, only_ours: &mut VecDeque<usize>| {
-        for left in only_recorded.drain(..) {
-            let mut ahead = only_ours.iter().take(MAX_LOOKAHEAD);
-            let partner = ahead.position(|right| akin(&recorded[left], &ours[*right]));
-            // Items before the match exist only on our side, and are reported first.
-            let before = partner.unwrap_or(0);
-            differences.extend(only_ours.drain(..before).map(|right| (None, Some(right))));
-            differences.push((Some(left), partner.and_then(|_| only_ours.pop_front())));
-        }
-        differences.extend(only_ours.drain(..).map(|right| (None, Some(right))));
-    };
     while row < rows || column < columns {
-        if row < rows && column < columns && same(&recorded[head + row], &ours[head + column]) {
-            close_gap(&mut only_recorded, &mut only_ours);
-            (row, column) = (row + 1, column + 1);
-        } else if row < rows && (column == columns || length(row + 1, column) >= length(row, column + 1)) {
-            only_recorded.push(head + row);
+        if row < rows && column < columns && is_same(row, column) {
+            gap.close(is_akin, &mut mismatches);
             row += 1;
-            // Without lengths both sides advance together.
-            if lengths.is_empty() && column < columns {
-                only_ours.push_back(head + column);
+            column += 1;
+        } else if row < rows
+            && (column == columns || length_from(row + 1, column) >= length_from(row, column + 1))
+        {
+            gap.recorded.push(left.start + row);
+            row += 1;
+            // Sequences without a table are compared by position.
+            if lengths.is_none() && column < columns {
+                gap.ours.push_back(right.start + column);
                 column += 1;
             }
         } else {
-            only_ours.push_back(head + column);
+            gap.ours.push_back(right.start + column);
             column += 1;
         }
     }
-    close_gap(&mut only_recorded, &mut only_ours);
-    differences
+    gap.close(is_akin, &mut mismatches);
+    mismatches
 }
 
-/// Returns the beginning of a long text.
+/// Returns the ranges of both sequences without their common beginning and end.
+fn differing_parts<A, B>(
+    recorded: &[A],
+    ours: &[B],
+    is_same: impl Fn(&A, &B) -> bool,
+) -> (Range<usize>, Range<usize>) {
+    let start = recorded.iter().zip(ours).take_while(|(a, b)| is_same(a, b)).count();
+    let max_end = recorded.len().min(ours.len()) - start;
+    let backwards = recorded.iter().rev().zip(ours.iter().rev()).take(max_end);
+    let end = backwards.take_while(|(a, b)| is_same(a, b)).count();
+    (start..recorded.len() - end, start..ours.len() - end)
+}
+
+/// Lengths of the longest common subsequences of all ends of two sequences.
+struct SubsequenceLengths {
+    columns: usize,
+    lengths: Vec<u32>,
+}
+
+impl SubsequenceLengths {
+    /// Computes the lengths; `None` if the table would have more than [`MAX_CELLS`].
+    fn compute(rows: usize, columns: usize, is_same: impl Fn(usize, usize) -> bool) -> Option<Self> {
+        if rows.saturating_mul(columns) > MAX_CELLS {
+            return None;
+        }
+        let mut table = SubsequenceLengths { columns, lengths: vec![0; (rows + 1) * (columns + 1)] };
+        for row in (0..rows).rev() {
+            for column in (0..columns).rev() {
+                let length = if is_same(row, column) {
+                    table.from(row + 1, column + 1) + 1
+                } else {
+                    table.from(row + 1, column).max(table.from(row, column + 1))
+                };
+                let cell = table.cell(row, column);
+                table.lengths[cell] = length;
+            }
+        }
+        Some(table)
+    }
+
+    /// Returns the length for the ends that begin at `row` and `column`.
+    fn from(&self, row: usize, column: usize) -> u32 {
+        self.lengths[self.cell(row, column)]
+    }
+
+    fn cell(&self, row: usize, column: usize) -> usize {
+        row * (self.columns + 1) + column
+    }
+}
+
+/// Positions of the items between two matches.
+#[derive(Default)]
+struct Gap {
+    recorded: Vec<usize>,
+    ours: VecDeque<usize>,
+}
+
+impl Gap {
+    /// Empties the gap: pairs its items by `is_akin`, in order, and adds the mismatches.
+    fn close(&mut self, is_akin: impl Fn(usize, usize) -> bool, mismatches: &mut Vec<Mismatch>) {
+        let only_ours = |position: usize| Mismatch { recorded: None, ours: Some(position) };
+        for recorded in self.recorded.drain(..) {
+            let partner = self.ours.iter().take(MAX_LOOKAHEAD).position(|ours| is_akin(recorded, *ours));
+            // Our items before the partner have none, and are reported first.
+            mismatches.extend(self.ours.drain(..partner.unwrap_or(0)).map(only_ours));
+            let ours = partner.and_then(|_| self.ours.pop_front());
+            mismatches.push(Mismatch { recorded: Some(recorded), ours });
+        }
+        mismatches.extend(self.ours.drain(..).map(only_ours));
+    }
+}
+
+/// Returns the first [`MAX_CHARS`] characters of a text, with an ellipsis if there are more.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -112,7 +174,9 @@ mod tests {
             (vec![], vec!["a"], vec![(None, Some(0))]),
             (vec!["a", "a"], vec!["a"], vec![(Some(1), None)]),
         ] {
-            assert_eq!(align(&recorded, &ours, |a, b| a == b, akin), expected, "{recorded:?} {ours:?}");
+            let mismatches = align(&recorded, &ours, |a, b| a == b, akin);
+            let positions: Vec<_> = mismatches.iter().map(|found| (found.recorded, found.ours)).collect();
+            assert_eq!(positions, expected, "{recorded:?} {ours:?}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl Player<'_> {
         let before = std::mem::replace(&mut self.counted, counted.clone());
         for (counter, by) in counted.since(&before).filter(|(counter, _)| !TRACED_ELSEWHERE.contains(counter))
         {
-            self.trace(trace::counted(self.now, counter, by));
+            self.trace(trace::counter_increase(self.now, counter, by));
         }
     }
 

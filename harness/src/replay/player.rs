@@ -279,7 +279,7 @@ impl<'r> Player<'r> {
                 self.call = None;
                 played?;
             }
-            LineContent::Note(text) => self.trace(trace::noted(self.now, text)),
+            LineContent::Note(text) => self.trace(trace::note(self.now, text)),
             LineContent::HostEvent { .. } | LineContent::Other(_) => {}
         }
         Ok(())
@@ -291,7 +291,7 @@ impl<'r> Player<'r> {
         }
         match calls::call(call, args, self.wrote_for(at))? {
             Call::Wait => {
-                self.trace(trace::waited(self.now, call));
+                self.trace(trace::no_command(self.now, call));
                 self.drain();
             }
             Call::Ask(command) => {
@@ -300,10 +300,10 @@ impl<'r> Player<'r> {
             }
             Call::Query(look) => {
                 let value = self.look(&look);
-                self.trace(trace::looked(self.now, call, &value));
+                self.trace(trace::query_result(self.now, call, &value));
             }
-            Call::Nothing => self.trace(trace::waited(self.now, call)),
-            Call::Unknown => self.trace(trace::skipped(self.now, call)),
+            Call::Nothing => self.trace(trace::no_command(self.now, call)),
+            Call::Unknown => self.trace(trace::unknown_call(self.now, call)),
         }
         Ok(())
     }
@@ -360,7 +360,7 @@ impl<'r> Player<'r> {
         self.processes = self.processes.wrapping_add(1);
         let mut seed = SEED;
         seed[0] = seed[0].wrapping_add(self.processes);
-        self.trace(trace::began(self.now));
+        self.trace(trace::new_process(self.now));
         self.machine = RelayMachine::new(self.config.clone(), seed, self.clock());
         self.shown = Ids::of(&self.machine);
         self.sockets.iter_mut().for_each(|socket| socket.conn = None);
@@ -387,7 +387,7 @@ impl<'r> Player<'r> {
             && let Some((due, _)) = self.machine.deadline()
         {
             let wait = due.since(self.clock().mono);
-            self.trace(trace::jumped(self.now, wait));
+            self.trace(trace::clock_jump(self.now, wait));
             self.skipped += wait;
             self.run_until(self.now);
         }

@@ -78,7 +78,7 @@ impl Player<'_> {
             }
             Step::State { .. } | Step::Reply { .. } | Step::Again { .. } if self.is_over(step) => {
                 self.run.withheld.insert(at);
-                self.trace(trace::withheld(self.now, call));
+                self.trace(trace::withheld_call(self.now, call));
             }
             Step::State { answer, text, last } => self.state(at, call, args, *answer, text, *last),
             Step::Reply { answer } | Step::Again { answer } => return self.reply(call, args, *answer),
@@ -124,7 +124,7 @@ impl Player<'_> {
                 self.submit(call, Command::Turn(Turn::new(delivery, state)));
                 self.is_turn = false;
             }
-            None => self.trace(trace::waited(self.now, call)),
+            None => self.trace(trace::no_command(self.now, call)),
         }
     }
 

@@ -46,6 +46,29 @@ struct DeadLetter {
     line: String,
 }
 
+/// State of a connection that ends with it.
+#[derive(Debug, Default)]
+struct ConnectionState {
+    /// True if a usable first descriptor came, and the host must be notified.
+    is_to_connect: bool,
+    /// True if the first descriptor was not usable.
+    has_bad_descriptor: bool,
+    /// True if an `error` frame came before the handshake.
+    has_early_error: bool,
+    /// True if a buffered delivery must be redelivered: the host refused it, or too many duplicates wait.
+    must_redeliver: bool,
+    /// True if the connector has confirmed idleness since the last request.
+    has_idle_ack: bool,
+    /// True if idleness was confirmed.
+    is_idle: bool,
+    /// Number of idle requests of the host.
+    idle_requests: u32,
+    /// Number of `going_idle` frames.
+    going_idle_frames: u32,
+    /// True if idleness was confirmed for a host that goes dormant.
+    may_sleep: bool,
+}
+
 /// Model of a gateway's process.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -71,27 +94,12 @@ pub(crate) struct Model {
     interrupts: VecDeque<(String, String)>,
     /// Number of `error` frames that the host must be notified of.
     errors: u64,
-    /// True if an `error` frame came before the handshake of this connection.
-    has_early_error: bool,
     stale: VecDeque<Option<u64>>,
     dead_letters: VecDeque<DeadLetter>,
     /// Message limit of the first descriptor (D-3).
     limit: u64,
-    /// True if a usable first descriptor came, and the host must be notified.
-    is_to_connect: bool,
-    bad_descriptor: bool,
-    /// True if the host refused a buffered delivery of this connection.
-    refused_here: bool,
-    /// True if the connector has confirmed idleness since the last request.
-    idle_acked: bool,
-    /// True if idleness was confirmed on this connection.
-    is_idle: bool,
-    /// Number of idle requests of the host on this connection.
-    idle_requests: u32,
-    /// Number of `going_idle` frames on this connection.
-    going_idle_frames: u32,
-    /// True if idleness was confirmed for a host that goes dormant.
-    may_sleep: bool,
+    /// State of the current connection.
+    conn: ConnectionState,
     /// True if the socket had room at the last look.
     pub(crate) can_write: bool,
     is_fatal: bool,
@@ -131,18 +139,10 @@ impl Model {
             is_overlong: false,
             interrupts: VecDeque::new(),
             errors: 0,
-            has_early_error: false,
             stale: VecDeque::new(),
             dead_letters: VecDeque::new(),
             limit: 0,
-            is_to_connect: false,
-            bad_descriptor: false,
-            refused_here: false,
-            idle_acked: false,
-            is_idle: false,
-            idle_requests: 0,
-            going_idle_frames: 0,
-            may_sleep: false,
+            conn: ConnectionState::default(),
             can_write: true,
             is_fatal: false,
             must_be_fatal: false,
@@ -302,13 +302,13 @@ impl Model {
             }
             Command::Stream(state) => self.stream_updated(oracle, id, state),
             Command::Turn(turn) => {
-                self.turn_changed(oracle, *turn, self.phase);
+                self.change_turn(oracle, *turn, self.phase);
                 self.stops_streams(id, *turn);
             }
             Command::GoIdle | Command::GoDormant => {
                 // An idle gateway does not ask again.
-                self.idle_acked = self.is_idle;
-                self.idle_requests += 1;
+                self.conn.has_idle_ack = self.conn.is_idle;
+                self.conn.idle_requests += 1;
             }
             _ => {}
         }
@@ -316,13 +316,13 @@ impl Model {
 
     /// Records a resume of the host, if the connection does not deliver or is about to stop delivering (L-12, L-13).
     fn resumed(&mut self) {
-        self.may_sleep = false;
-        let asked = |pending: &Pending| matches!(pending.sort, RequestKind::GoIdle | RequestKind::GoDormant);
-        let idle = self.is_idle || self.requests.pending.values().any(asked);
+        self.conn.may_sleep = false;
+        let asked = |pending: &Pending| matches!(pending.kind, RequestKind::GoIdle | RequestKind::GoDormant);
+        let idle = self.conn.is_idle || self.requests.pending.values().any(asked);
         for pending in
-            self.requests.pending.values_mut().filter(|pending| pending.sort == RequestKind::GoDormant)
+            self.requests.pending.values_mut().filter(|pending| pending.kind == RequestKind::GoDormant)
         {
-            pending.sort = RequestKind::GoIdle;
+            pending.kind = RequestKind::GoIdle;
         }
         match (self.dials.socket, &mut self.dials.closing) {
             (_, Some((_, purpose))) => *purpose = ClosePurpose::Resume,
@@ -339,7 +339,7 @@ impl Model {
             && let Some(arrived) = arrived
             && self.dials.open().is_some_and(|open| open.number() == arrived.conn)
         {
-            self.refused_here = true;
+            self.conn.must_redeliver = true;
         }
         self.inbox.open = self.acknowledges_on();
         if let Some(prompt) = self.inbox.settle(delivery.number(), outcome == Outcome::Accepted) {

@@ -1,6 +1,6 @@
 //! The performed part of a plan, in the text form `3,7,10-14`.
 
-use super::planned_action::PLAN;
+use super::planned_action::PLAN_LENGTH;
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,7 +36,7 @@ impl FromStr for PlanSubset {
         let wrong = || {
             format!(
                 "{text:?} names no deeds: write places in the plan, 0 to {}, as in 3,7,10-14, or all, or none",
-                PLAN - 1
+                PLAN_LENGTH - 1
             )
         };
         match text {
@@ -47,7 +47,8 @@ impl FromStr for PlanSubset {
         let mut places = Vec::new();
         for run in text.split(',') {
             let (first, last) = run.split_once('-').unwrap_or((run, run));
-            let number = |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < PLAN);
+            let number =
+                |text: &str| text.trim().parse::<usize>().ok().filter(|number| *number < PLAN_LENGTH);
             let (first, last) = number(first).zip(number(last)).ok_or_else(wrong)?;
             places.extend(first..=last);
         }
@@ -73,7 +74,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(PlanSubset(places.clone())));
             assert_eq!(PlanSubset(places).to_string(), text);
         }
-        for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", &PLAN.to_string(), "99999999"] {
+        for wrong in ["", "x", "3,", "5,3", "3,3", "4-2", "-1", &PLAN_LENGTH.to_string(), "99999999"] {
             assert!(wrong.parse::<PlanSubset>().is_err(), "{wrong:?}");
         }
     }

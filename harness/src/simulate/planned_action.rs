@@ -5,9 +5,13 @@ use super::random::Random;
 use relayline_core::time::Time;
 use std::time::Duration;
 
+/// Weights of an action that is not drawn by weight: it has a row in [`SEPARATE_ACTIONS`].
+const NO_WEIGHTS: [u64; 5] = [0; 5];
+
+/// Declares [`ActionKind`]: a variant, its name and its weights in each row.
 macro_rules! planned_actions {
     ($($(#[$doc:meta])* $kind:ident $name:literal $weights:expr;)*) => {
-        /// Kind of an action.
+        /// Kind of a planned action.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub(crate) enum ActionKind { $($(#[$doc])* $kind,)* }
 
@@ -15,7 +19,7 @@ macro_rules! planned_actions {
             /// All kinds, with their weight in each of [`Profile::ALL`].
             const WEIGHTS: &[(ActionKind, [u64; 5])] = &[$((ActionKind::$kind, $weights),)*];
 
-            /// Returns its name in traces and summaries.
+            /// Returns the name of the kind in traces and summaries.
             pub(crate) fn name(self) -> &'static str {
                 match self { $(ActionKind::$kind => $name,)* }
             }
@@ -23,7 +27,7 @@ macro_rules! planned_actions {
     };
 }
 
-// The columns: calm, flaky, hostile, sleepy, revoking.
+// The columns of weights are those of `Profile::ALL`: calm, flaky, hostile, sleepy, revoking.
 planned_actions! {
     /// A user writes a message.
     Say "say" [120, 100, 80, 80, 80];
@@ -44,21 +48,20 @@ planned_actions! {
     /// A user interrupts a turn.
     InterruptTurn "interrupt_turn" [12, 12, 15, 8, 8];
 
-    /// A webhook request is sent to the gateway. Has positions of its own in the plan.
-    Post "post" [0, 0, 0, 0, 0];
-    /// Several messages of one chat are sent twice as webhook requests, to a host that refuses them. Has positions of
-    /// its own.
-    PostTwice "post_twice" [0, 0, 0, 0, 0];
+    /// A webhook request is sent to the gateway.
+    Post "post" NO_WEIGHTS;
+    /// Several messages of one chat are sent twice as webhook requests, to a host that refuses them.
+    PostTwice "post_twice" NO_WEIGHTS;
 
-    /// The host answers a delivery with a turn, a reply or a stream. Has positions of its own.
-    Answer "answer" [0, 0, 0, 0, 0];
-    /// The connector draws the result of each request for a while. Has positions of its own.
-    UnreliableResults "fickle" [0, 0, 0, 0, 0];
-    /// The connector answers the gateway's close frames with an auth refusal for a while. Has positions of its own.
-    RefuseCloses "refuse_closes" [0, 0, 0, 0, 0];
+    /// The host answers a delivery with a turn, a reply or a stream.
+    Answer "answer" NO_WEIGHTS;
+    /// The connector draws the result of each request for a while.
+    UnreliableResults "fickle" NO_WEIGHTS;
+    /// The connector answers the gateway's close frames with an auth refusal for a while.
+    RefuseCloses "refuse_closes" NO_WEIGHTS;
 
-    /// A user or the host sends something oversized. Has positions of its own.
-    Oversized "huge" [0, 0, 0, 0, 0];
+    /// A user or the host sends something oversized.
+    Oversized "huge" NO_WEIGHTS;
 
     /// The host submits an op.
     Ask "ask" [120, 110, 90, 80, 90];
@@ -149,69 +152,65 @@ planned_actions! {
     Spurious "spurious" [5, 8, 10, 8, 5];
 }
 
-/// The plan of a run, and the position of its next action.
+/// Plan of a run that is under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<'p> {
+    /// Actions of the run, ordered by time.
     pub(crate) actions: &'p [PlannedAction],
+    /// Index of the next action.
     pub(crate) next: usize,
 }
 
 /// An action of a plan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlannedAction {
+    /// Time of the action in the run.
     pub(crate) at: Time,
     pub(crate) kind: ActionKind,
     /// Seed of the action's details, independent of the rest of the plan.
     pub(crate) draw: u64,
 }
 
-/// Actions that are drawn by weight. With their consequences they make more than 500 events.
+/// Number of actions that are drawn by weight. With their consequences they make more than 500 events.
 const MAIN_ACTIONS: usize = 320;
-/// Webhook requests at random times. Their positions follow the weighted actions, and their draws are independent, so
-/// adding a kind does not change the other actions.
-const POSTS: usize = 40;
-/// Messages posted twice, likewise.
-const POSTS_TWICE: usize = 10;
-/// Oversized inputs, likewise.
-const OVERSIZED: usize = 20;
-/// Answers to deliveries, likewise.
-const ANSWERS: usize = 120;
-/// Periods of unreliable results, and of refused closes, likewise.
-const UNRELIABLE_RESULTS: usize = 4;
-const REFUSE_CLOSES: usize = 2;
-/// Number of actions in a plan.
-pub(crate) const PLAN: usize =
-    MAIN_ACTIONS + POSTS + POSTS_TWICE + OVERSIZED + ANSWERS + UNRELIABLE_RESULTS + REFUSE_CLOSES;
+/// Stream of random draws of these actions.
+const MAIN_STREAM: u64 = 1;
 
-/// Returns the plan of a seed.
+/// Actions of one kind that are not drawn by weight. They follow the weighted actions in the plan.
+struct SeparateActions {
+    kind: ActionKind,
+    /// Number of the actions in a plan.
+    count: usize,
+    /// Stream of their random draws. Each kind has one of its own, so that a new kind does not change the other
+    /// actions. Streams are not renumbered, since that would change every run.
+    stream: u64,
+}
+
+/// All actions that are not drawn by weight, in the order of the plan.
+const SEPARATE_ACTIONS: [SeparateActions; 6] = [
+    SeparateActions { kind: ActionKind::Post, count: 40, stream: 5 },
+    SeparateActions { kind: ActionKind::PostTwice, count: 10, stream: 8 },
+    SeparateActions { kind: ActionKind::Oversized, count: 20, stream: 12 },
+    SeparateActions { kind: ActionKind::Answer, count: 120, stream: 13 },
+    SeparateActions { kind: ActionKind::UnreliableResults, count: 4, stream: 14 },
+    SeparateActions { kind: ActionKind::RefuseCloses, count: 2, stream: 15 },
+];
+
+/// Number of actions in a plan.
+pub(crate) const PLAN_LENGTH: usize = {
+    let mut length = MAIN_ACTIONS;
+    let mut row = 0;
+    while row < SEPARATE_ACTIONS.len() {
+        length += SEPARATE_ACTIONS[row].count;
+        row += 1;
+    }
+    length
+};
+
+/// Returns the plan of a seed: the actions that are drawn by weight, ordered by time, then the others by kind.
 pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
-    let mut random = Random::new(seed, 1);
-    let total: u64 = ActionKind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
-    let mut at = Time::from_millis(50);
-    let mut plan: Vec<PlannedAction> = (0..MAIN_ACTIONS)
-        .map(|_| {
-            at = at + gap(&mut random);
-            let mut left = random.below(total);
-            let mut kind = ActionKind::Say;
-            for (candidate, weights) in ActionKind::WEIGHTS {
-                let weight = weights[profile.column()];
-                if left < weight {
-                    kind = *candidate;
-                    break;
-                }
-                left -= weight;
-            }
-            PlannedAction { at, kind, draw: random.draw() }
-        })
-        .collect();
-    for (kind, count, stream) in [
-        (ActionKind::Post, POSTS, 5),
-        (ActionKind::PostTwice, POSTS_TWICE, 8),
-        (ActionKind::Oversized, OVERSIZED, 12),
-        (ActionKind::Answer, ANSWERS, 13),
-        (ActionKind::UnreliableResults, UNRELIABLE_RESULTS, 14),
-        (ActionKind::RefuseCloses, REFUSE_CLOSES, 15),
-    ] {
+    let mut plan = main_actions(seed, profile);
+    for SeparateActions { kind, count, stream } in SEPARATE_ACTIONS {
         let mut random = Random::new(seed, stream);
         for _ in 0..count {
             // Shortly after another action, where most events overlap.
@@ -220,6 +219,33 @@ pub(crate) fn plan(seed: u64, profile: Profile) -> Vec<PlannedAction> {
         }
     }
     plan
+}
+
+/// Returns the actions that are drawn by weight.
+fn main_actions(seed: u64, profile: Profile) -> Vec<PlannedAction> {
+    let mut random = Random::new(seed, MAIN_STREAM);
+    let total: u64 = ActionKind::WEIGHTS.iter().map(|(_, weights)| weights[profile.column()]).sum();
+    let mut at = Time::from_millis(50);
+    (0..MAIN_ACTIONS)
+        .map(|_| {
+            at = at + gap(&mut random);
+            let kind = kind_at(random.below(total), profile);
+            PlannedAction { at, kind, draw: random.draw() }
+        })
+        .collect()
+}
+
+/// Returns the kind to which `point` belongs, if the weights of the kinds follow each other on a line.
+fn kind_at(point: u64, profile: Profile) -> ActionKind {
+    let mut left = point;
+    for (kind, weights) in ActionKind::WEIGHTS {
+        let weight = weights[profile.column()];
+        if left < weight {
+            return *kind;
+        }
+        left -= weight;
+    }
+    ActionKind::Say
 }
 
 /// Returns the time to the next action: mostly short, with some pauses.

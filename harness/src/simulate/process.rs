@@ -142,7 +142,7 @@ impl World<'_> {
                         ),
                     );
                     process.model.observe(&process.machine);
-                    process.model.delivery(&mut world.oracle, &delivery);
+                    process.model.check_delivery(&mut world.oracle, &delivery);
                     process.model.check_bounds(&mut world.oracle, &process.machine.usage());
                     world.host_received(delivery.id);
                     return;
@@ -185,7 +185,7 @@ impl World<'_> {
 
     fn act(&mut self, process: &mut Process, now: Now, action: &Action) {
         self.log.trace_line(self.now, format_args!("{}", Entry::action(now.mono, action)));
-        process.model.action(&mut self.oracle, now, action);
+        process.model.check_action(&mut self.oracle, now, action);
         match action {
             Action::Dial { conn, token } => {
                 process.dials.push(*conn);

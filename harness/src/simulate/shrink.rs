@@ -17,7 +17,7 @@ pub fn shrink(failed: &SimulatedRun, options: &RunOptions) -> (PlanSubset, Simul
         let run = run(failed.seed, failed.profile, &kept(places), false);
         run.failure.is_some_and(|(_, violation)| Some(violation.invariant) == invariant)
     };
-    let mut places = options.keep.0.clone().unwrap_or_else(|| (0..planned_action::PLAN).collect());
+    let mut places = options.keep.0.clone().unwrap_or_else(|| (0..planned_action::PLAN_LENGTH).collect());
     let mut runs = 0;
     let mut chunk = places.len().div_ceil(2);
     while chunk > 0 && runs < MAX_RUNS {

@@ -1,5 +1,5 @@
-//! Tolerant JSON reader that finds the ranges to replace. All other bytes are unchanged, and malformed text stays
-//! malformed.
+//! Redaction of JSON: a tolerant reader finds the ranges of a text to replace. All other bytes stay as they are, and a
+//! malformed text stays malformed.
 
 use super::fields::is_secret;
 use super::words::{self, FieldClass};
@@ -14,7 +14,7 @@ use std::fmt;
 use std::iter::Peekable;
 use std::ops::Range;
 
-/// Returns true if a text is one JSON object or array.
+/// Returns true if a text is one JSON object or array, as it is or once it is mended.
 pub(super) fn is_container(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -22,15 +22,25 @@ pub(super) fn is_container(text: &[u8]) -> bool {
         && (is_json(text) || mend(text).is_some_and(|text| is_json(&text)))
 }
 
-/// Returns the edits of a text, in order. `nesting` is the number of texts around it.
+/// Returns the edits of a text, in order and without overlaps. `nesting` is the number of JSON texts whose strings the
+/// text is inside of.
 pub(super) fn edits(redactor: &Redactor, text: &[u8], nesting: usize) -> Vec<Edit> {
-    let known = redactor.known.is_in(text);
-    let tokens = Tokens { text, at: 0 }.peekable();
-    let is_interaction = nesting > 0 && redactor.pseudonyms.is_some() && is_interaction(text);
-    let mut walk = Walk { redactor, text, nesting, known, is_interaction, tokens, end: 0, edits: Vec::new() };
-    walk.container(0, Level::default());
-    // An edit within another edit is dropped.
-    let mut edits = walk.edits;
+    let mut reader = Reader {
+        redactor,
+        text,
+        nesting,
+        has_known: redactor.known.is_in(text),
+        is_interaction: nesting > 0 && redactor.pseudonyms.is_some() && is_interaction(text),
+        tokens: Tokens { text, at: 0 }.peekable(),
+        end: 0,
+        edits: Vec::new(),
+    };
+    reader.read_container(0, Container::default());
+    outer_edits(reader.edits)
+}
+
+/// Sorts edits, and drops those within other edits.
+fn outer_edits(mut edits: Vec<Edit>) -> Vec<Edit> {
     edits.sort_by_key(|edit| (edit.range.start, Reverse(edit.range.end)));
     let mut end = 0;
     edits.retain(|edit| {
@@ -52,16 +62,20 @@ fn is_interaction(text: &[u8]) -> bool {
     serde_json::from_slice::<Interaction<'_>>(text).is_ok_and(|interaction| interaction.r#type == 2)
 }
 
-/// Open containers of a text that arrives in pieces.
+/// State of reading a text that arrives in pieces, which shows when its object or array is complete.
 #[derive(Clone, Copy, Default, Debug)]
 pub(in super::super) struct Progress {
+    /// Number of open objects and arrays.
     depth: usize,
+    /// True once an object or array was opened.
     has_begun: bool,
     is_in_string: bool,
+    /// True if the next byte is escaped by a backslash.
     is_escaped: bool,
 }
 
 impl Progress {
+    /// Reads the next piece of the text.
     pub(in super::super) fn read(&mut self, piece: &[u8]) {
         for byte in piece {
             match byte {
@@ -76,7 +90,7 @@ impl Progress {
         }
     }
 
-    /// Returns true if an object or an array is complete.
+    /// Returns true if the outermost object or array is complete.
     pub(in super::super) fn is_whole(&self) -> bool {
         self.has_begun && self.depth == 0 && !self.is_in_string
     }
@@ -84,55 +98,61 @@ impl Progress {
 
 /// Kind of a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Kind {
+enum TokenKind {
+    /// Opening bracket of an object or array.
     Open {
         is_array: bool,
     },
+    /// Closing bracket.
     Close,
     Colon,
     Comma,
-    /// A string, and true if it is terminated.
+    /// String, with its quotes.
     Text {
+        /// False if the closing quote is missing.
         is_closed: bool,
     },
-    /// A number, a literal, or any other token.
+    /// Number, literal, or any other sequence of bytes.
     Bare,
 }
 
+/// Iterator over the tokens of a text and their ranges.
 struct Tokens<'a> {
     text: &'a [u8],
+    /// End of the last token.
     at: usize,
 }
 
 impl Iterator for Tokens<'_> {
-    type Item = (Kind, Range<usize>);
+    type Item = (TokenKind, Range<usize>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = &self.text[self.at..];
-        let begun = self.at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
-        self.at = begun + 1;
-        let kind = match self.text[begun] {
-            byte @ (b'{' | b'[') => Kind::Open { is_array: byte == b'[' },
-            b'}' | b']' => Kind::Close,
-            b':' => Kind::Colon,
-            b',' => Kind::Comma,
+        let start = self.at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+        self.at = start + 1;
+        let kind = match self.text[start] {
+            byte @ (b'{' | b'[') => TokenKind::Open { is_array: byte == b'[' },
+            b'}' | b']' => TokenKind::Close,
+            b':' => TokenKind::Colon,
+            b',' => TokenKind::Comma,
             b'"' => {
                 let (end, is_closed) = string_end(self.text, self.at);
                 self.at = end;
-                Kind::Text { is_closed }
+                TokenKind::Text { is_closed }
             }
             _ => {
                 let ends = |byte: &u8| byte.is_ascii_whitespace() || b"{}[]:,\"".contains(byte);
-                let rest = &self.text[begun..];
-                self.at = begun + rest.iter().position(ends).unwrap_or(rest.len());
-                Kind::Bare
+                let rest = &self.text[start..];
+                self.at = start + rest.iter().position(ends).unwrap_or(rest.len());
+                TokenKind::Bare
             }
         };
-        Some((kind, begun..self.at))
+        Some((kind, start..self.at))
     }
 }
 
-/// Returns the end of a string, and true if it is terminated. Otherwise the end is that of the line.
+/// Returns the end of a string whose inside starts at `from`, and true if it has a closing quote. Without one it ends
+/// with the line.
 fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -144,33 +164,37 @@ fn string_end(text: &[u8], from: usize) -> (usize, bool) {
     (line_end(text).max(from), false)
 }
 
+/// Returns the length of a text without its final newline.
 fn line_end(text: &[u8]) -> usize {
     text.len() - usize::from(text.ends_with(b"\n"))
 }
 
-/// State of a container that is being read.
+/// State of an object or array that is being read.
 #[derive(Debug, Default)]
-struct Level {
+struct Container {
     is_array: bool,
     /// Class of the next value; in an array, of all values.
     class: FieldClass,
-    /// True if a `name` in it names a command.
-    names_command: bool,
-    /// True if the first element of an array was read. In a pair it names the others.
+    /// True if the field `name` of the object is the name of a command.
+    has_command_name: bool,
+    /// True once the first element of an array was read. In a pair it names the second.
     has_first: bool,
-    /// True if the next value is that of a `name`, which may mark the `value` beside it as a secret.
+    /// True if the next value is that of a field `name` or `key`.
     is_name: bool,
-    names_secret: bool,
-    /// True if the next value is that of a `value`.
+    /// True once such a name marks the fields `value` and `values` of the object as secrets.
+    has_secret_name: bool,
+    /// True if the next value is that of a field `value` or `values`.
     is_value: bool,
 }
 
-struct Walk<'a> {
+/// Reader of a text, which collects its edits.
+struct Reader<'a> {
     redactor: &'a Redactor,
     text: &'a [u8],
+    /// Number of JSON texts whose strings the text is inside of.
     nesting: usize,
-    /// True if the text holds a known credential.
-    known: bool,
+    /// True if the text contains a known credential.
+    has_known: bool,
     /// True if the text is an interaction that chooses a command.
     is_interaction: bool,
     tokens: Peekable<Tokens<'a>>,
@@ -179,13 +203,15 @@ struct Walk<'a> {
     edits: Vec<Edit>,
 }
 
-impl Walk<'_> {
-    fn next(&mut self) -> Option<(Kind, Range<usize>)> {
+impl Reader<'_> {
+    /// Returns the next token. At the end of the text, `end` becomes the end of the line.
+    fn next(&mut self) -> Option<(TokenKind, Range<usize>)> {
         let next = self.tokens.next();
         self.end = next.as_ref().map_or(line_end(self.text).max(self.end), |(_, range)| range.end);
         next
     }
 
+    /// Adds an edit, unless it changes nothing.
     fn replace(&mut self, range: Range<usize>, with: impl Into<Vec<u8>>) {
         let with = with.into();
         if self.text[range.clone()] != with {
@@ -193,63 +219,70 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads a container from its bracket to its end. The whole text is the outermost container.
-    fn container(&mut self, depth: usize, mut level: Level) {
+    /// Reads a container after its opening bracket, up to its closing one. The whole text is the outermost container.
+    fn read_container(&mut self, depth: usize, mut container: Container) {
         let mut values = Vec::new();
         while let Some((kind, range)) = self.next() {
-            let class = level.class;
             match kind {
-                Kind::Open { is_array } if depth < MAX_DEPTH => {
-                    let names_command = match class {
-                        FieldClass::Commands => !is_array,
-                        FieldClass::Interaction => self.is_interaction && depth == 1,
-                        _ => false,
-                    };
-                    let inner = if is_array { class } else { FieldClass::Text };
-                    self.container(
-                        depth + 1,
-                        Level { is_array, class: inner, names_command, ..Level::default() },
-                    );
-                    if class == FieldClass::Secret {
-                        self.replace(range.start..self.end, quoted());
-                    }
+                TokenKind::Open { is_array } if depth < MAX_DEPTH => {
+                    self.read_inner_container(depth, &container, is_array, range.start);
                 }
-                Kind::Open { .. } => self.deep(range.start),
-                Kind::Close if depth > 0 => break,
-                Kind::Close | Kind::Colon | Kind::Comma => continue,
-                Kind::Text { .. } if matches!(self.tokens.peek(), Some((Kind::Colon, _))) => {
-                    self.key(&mut level, range.start + 1..range.end - 1);
+                TokenKind::Open { .. } => self.skip_deep_container(range.start),
+                TokenKind::Close if depth > 0 => break,
+                TokenKind::Close | TokenKind::Colon | TokenKind::Comma => continue,
+                TokenKind::Text { .. } if matches!(self.tokens.peek(), Some((TokenKind::Colon, _))) => {
+                    self.read_key(&mut container, range.start + 1..range.end - 1);
                     continue;
                 }
-                Kind::Text { is_closed } => {
-                    self.string(&mut level, range.start + 1..range.end - usize::from(is_closed), is_closed);
+                TokenKind::Text { is_closed } => {
+                    let inside = range.start + 1..range.end - usize::from(is_closed);
+                    self.read_string(&mut container, inside, is_closed);
                 }
-                Kind::Bare => self.bare(class, range.clone()),
+                TokenKind::Bare => self.read_bare(container.class, range.clone()),
             }
-            if level.is_value {
+            // A value was read.
+            if container.is_value {
                 values.push(range.start..self.end);
             }
-            (level.has_first, level.is_name, level.is_value) = (true, false, false);
-            if !level.is_array {
-                level.class = FieldClass::Text;
+            (container.has_first, container.is_name, container.is_value) = (true, false, false);
+            if !container.is_array {
+                container.class = FieldClass::Text;
             }
         }
-        for range in values.into_iter().filter(|_| level.names_secret) {
-            self.replace(range, quoted());
+        // The name may come after the value that it marks as a secret.
+        if container.has_secret_name {
+            for range in values {
+                self.replace(range, quoted_placeholder());
+            }
         }
     }
 
-    /// Skips a container that is nested deeper than gateways read (W-9), and hides it if it holds strings.
-    fn deep(&mut self, from: usize) {
+    /// Reads a container within another one, from its opening bracket at `start`.
+    fn read_inner_container(&mut self, depth: usize, outer: &Container, is_array: bool, start: usize) {
+        let has_command_name = match outer.class {
+            FieldClass::Commands => !is_array,
+            FieldClass::Interaction => self.is_interaction && depth == 1,
+            _ => false,
+        };
+        let class = if is_array { outer.class } else { FieldClass::Text };
+        let inner = Container { is_array, class, has_command_name, ..Container::default() };
+        self.read_container(depth + 1, inner);
+        if outer.class == FieldClass::Secret {
+            self.replace(start..self.end, quoted_placeholder());
+        }
+    }
+
+    /// Skips a container that is nested deeper than gateways read (W-9), and hides it if it has strings.
+    fn skip_deep_container(&mut self, from: usize) {
         let (mut open, mut has_strings) = (1, false);
         while open > 0
             && let Some((kind, _)) = self.next()
         {
             match kind {
-                Kind::Open { .. } => open += 1,
-                Kind::Close => open -= 1,
-                Kind::Text { .. } => has_strings = true,
-                Kind::Colon | Kind::Comma | Kind::Bare => {}
+                TokenKind::Open { .. } => open += 1,
+                TokenKind::Close => open -= 1,
+                TokenKind::Text { .. } => has_strings = true,
+                TokenKind::Colon | TokenKind::Comma | TokenKind::Bare => {}
             }
         }
         if has_strings || self.redactor.pseudonyms.is_some() {
@@ -257,17 +290,19 @@ impl Walk<'_> {
         }
     }
 
-    fn key(&mut self, level: &mut Level, inside: Range<usize>) {
+    /// Reads the key of a field: it decides on the class of the field's value. `inside` is the range within the quotes.
+    fn read_key(&mut self, container: &mut Container, inside: Range<usize>) {
         let name = unescaped(&self.text[inside.clone()]);
         let is_one_of = |names: [&str; 2]| {
             names.iter().any(|one| name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(one)))
         };
-        let (class, stays) = words::class(name.as_deref().unwrap_or_default());
-        level.is_name = is_one_of(["name", "key"]);
-        level.is_value = is_one_of(["value", "values"]);
-        level.class = if level.names_command && level.is_name { FieldClass::Command } else { class };
+        let (class, is_kept) = words::class(name.as_deref().unwrap_or_default());
+        container.is_name = is_one_of(["name", "key"]);
+        container.is_value = is_one_of(["value", "values"]);
+        container.class =
+            if container.has_command_name && container.is_name { FieldClass::Command } else { class };
         match (&name, &self.redactor.pseudonyms) {
-            (Some(name), Some(pseudonyms)) if !stays => {
+            (Some(name), Some(pseudonyms)) if !is_kept => {
                 let name = escaped(&pseudonyms.name(name));
                 self.replace(inside, name);
             }
@@ -276,24 +311,23 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, level: &mut Level, inside: Range<usize>, is_closed: bool) {
-        let class = level.class;
-        let Some(text) =
-            unescaped(&self.text[inside.clone()]).filter(|_| class != FieldClass::Secret && is_closed)
-        else {
-            return if class == FieldClass::Secret || !is_closed {
-                self.replace(inside, HIDDEN);
-            } else if self.redactor.pseudonyms.is_some() {
-                self.replace_malformed(inside);
-            } else {
-                self.hide_known(inside);
+    /// Reads a string that is a value. `inside` is the range within the quotes.
+    fn read_string(&mut self, container: &mut Container, inside: Range<usize>, is_closed: bool) {
+        let class = container.class;
+        if class == FieldClass::Secret || !is_closed {
+            return self.replace(inside, HIDDEN);
+        }
+        let Some(text) = unescaped(&self.text[inside.clone()]) else {
+            return match self.redactor.pseudonyms {
+                Some(_) => self.replace_malformed(inside),
+                None => self.hide_known(inside),
             };
         };
-        // Forwards have their headers as pairs (P-1).
-        if level.is_array && !level.has_first && is_secret(&text) {
-            level.class = FieldClass::Secret;
+        // Forwards have their headers as arrays of a name and a value (P-1).
+        if container.is_array && !container.has_first && is_secret(&text) {
+            container.class = FieldClass::Secret;
         }
-        level.names_secret |= level.is_name && is_secret(&text);
+        container.has_secret_name |= container.is_name && is_secret(&text);
         let replaced = match class {
             FieldClass::Body => self.redactor.encoded_body(&text, self.nesting),
             _ => self.redactor.value(class, &text, self.nesting),
@@ -307,13 +341,14 @@ impl Walk<'_> {
         }
     }
 
-    fn bare(&mut self, class: FieldClass, range: Range<usize>) {
+    /// Reads a number or literal that is a value.
+    fn read_bare(&mut self, class: FieldClass, range: Range<usize>) {
         let bare = &self.text[range.clone()];
         if matches!(bare, b"null" | b"true" | b"false") {
             return;
         }
-        if class == FieldClass::Secret || self.known && self.redactor.known.is_in(bare) {
-            self.replace(range, quoted());
+        if class == FieldClass::Secret || self.has_known && self.redactor.known.is_in(bare) {
+            self.replace(range, quoted_placeholder());
         } else if !matches!(bare, b"NaN" | b"Infinity" | b"-Infinity")
             && let Some(replaced) = self.redactor.bare(class, bare)
         {
@@ -321,7 +356,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Replaces the inside of a malformed string with filler that is malformed, too.
+    /// Replaces the inside of a malformed string by a filler of the same length, which is malformed, too.
     fn replace_malformed(&mut self, inside: Range<usize>) {
         let text = &self.text[inside.clone()];
         // An invalid escape, or a byte that is not valid text.
@@ -330,8 +365,9 @@ impl Walk<'_> {
         self.replace(inside, [head, &vec![b'x'; filler]].concat());
     }
 
+    /// Hides the known credentials in a range.
     fn hide_known(&mut self, inside: Range<usize>) {
-        if self.known
+        if self.has_known
             && let Some(clean) = self.redactor.known.hide(&self.text[inside.clone()])
         {
             self.replace(inside, clean);
@@ -339,7 +375,8 @@ impl Walk<'_> {
     }
 }
 
-fn quoted() -> String {
+/// Returns the placeholder of a hidden value as a JSON string.
+fn quoted_placeholder() -> String {
     format!("\"{HIDDEN}\"")
 }
 
@@ -349,7 +386,8 @@ fn escaped(text: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Returns the text of a JSON string's inside; `None` if it is malformed. Half a surrogate pair becomes U+FFFD (W-7).
+/// Returns the text of a JSON string, given the bytes within its quotes; `None` if they are malformed. Half a surrogate
+/// pair becomes U+FFFD (W-7).
 fn unescaped(inside: &[u8]) -> Option<String> {
     struct Lossy;
     impl Visitor<'_> for Lossy {

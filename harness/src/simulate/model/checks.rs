@@ -41,7 +41,9 @@ impl Model {
         oracle.check("A-3", "dead-letters-are-told", self.dead_letters.is_empty() || over, || {
             format!("{:?} were not", self.dead_letters)
         });
-        oracle.check("L-4", "a-descriptor-connects", !self.is_to_connect || over, || "it did not".to_owned());
+        oracle.check("L-4", "a-descriptor-connects", !self.conn.is_to_connect || over, || {
+            "it did not".to_owned()
+        });
         oracle.check("L-10", "revoked-is-fatal", !self.must_be_fatal, || "the host was not told".to_owned());
         oracle.check("L-14", "left-is-stopped", !self.must_stop, || "the host was not told".to_owned());
         oracle.check("L-9", "dials-at-once", !self.must_dial || over, || "it does not dial".to_owned());
@@ -97,7 +99,7 @@ impl Model {
         let unwritten = self.requests.pending.iter().find(|(_, pending)| {
             !pending.written
                 && matches!(
-                    pending.sort,
+                    pending.kind,
                     RequestKind::Asked | RequestKind::Info | RequestKind::Typing | RequestKind::Prompt
                 )
         });
@@ -121,7 +123,7 @@ impl Model {
 
     /// Checks the machine after a tick at its latest time.
     pub(crate) fn check_after_tick(&mut self, oracle: &mut Oracle, machine: &RelayMachine) {
-        self.turns.has_passed();
+        self.turns.end_tick();
         let due = machine.deadline();
         oracle.check("L-15", "nothing-stays-due", due.is_none_or(|(due, _)| due > self.now), || {
             format!("{due:?} is due at {}", self.now)
@@ -182,7 +184,7 @@ impl Model {
     /// Checks that no request waits longer than its timeout.
     fn check_timeouts(&self, oracle: &mut Oracle, timing: &Timing) {
         let late = self.requests.pending.iter().find(|(_, pending)| {
-            let most = match pending.sort {
+            let most = match pending.kind {
                 RequestKind::Asked
                 | RequestKind::Info
                 | RequestKind::Typing

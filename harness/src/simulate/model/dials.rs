@@ -214,7 +214,8 @@ impl Dials {
         let hold = self.hold_until.since(now);
         let (mut least, mut most) = (Duration::ZERO, Duration::ZERO);
         // The host had resumed, and the socket ended before the close frame could be written (L-12).
-        let closing = closing.map(|(_, purpose)| purpose).or(self.resumed.then_some(ClosePurpose::Resume));
+        let resumed = std::mem::take(&mut self.resumed);
+        let closing = closing.map(|(_, purpose)| purpose).or(resumed.then_some(ClosePurpose::Resume));
         let next = match (refusal, closing) {
             (Some(RefusalKind::ForGood), _) => AfterEnd::Fatal,
             _ if self.leaving.is_some() => AfterEnd::Stopped,

@@ -1,6 +1,7 @@
 //! The inbox: order of deliveries, and entries that may be acknowledged (A).
 
 use super::posts::Posts;
+use super::sessions::ModelSession;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Maximum number of duplicates that wait for one first copy.
@@ -12,8 +13,8 @@ pub(crate) struct InboundItem {
     /// Serial number; `None` if the workload did not make the item.
     pub(crate) serial: Option<u64>,
     pub(crate) chat: String,
-    /// Thread and session key; `None` for a forward.
-    pub(crate) session: Option<(Option<String>, String)>,
+    /// Expected session; `None` for a forward.
+    pub(crate) session: Option<ModelSession>,
     /// Key that identifies duplicates.
     pub(crate) key: Option<String>,
     /// Id of the connector's buffer entry.

@@ -69,15 +69,15 @@ impl Model {
                 }
             }
             "going_idle_ack" => {
-                self.idle_acked = true;
+                self.conn.has_idle_ack = true;
                 // A late confirmation counts, too: the connector buffers from now on.
-                self.is_idle |= self.going_idle_frames > 0;
+                self.conn.is_idle |= self.conn.going_idle_frames > 0;
             }
             "error" => {
                 oracle.count("X-5");
                 self.count("error_frames", 1);
                 self.errors += 1;
-                self.has_early_error |= self.dials.up.is_none();
+                self.conn.has_early_error |= self.dials.up.is_none();
             }
             _ => {
                 oracle.count("W-4");
@@ -255,7 +255,7 @@ impl Model {
                 oracle.count("A-4");
                 self.count("waiters_dropped", 1);
                 // The entry is not acknowledged, so it must come again.
-                self.refused_here |= is_buffered;
+                self.conn.must_redeliver |= is_buffered;
             }
             ArrivalOutcome::Duplicate => {
                 oracle.count("A-4");
@@ -291,15 +291,15 @@ impl Model {
         }
         if self.dials.up.is_some()
             || self.dials.closing.is_some()
-            || self.is_to_connect
-            || self.bad_descriptor
+            || self.conn.is_to_connect
+            || self.conn.has_bad_descriptor
         {
             return;
         }
         match usable {
             Some(limit) => {
                 self.places.described(&frame["descriptor"]);
-                self.is_to_connect = true;
+                self.conn.is_to_connect = true;
                 self.limit = limit;
                 self.count("handshakes", 1);
                 // Lines of the same read count as read after the handshake.
@@ -307,7 +307,7 @@ impl Model {
             }
             None => {
                 oracle.count("L-17");
-                self.bad_descriptor = true;
+                self.conn.has_bad_descriptor = true;
             }
         }
     }

@@ -2,10 +2,12 @@
 
 use super::dials::{AfterEnd, ClosePurpose, RefusalKind};
 use super::inbox::InboundItem;
-use super::{DeadLetter, Model, ModelSocket, RequestKind};
+use super::requests::Pending;
+use super::sessions::ModelSession;
+use super::{ConnectionState, DeadLetter, Model, ModelSocket, RequestKind};
 use crate::simulate::oracle::Oracle;
 use crate::simulate::users::serial;
-use relayline_core::command::{FailureKind, Reply};
+use relayline_core::command::{Failure, FailureKind, Reply};
 use relayline_core::event::Event;
 use relayline_core::output::{Action, Conn, Content, Delivery, Notice};
 use relayline_core::session_key::session_key;
@@ -15,33 +17,32 @@ use std::time::Duration;
 
 impl Model {
     /// Checks an action.
-    pub(crate) fn action(&mut self, oracle: &mut Oracle, now: Now, action: &Action) {
+    pub(crate) fn check_action(&mut self, oracle: &mut Oracle, now: Now, action: &Action) {
         oracle.check("L-10", "fatal-is-last", !self.is_fatal, || format!("{action:?} after it"));
-        let last = matches!(action, Action::Notify(Notice::Stopped));
-        oracle.check("L-14", "stopped-is-last", !self.has_stopped || last, || format!("{action:?} after it"));
+        let is_stopped = matches!(action, Action::Notify(Notice::Stopped));
+        oracle.check("L-14", "stopped-is-last", !self.has_stopped || is_stopped, || {
+            format!("{action:?} after it")
+        });
         match action {
             Action::Dial { conn, token } => {
-                self.dialed(oracle, now, *conn, token.as_ref().map(|token| token.expose()))
+                self.check_dial(oracle, now, *conn, token.as_ref().map(|token| token.expose()))
             }
-            Action::Drop { conn } => self.dropped(oracle, *conn),
-            Action::Complete { id, result } => {
-                let pending = self.requests.completed(id.number(), result);
-                match pending {
-                    Err((invariant, found)) => oracle.fail("O-3", invariant, || found),
-                    Ok(pending) => self.completed(oracle, id.number(), &pending, result),
-                }
-            }
+            Action::Drop { conn } => self.check_drop(oracle, *conn),
+            Action::Complete { id, result } => match self.requests.completed(id.number(), result) {
+                Err((invariant, found)) => oracle.fail("O-3", invariant, || found),
+                Ok(pending) => self.check_completion(oracle, id.number(), &pending, result),
+            },
             Action::Interrupt { session_key, chat_id } => {
                 let expected = self.interrupts.pop_front();
                 let fits = expected.as_ref().is_some_and(|(key, chat)| key == session_key && chat == chat_id);
                 oracle
                     .check("L-16", "interrupts-are-exact", fits, || format!("{action:?}, not {expected:?}"));
             }
-            Action::Notify(notice) => self.notice(oracle, notice),
+            Action::Notify(notice) => self.check_notice(oracle, notice),
             Action::Respond { id, answer } => self.check_response(oracle, id.number(), answer),
             Action::Fatal(fatal) => {
-                let fits = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
-                oracle.check("L-10", "fatal-when-revoked", fits, || {
+                let is_expected = self.must_be_fatal && !fatal.retryable && self.requests.pending.is_empty();
+                oracle.check("L-10", "fatal-when-revoked", is_expected, || {
                     format!("revoked: {}, {:?} pending", self.must_be_fatal, self.requests.pending)
                 });
                 self.must_be_fatal = false;
@@ -51,7 +52,8 @@ impl Model {
         }
     }
 
-    fn dialed(&mut self, oracle: &mut Oracle, now: Now, conn: Conn, token: Option<&str>) {
+    /// Checks the time and the token of a dial.
+    fn check_dial(&mut self, oracle: &mut Oracle, now: Now, conn: Conn, token: Option<&str>) {
         self.must_dial = false;
         self.places.dialed();
         self.count("dials", 1);
@@ -71,11 +73,11 @@ impl Model {
     }
 
     /// Checks that a dropped socket has a reason.
-    fn dropped(&mut self, oracle: &mut Oracle, conn: Conn) {
+    fn check_drop(&mut self, oracle: &mut Oracle, conn: Conn) {
         let timing = &self.config.timing;
         let closed_for = self.dials.closing.map(|(at, _)| self.now.since(at));
         let silent = self.now.since(self.dials.heard);
-        let reason = match self.dials.socket {
+        let has_reason = match self.dials.socket {
             ModelSocket::None => false,
             ModelSocket::Dialing(_) => {
                 self.dials.leaving.is_some() || self.now.since(self.dials.since) >= timing.dial_timeout
@@ -87,21 +89,22 @@ impl Model {
                     || (self.dials.closing.is_none() && !self.can_write)
             }
         };
-        oracle.check("L-4", "drops-have-a-reason", reason && self.dials.is_current(conn), || {
+        oracle.check("L-4", "drops-have-a-reason", has_reason && self.dials.is_current(conn), || {
             format!("{conn} was dropped: {:?}", self.dials)
         });
     }
 
-    fn completed(
+    /// Checks the result of a request.
+    fn check_completion(
         &mut self,
         oracle: &mut Oracle,
         id: u64,
-        pending: &super::requests::Pending,
-        result: &Result<Reply, relayline_core::command::Failure>,
+        pending: &Pending,
+        result: &Result<Reply, Failure>,
     ) {
         oracle.count("O-3");
         self.placed.remove(&id);
-        match (pending.sort, result) {
+        match (pending.kind, result) {
             (RequestKind::Prompt, Ok(Reply::Prompted { prompt_id, .. })) => {
                 let known = self.prompts.id_of(id);
                 oracle.check("I-1", "a-prompt-keeps-its-id", known == Some(prompt_id), || {
@@ -112,11 +115,11 @@ impl Model {
                 self.prompts.failed(id)
             }
             (RequestKind::GoIdle | RequestKind::GoDormant, Ok(Reply::Idle { confirmed: true })) => {
-                oracle.check("L-12", "idleness-is-confirmed-by-the-peer", self.idle_acked, || {
+                oracle.check("L-12", "idleness-is-confirmed-by-the-peer", self.conn.has_idle_ack, || {
                     format!("request {id} was confirmed by nobody")
                 });
-                self.is_idle = true;
-                self.may_sleep |= pending.sort == RequestKind::GoDormant;
+                self.conn.is_idle = true;
+                self.conn.may_sleep |= pending.kind == RequestKind::GoDormant;
             }
             (RequestKind::Stream, _) => {
                 let is_whole = self.stream_completed(oracle, &pending.stream, result);
@@ -137,7 +140,8 @@ impl Model {
         }
     }
 
-    fn notice(&mut self, oracle: &mut Oracle, notice: &Notice) {
+    /// Checks a notice for the host.
+    fn check_notice(&mut self, oracle: &mut Oracle, notice: &Notice) {
         match notice {
             Notice::Connected { descriptor, .. } => {
                 oracle.check(
@@ -146,28 +150,26 @@ impl Model {
                     descriptor.max_message_length == self.limit,
                     || format!("{}, not {}", descriptor.max_message_length, self.limit),
                 );
-                oracle.check("L-4", "connected-by-a-descriptor", self.is_to_connect, || {
+                oracle.check("L-4", "connected-by-a-descriptor", self.conn.is_to_connect, || {
                     "no descriptor came".to_owned()
                 });
-                self.is_to_connect = false;
-                self.has_early_error = false;
+                self.conn.is_to_connect = false;
+                self.conn.has_early_error = false;
             }
             Notice::Disconnected { reason, retry_in, .. } => {
                 oracle.check("L-18", "ends-have-a-reason", !reason.is_empty(), || "none".to_owned());
                 self.check_end_reason(oracle, reason);
-                self.disconnected(oracle, *retry_in);
+                self.check_disconnect(oracle, *retry_in);
             }
             Notice::Dormant { retry_in } => {
-                let least = self.config.timing.dormant_delay;
-                oracle.check("L-13", "sleeps-when-confirmed", self.must_sleep && *retry_in >= least, || {
-                    format!("{notice:?}")
-                });
+                let is_expected = self.must_sleep && *retry_in >= self.config.timing.dormant_delay;
+                oracle.check("L-13", "sleeps-when-confirmed", is_expected, || format!("{notice:?}"));
                 self.must_sleep = false;
             }
             Notice::Resumed => oracle.count("L-13"),
             Notice::Stopped => {
-                let fits = self.dials.leaving.is_some() && self.requests.pending.is_empty();
-                oracle.check("L-14", "stopped-when-left", fits, || {
+                let is_expected = self.dials.leaving.is_some() && self.requests.pending.is_empty();
+                oracle.check("L-14", "stopped-when-left", is_expected, || {
                     format!("{:?} pending", self.requests.pending)
                 });
                 self.must_stop = false;
@@ -189,58 +191,70 @@ impl Model {
                 self.errors = self.errors.saturating_sub(1);
             }
             Notice::DeadLetter { buffer_id, line, .. } => {
-                let told = DeadLetter { entry: buffer_id.clone(), line: line.clone() };
+                let letter = DeadLetter { entry: buffer_id.clone(), line: line.clone() };
                 let expected = self.dead_letters.pop_front();
-                oracle.check("A-9", "dead-letters-are-exact", expected.as_ref() == Some(&told), || {
-                    format!("{told:?}, not {expected:?}")
+                oracle.check("A-9", "dead-letters-are-exact", expected.as_ref() == Some(&letter), || {
+                    format!("{letter:?}, not {expected:?}")
                 });
             }
-            // A changed descriptor is reported, too.
             Notice::Platform { .. } => oracle.count("D-8"),
             _ => {}
         }
     }
 
-    /// Checks the additions to the reason of an end (W-10, X-5).
+    /// Checks what the reason of a disconnect adds: bytes of an unfinished line (W-10), and an early error.
     fn check_end_reason(&mut self, oracle: &mut Oracle, reason: &str) {
-        let held = self.line.len();
-        let pending = format!("{held} bytes without a newline are pending");
-        let tells = reason.contains("without a newline are pending");
-        let fits = if held > 0 { reason.ends_with(&pending) } else { !tells };
-        oracle.check("W-10", "an-end-tells-of-half-a-line", fits, || {
-            format!("{held} bytes are held: {reason}")
+        let bytes = self.line.len();
+        let is_expected = match bytes {
+            0 => !reason.contains("without a newline are pending"),
+            _ => reason.ends_with(&format!("{bytes} bytes without a newline are pending")),
+        };
+        oracle.check("W-10", "an-end-tells-of-half-a-line", is_expected, || {
+            format!("{bytes} bytes are held: {reason}")
         });
-        let complains = reason.contains("; the connector said: ");
-        let expected = std::mem::take(&mut self.has_early_error);
-        oracle.check("X-5", "an-early-error-is-told", complains == expected, || reason.to_owned());
+        let quotes_error = reason.contains("; the connector said: ");
+        let had_error = std::mem::take(&mut self.conn.has_early_error);
+        oracle.check("X-5", "an-early-error-is-told", quotes_error == had_error, || reason.to_owned());
     }
 
-    fn disconnected(&mut self, oracle: &mut Oracle, retry_in: Option<Duration>) {
-        let conn = match self.dials.socket {
-            ModelSocket::None => {
-                return oracle.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
-            }
-            ModelSocket::Dialing(conn) | ModelSocket::Open(conn) => conn.number(),
+    /// Checks the end of a dial or connection, and starts the state after it. `retry_in` is the wait before the next
+    /// dial, if there will be one.
+    fn check_disconnect(&mut self, oracle: &mut Oracle, retry_in: Option<Duration>) {
+        let (ModelSocket::Dialing(conn) | ModelSocket::Open(conn)) = self.dials.socket else {
+            return oracle.fail("L-18", "ends-are-told-once", || "there was nothing to end".to_owned());
         };
         let was_up = self.dials.up.is_some();
-        let waiting = self.requests.pending.iter().find(|(_, pending)| pending.sort.needs_connection());
+        let waiting = self.requests.pending.iter().find(|(_, pending)| pending.kind.needs_connection());
         oracle.check("O-4", "an-end-fails-what-waits", waiting.is_none(), || {
             format!("{waiting:?} still waits")
         });
-        let is_refused = self.dials.refusal().is_some();
-        match self.dials.refusal() {
-            Some(RefusalKind::Cold) => oracle.count("L-7"),
-            Some(RefusalKind::Expired) => oracle.count("L-8"),
-            Some(RefusalKind::Once | RefusalKind::ForGood) => oracle.count("L-9"),
-            None => {}
-        }
+        let refusal = self.dials.refusal();
+        count_refusal(oracle, refusal);
         // The gateway went dormant, and the socket ended before the close frame could be written.
-        if self.may_sleep {
+        if self.conn.may_sleep {
             self.dials.closing.get_or_insert((self.now, ClosePurpose::Dormant));
         }
-        let sleeps = self.dials.closing.is_some_and(|(_, purpose)| purpose == ClosePurpose::Dormant);
+        let is_dormant = self.dials.closing.is_some_and(|(_, purpose)| purpose == ClosePurpose::Dormant);
         let next = self.dials.ended(self.now, &self.config.timing);
-        let (fits, rule) = match (next, retry_in) {
+        self.check_retry(oracle, next, retry_in);
+        self.streams_disconnected();
+        self.disconnect_turns();
+        self.drop_items_of(conn, was_up);
+        if matches!(next, AfterEnd::Fatal | AfterEnd::Stopped) {
+            self.reject_pending();
+        }
+        if self.must_be_fatal {
+            let dropped = self.inbox.clear();
+            self.count("dropped_at_end", dropped);
+        }
+        self.must_sleep = is_dormant && refusal.is_none() && matches!(next, AfterEnd::Wait(..));
+        self.forget_line();
+        self.conn = ConnectionState::default();
+    }
+
+    /// Checks the wait before the next dial, and notes the action that must follow.
+    fn check_retry(&mut self, oracle: &mut Oracle, next: AfterEnd, retry_in: Option<Duration>) {
+        let (is_expected, rule) = match (next, retry_in) {
             (AfterEnd::Fatal, None) => {
                 self.must_be_fatal = true;
                 (true, "L-10")
@@ -253,107 +267,117 @@ impl Model {
                 self.must_dial = true;
                 (wait.is_zero(), "L-9")
             }
-            (AfterEnd::Wait(from, to), Some(wait)) => (from <= wait && wait <= to, "L-5"),
+            (AfterEnd::Wait(from, to), Some(wait)) => ((from..=to).contains(&wait), "L-5"),
             (AfterEnd::Fatal | AfterEnd::Stopped | AfterEnd::Dial | AfterEnd::Wait(..), _) => (false, "L-5"),
         };
-        oracle.check(rule, "the-wait-is-as-it-must", fits, || format!("{retry_in:?}, not {next:?}"));
-        self.streams_disconnected();
-        self.turns_disconnected();
-        let (dropped, unanswered) = self.inbox.end(conn, was_up);
+        oracle.check(rule, "the-wait-is-as-it-must", is_expected, || format!("{retry_in:?}, not {next:?}"));
+    }
+
+    /// Drops the items that the host cannot get because their connection has ended, and reopens the prompts that they
+    /// answered.
+    fn drop_items_of(&mut self, conn: Conn, was_up: bool) {
+        let (dropped, unanswered) = self.inbox.end(conn.number(), was_up);
         self.count("early_dropped", dropped);
         for prompt in unanswered {
             self.reopen(&prompt);
         }
-        if matches!(next, AfterEnd::Fatal | AfterEnd::Stopped) {
-            self.reject_pending();
-        }
-        if self.must_be_fatal {
-            let dropped = self.inbox.clear();
-            self.count("dropped_at_end", dropped);
-        }
-        self.must_sleep = sleeps && !is_refused && matches!(next, AfterEnd::Wait(..));
-        self.forget_line();
-        self.bad_descriptor = false;
-        self.is_to_connect = false;
-        self.refused_here = false;
-        self.may_sleep = false;
-        self.is_idle = false;
-        self.idle_requests = 0;
-        self.going_idle_frames = 0;
-        self.idle_acked = false;
-        self.dials.resumed = false;
     }
 
     /// Checks a delivery to the host.
-    pub(crate) fn delivery(&mut self, oracle: &mut Oracle, delivery: &Delivery) {
+    pub(crate) fn check_delivery(&mut self, oracle: &mut Oracle, delivery: &Delivery) {
         self.count("delivered", 1);
         let number = delivery.id.number();
         oracle.check("A-6", "deliveries-are-numbered", number == self.last_delivery + 1, || {
             format!("{number}")
         });
         self.last_delivery = number;
-        let (serial, chat) = match &delivery.content {
-            Content::Message(event) | Content::PromptAnswer(event) => {
-                let source = &event.source;
-                let chat = format!("{} {}", source.platform, source.chat_id);
-                (serial_of(&event.text, source.message_id.as_deref()), chat)
-            }
-            Content::Forward(forward) => {
-                let serial = serial(&forward.path);
-                let waits = self.inbox.waiting.iter().find(|waiting| waiting.serial == serial);
-                (serial, waits.map(|waits| waits.chat.clone()).unwrap_or_default())
-            }
-            _ => return oracle.fail("P-2", "known-deliveries", || format!("{delivery:?}")),
+        let Some((serial, chat)) = self.serial_and_chat(&delivery.content) else {
+            return oracle.fail("P-2", "known-deliveries", || format!("{delivery:?}"));
         };
-        let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
         self.inbox.open = self.acknowledges_on();
         let early = self.early();
-        let unsettled = self.inbox.unsettled_bytes();
+        let unsettled_bytes = self.inbox.unsettled_bytes();
         match self.inbox.take_for_host(number, serial, &chat, early) {
             Err(found) => oracle.fail("A-7", "handed-over-in-order-and-once", || {
                 format!("{serial:?} was handed over: {found}")
             }),
-            Ok(arrived) => {
-                if arrived.entry.is_some() || arrived.post.is_some() {
-                    let entry = arrived.entry.as_ref().map_or(0, String::len);
-                    self.inbox.weights.insert(number, delivery.content.weight() + entry);
-                    let most = self.config.limits.unsettled_bytes;
-                    oracle.check("X-1", "what-is-unsettled-is-bounded", unsettled < most, || {
-                        format!("{unsettled} bytes were unsettled already, at most {most}")
+            Ok(item) => {
+                if item.entry.is_some() || item.post.is_some() {
+                    let entry_bytes = item.entry.as_ref().map_or(0, String::len);
+                    self.inbox.weights.insert(number, delivery.content.weight() + entry_bytes);
+                    let max = self.config.limits.unsettled_bytes;
+                    oracle.check("X-1", "what-is-unsettled-is-bounded", unsettled_bytes < max, || {
+                        format!("{unsettled_bytes} bytes were unsettled already, at most {max}")
                     });
                 }
-                oracle.check(
-                    "A-7",
-                    "handed-over-in-order-and-once",
-                    arrived.entry.is_some() == delivery.buffered,
-                    || format!("{arrived:?} is not what was handed over"),
-                );
-                oracle.check("L-17", "nothing-before-the-handshake", Some(arrived.conn) != early, || {
-                    format!("{arrived:?}")
-                });
-                if let Content::Message(event) | Content::PromptAnswer(event) = &delivery.content {
-                    self.session(oracle, &arrived, event);
-                    self.places.delivered(number, event);
-                }
-                oracle.check("I-3", "answers-never-are-messages", is_answer == arrived.is_answer, || {
-                    format!("{arrived:?} as {:?}", delivery.content)
-                });
+                self.check_delivered_item(oracle, &item, delivery, early);
             }
         }
     }
-}
 
-impl Model {
+    /// Returns the serial number of a delivery, and its chat; `None` for content of an unknown kind.
+    fn serial_and_chat(&self, content: &Content) -> Option<(Option<u64>, String)> {
+        match content {
+            Content::Message(event) | Content::PromptAnswer(event) => {
+                let source = &event.source;
+                let chat = format!("{} {}", source.platform, source.chat_id);
+                Some((serial_of(&event.text, source.message_id.as_deref()), chat))
+            }
+            Content::Forward(forward) => {
+                let serial = serial(&forward.path);
+                let item = self.inbox.waiting.iter().find(|waiting| waiting.serial == serial);
+                Some((serial, item.map(|item| item.chat.clone()).unwrap_or_default()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks that a delivery is this item. `early` is the connection whose handshake is not complete.
+    fn check_delivered_item(
+        &mut self,
+        oracle: &mut Oracle,
+        item: &InboundItem,
+        delivery: &Delivery,
+        early: Option<u32>,
+    ) {
+        oracle.check(
+            "A-7",
+            "handed-over-in-order-and-once",
+            item.entry.is_some() == delivery.buffered,
+            || format!("{item:?} is not what was handed over"),
+        );
+        oracle
+            .check("L-17", "nothing-before-the-handshake", Some(item.conn) != early, || format!("{item:?}"));
+        if let Content::Message(event) | Content::PromptAnswer(event) = &delivery.content {
+            self.check_session(oracle, item, event);
+            self.places.delivered(delivery.id.number(), event);
+        }
+        let is_answer = matches!(delivery.content, Content::PromptAnswer(_));
+        oracle.check("I-3", "answers-never-are-messages", is_answer == item.is_answer, || {
+            format!("{item:?} as {:?}", delivery.content)
+        });
+    }
+
     /// Checks the thread and the session of an event.
-    fn session(&self, oracle: &mut Oracle, arrived: &InboundItem, event: &Event) {
-        let Some((thread, key)) = &arrived.session else { return };
+    fn check_session(&self, oracle: &mut Oracle, item: &InboundItem, event: &Event) {
+        let Some(ModelSession { thread, key }) = &item.session else { return };
         let source = &event.source;
         let found = session_key(source, self.config.sessions, None);
         let rule = if source.platform == "slack" { "S-7" } else { "S-5" };
-        let fits = found == *key && source.thread_id.as_deref() == thread.as_deref();
-        oracle.check(rule, "events-have-their-session", fits, || {
+        let is_expected = found == *key && source.thread_id.as_deref() == thread.as_deref();
+        oracle.check(rule, "events-have-their-session", is_expected, || {
             format!("{found} in thread {:?}, not {key} in {thread:?}", source.thread_id)
         });
+    }
+}
+
+/// Counts the check of the rule that decides on a refusal.
+fn count_refusal(oracle: &mut Oracle, refusal: Option<RefusalKind>) {
+    match refusal {
+        Some(RefusalKind::Cold) => oracle.count("L-7"),
+        Some(RefusalKind::Expired) => oracle.count("L-8"),
+        Some(RefusalKind::Once | RefusalKind::ForGood) => oracle.count("L-9"),
+        None => {}
     }
 }
 

@@ -268,7 +268,7 @@ fn is_set(metadata: &Metadata, name: &str) -> bool {
 }
 
 /// Returns an id: a non-empty string, or an integer (W-8).
-fn id(value: &Value) -> Option<String> {
+pub(super) fn id(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),

@@ -62,6 +62,23 @@ impl RequestKind {
         }
     }
 
+    /// Returns true if the request is an op or an interrupt, which is one frame and completes with it.
+    pub(super) fn is_op_or_interrupt(self) -> bool {
+        match self {
+            RequestKind::Asked
+            | RequestKind::Info
+            | RequestKind::Typing
+            | RequestKind::Prompt
+            | RequestKind::Interrupt => true,
+            RequestKind::State
+            | RequestKind::Stream
+            | RequestKind::GoIdle
+            | RequestKind::GoDormant
+            | RequestKind::Disconnect
+            | RequestKind::Now => false,
+        }
+    }
+
     /// Returns true if it counts against `max_in_flight`. A typing indicator and a chat query may complete at once.
     fn is_frame(self) -> bool {
         matches!(self, RequestKind::Asked | RequestKind::Prompt | RequestKind::Interrupt)
@@ -77,7 +94,8 @@ pub(crate) enum ExpectedResult {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
-    pub(crate) sort: RequestKind,
+    /// Kind, which decides how the request may end.
+    pub(crate) kind: RequestKind,
     pub(crate) since: Time,
     pub(crate) written: bool,
     pub(crate) due: Option<ExpectedResult>,
@@ -139,8 +157,8 @@ impl Requests {
             Command::Stream(state) if state.last => state.text.clone(),
             _ => String::new(),
         };
-        let (sort, stream) = (RequestKind::of(command), streams::name_of(command));
-        self.pending.insert(id, Pending { sort, since: now, written: false, due: None, stream, text });
+        let (kind, stream) = (RequestKind::of(command), streams::name_of(command));
+        self.pending.insert(id, Pending { kind, since: now, written: false, due: None, stream, text });
         is_new
     }
 
@@ -160,7 +178,7 @@ impl Requests {
 
     /// Records a written interrupt: the oldest pending one.
     pub(crate) fn interrupt_written(&mut self) -> bool {
-        let waits = |pending: &&mut Pending| pending.sort == RequestKind::Interrupt && pending.due.is_none();
+        let waits = |pending: &&mut Pending| pending.kind == RequestKind::Interrupt && pending.due.is_none();
         let Some(pending) = self.pending.values_mut().find(waits) else { return false };
         pending.due = Some(ExpectedResult::Success { message_id: None });
         true
@@ -170,7 +188,7 @@ impl Requests {
     pub(crate) fn answered(&mut self, id: u64, result: Option<&Value>) -> bool {
         match self.pending.get_mut(&id) {
             Some(pending) if pending.written && pending.due.is_none() => {
-                pending.due = Some(match pending.sort {
+                pending.due = Some(match pending.kind {
                     RequestKind::Typing => ExpectedResult::Success { message_id: None },
                     RequestKind::Info if is_chat_info(result) => ExpectedResult::Success { message_id: None },
                     RequestKind::Asked
@@ -198,13 +216,13 @@ impl Requests {
                 pending.due,
                 None | Some(ExpectedResult::Success { .. } | ExpectedResult::Failure(FailureKind::Ambiguous))
             );
-            pending.sort == RequestKind::Prompt && !was_asked
+            pending.kind == RequestKind::Prompt && !was_asked
         })
     }
 
     /// Returns the number of pending frames, at most `max_in_flight` (O-6).
     pub(crate) fn in_flight(&self) -> usize {
-        self.pending.values().filter(|pending| pending.sort.is_frame()).count()
+        self.pending.values().filter(|pending| pending.kind.is_frame()).count()
     }
 
     /// Completes a request. The error describes a wrong result.
@@ -219,7 +237,7 @@ impl Requests {
         match result {
             Err(failure) if matches!(failure.kind, FailureKind::Definite | FailureKind::Unsupported) => {
                 // The result of a stream is about its last state. Earlier ones may have been shown.
-                if pending.sort != RequestKind::Stream && pending.sort != RequestKind::State {
+                if pending.kind != RequestKind::Stream && pending.kind != RequestKind::State {
                     self.never_written.insert(id);
                 }
                 if self.written.contains(&id) {
@@ -230,7 +248,7 @@ impl Requests {
                 }
             }
             Err(Failure { kind: FailureKind::Ambiguous, .. })
-                if !pending.written && !matches!(pending.sort, RequestKind::Stream | RequestKind::State) =>
+                if !pending.written && !matches!(pending.kind, RequestKind::Stream | RequestKind::State) =>
             {
                 return Err(("ambiguous-was-written", format!("request {id} was not written: {result:?}")));
             }
@@ -251,17 +269,17 @@ impl Requests {
             (Some(ExpectedResult::Failure(kind)), Err(failure)) => failure.kind == *kind,
             (Some(_), Ok(_) | Err(_)) => false,
             (None, Ok(Reply::ChatInfo { chat_type, .. })) => {
-                pending.sort == RequestKind::Info && !pending.written && chat_type == "dm"
+                pending.kind == RequestKind::Info && !pending.written && chat_type == "dm"
             }
             (None, Ok(_)) => !matches!(
-                pending.sort,
+                pending.kind,
                 RequestKind::Asked | RequestKind::Info | RequestKind::Prompt | RequestKind::Interrupt
             ),
             (None, Err(failure)) => match failure.kind {
-                FailureKind::Definite | FailureKind::Ambiguous => pending.sort != RequestKind::Typing,
-                FailureKind::Unsupported => matches!(pending.sort, RequestKind::Stream | RequestKind::State),
+                FailureKind::Definite | FailureKind::Ambiguous => pending.kind != RequestKind::Typing,
+                FailureKind::Unsupported => matches!(pending.kind, RequestKind::Stream | RequestKind::State),
                 FailureKind::Declined | FailureKind::Rejected => {
-                    matches!(pending.sort, RequestKind::Stream | RequestKind::State)
+                    matches!(pending.kind, RequestKind::Stream | RequestKind::State)
                 }
             },
         };

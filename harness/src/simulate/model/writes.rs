@@ -40,11 +40,11 @@ impl Model {
         };
         let why = match purpose {
             ClosePurpose::Resume => self.dials.resumed,
-            ClosePurpose::Dormant => self.may_sleep,
+            ClosePurpose::Dormant => self.conn.may_sleep,
             ClosePurpose::Other => {
                 self.dials.leaving.is_some()
-                    || self.bad_descriptor
-                    || self.refused_here
+                    || self.conn.has_bad_descriptor
+                    || self.conn.must_redeliver
                     || (self.dials.up.is_none()
                         && (self.now.since(self.dials.since) >= timing.handshake_timeout
                             || self.now.since(self.dials.heard)
@@ -81,12 +81,12 @@ impl Model {
                 oracle.check("O-3", "only-what-was-asked-is-written", fits, || format!("{value}"));
             }
             "going_idle" => {
-                oracle.check("L-12", "who-is-idle-asks-no-more", !self.is_idle, || format!("{value}"));
-                self.going_idle_frames += 1;
+                oracle.check("L-12", "who-is-idle-asks-no-more", !self.conn.is_idle, || format!("{value}"));
+                self.conn.going_idle_frames += 1;
                 // A disconnect asks for idleness if the host has not done so.
-                let fits = self.going_idle_frames <= self.idle_requests.max(1);
+                let fits = self.conn.going_idle_frames <= self.conn.idle_requests.max(1);
                 oracle.check("L-14", "nothing-asks-twice", fits, || {
-                    format!("{} questions for {} asks", self.going_idle_frames, self.idle_requests)
+                    format!("{} questions for {} asks", self.conn.going_idle_frames, self.conn.idle_requests)
                 });
             }
             _ => {}
@@ -124,7 +124,7 @@ impl Model {
         match stream {
             _ if self.requests.pending.contains_key(&number) => self.check_placement(oracle, number, frame),
             Some(name) => self.stream_frame_written(oracle, number, name, frame),
-            None => self.indicator_written(oracle, number, frame),
+            None => self.check_indicator(oracle, number, frame),
         }
         if frame["action"]["op"] == "prompt" {
             let prompt_id = frame["action"]["prompt_id"].as_str().unwrap_or_default();
