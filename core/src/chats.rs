@@ -74,8 +74,9 @@ pub(crate) struct Chats {
 }
 
 impl Chats {
+    /// Creates an empty memory. A limit of zero is raised to one, as everywhere.
     pub(crate) fn new(most: usize) -> Self {
-        Chats { seen: table(), most }
+        Chats { seen: table(), most: most.max(1) }
     }
 
     /// Updates the memory of an event's chat. Nothing is allocated if nothing has changed. A text that is too long
@@ -95,7 +96,7 @@ impl Chats {
         let [scope, author, profile, parent, chat_type, message_id, platform] =
             said.map(|text| text.filter(|text| fits(text)));
         let all_fit = said.into_iter().flatten().all(fits);
-        if source.chat_id.is_empty() || self.most == 0 {
+        if source.chat_id.is_empty() {
             return all_fit;
         }
         let key = seed.hash(&[&source.chat_id]);
@@ -117,9 +118,6 @@ impl Chats {
             update(&mut chat.message_id, message_id);
             return all_fit;
         }
-        if self.seen.len() >= self.most {
-            self.seen.pop_front();
-        }
         let own = |text: Option<&str>| text.map(str::to_owned);
         let platform = platform.unwrap_or(UNNAMED_PLATFORM);
         let chat = Chat {
@@ -132,22 +130,16 @@ impl Chats {
             message_id: own(message_id),
             ..Chat::default()
         };
-        self.seen.insert(key, Remembered { chat, named: name_of(seed, platform) });
+        self.insert(key, Remembered { chat, named: name_of(seed, platform) });
         all_fit
     }
 
     /// Remembers the thread that the connector made for an answer in the chat of this key (O-18). Both texts fit into
     /// an id.
     pub(crate) fn note_auto_thread(&mut self, key: u128, thread_id: &str, name: &str) {
-        if self.most == 0 {
-            return;
-        }
         if !self.seen.contains_key(&key) {
-            if self.seen.len() >= self.most {
-                self.seen.pop_front();
-            }
             let chat = Chat { platform: UNNAMED_PLATFORM.into(), ..Chat::default() };
-            self.seen.insert(key, Remembered { chat, named: None });
+            self.insert(key, Remembered { chat, named: None });
         }
         if let Some(Remembered { chat, .. }) = self.seen.to_back(&key) {
             update(&mut chat.auto_thread_id, Some(thread_id));
@@ -166,12 +158,17 @@ impl Chats {
             return Ok(());
         }
         let key = seed.hash(&[chat_id]);
+        let named = name_of(seed, &chat.platform);
+        self.insert(key, Remembered { chat, named });
+        Ok(())
+    }
+
+    /// Adds or replaces a chat. The least recently used one leaves if there is no room (M-1).
+    fn insert(&mut self, key: u128, remembered: Remembered) {
         if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
             self.seen.pop_front();
         }
-        let named = name_of(seed, &chat.platform);
-        self.seen.insert(key, Remembered { chat, named });
-        Ok(())
+        self.seen.insert(key, remembered);
     }
 
     /// Returns the memory of a chat, without marking the chat as used.
@@ -198,9 +195,9 @@ fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
 fn update(slot: &mut Option<String>, seen: Option<&str>) {
     match (slot, seen) {
         // Reuses the buffer, since the id of the last message changes each time.
-        (Some(known), Some(seen)) if known != seen => seen.clone_into(known),
+        (Some(known), Some(seen)) => seen.clone_into(known),
         (slot @ None, Some(seen)) => *slot = Some(seen.to_owned()),
-        (_, _) => {}
+        (_, None) => {}
     }
 }
 
@@ -236,8 +233,60 @@ mod tests {
         chats.touch(&seed, "a");
         chats.note(&seed, &event("d", ""));
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
+        // An event without a chat pushes none out.
         chats.note(&seed, &event("", ""));
-        assert_eq!(chats.len(), 2);
+        assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "d").is_some() && chats.len() == 2);
+    }
+
+    #[test]
+    fn m_6_a_primed_chat_takes_the_place_of_the_oldest() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(2);
+        for chat in ["a", "b", "b", "c"] {
+            assert_eq!(chats.prime(&seed, chat, Chat::default()), Ok(()));
+        }
+        let known = |chats: &Chats| ["a", "b", "c"].map(|chat| chats.get(&seed, chat).is_some());
+        assert_eq!(known(&chats), [false, true, true]);
+        // One that is known takes nobody's place, and is the newest then.
+        assert_eq!(chats.prime(&seed, "b", Chat::default()), Ok(()));
+        assert_eq!(known(&chats), [false, true, true]);
+        chats.note(&seed, &event("d", ""));
+        assert_eq!(known(&chats), [false, true, false]);
+        assert_eq!(chats.prime(&seed, "", Chat::default()), Ok(()));
+        assert_eq!((known(&chats), chats.len()), ([false, true, false], 2));
+    }
+
+    /// Typing signs on Slack are shown under the chat's last message, which may be its first.
+    #[test]
+    fn m_1_on_slack_the_last_message_is_remembered() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(2);
+        let message = |chats: &mut Chats, platform: &str, id: &str| {
+            let event = format!(
+                r#"{{"message_id":"{id}","source":{{"platform":"{platform}","chat_id":"{platform}"}}}}"#
+            );
+            chats.note(&seed, &Event::read(&event).unwrap());
+            chats.get(&seed, platform).and_then(|chat| chat.message_id.clone())
+        };
+        assert_eq!(message(&mut chats, "slack", "1.1").as_deref(), Some("1.1"));
+        assert_eq!(message(&mut chats, "slack", "1.2").as_deref(), Some("1.2"));
+        assert_eq!(message(&mut chats, "discord", "7"), None);
+    }
+
+    #[test]
+    fn o_18_a_thread_made_in_an_unknown_chat_says_no_platform() {
+        let seed = Seed::new(&[1; 32]);
+        let mut chats = Chats::new(1);
+        for chat in ["a", "b"] {
+            chats.note_auto_thread(seed.hash(&[chat]), "t", "Title");
+        }
+        let expected = Chat {
+            platform: "relay".into(),
+            auto_thread_id: Some("t".into()),
+            auto_thread_name: Some("Title".into()),
+            ..Chat::default()
+        };
+        assert_eq!((chats.get(&seed, "a"), chats.get(&seed, "b")), (None, Some(&expected)));
     }
 
     /// Chat ids are unique within one platform only.
