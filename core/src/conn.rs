@@ -101,6 +101,7 @@ impl Connection {
     }
 
     pub(crate) fn begin_handshake(&mut self, now: Time, deadline: Time) {
+        // A ping that was not written to the last socket says nothing to this one.
         self.keepalive.restart(now);
         self.deadline = deadline;
     }
@@ -141,10 +142,6 @@ impl Connection {
 
     pub(crate) fn enter(&mut self, state: State) {
         self.state = state;
-        if !state.has_socket() {
-            // A ping that was not written says nothing to the next socket.
-            self.keepalive.take_ping();
-        }
     }
 
     /// Forgets the reason of our close: an auth refusal matters more.

@@ -54,11 +54,4 @@ impl IdleWaiters {
         let dormant = waiters.iter().any(|waiter| waiter.dormant);
         (waiters.into_iter().map(|waiter| waiter.id).collect(), dormant)
     }
-
-    /// Turns all requests into `go_idle`: the host resumed, and a later confirmation must not lead to dormancy.
-    pub(crate) fn forgo_dormancy(&mut self) {
-        for waiter in &mut self.waiters {
-            waiter.dormant = false;
-        }
-    }
 }

@@ -265,7 +265,6 @@ impl RelayMachine {
     /// Lifts the hold, and resumes (L-12, L-13).
     pub(super) fn resume(&mut self) {
         self.redial.lift_hold();
-        self.idle_waiters.forgo_dormancy();
         self.step(Signal::Resume, "");
     }
 

@@ -266,6 +266,39 @@ fn l_13_an_expired_hold_does_not_shorten_the_next() {
     assert_eq!(rig.until_deadline_us(), 10_001_000);
 }
 
+/// A host may lift its hold before there is anything to hold.
+#[test]
+fn l_13_a_resume_of_a_served_connection_lifts_the_hold() {
+    let mut rig = Rig::up();
+    rig.submit(Command::Hold(Duration::from_secs(60)));
+    rig.submit(Command::Resume);
+    rig.lost();
+    assert!(rig.until_deadline_us() <= 1_000_000);
+    // Nor does it hold the dial that a close leads to.
+    rig.next();
+    rig.connect();
+    rig.submit(Command::GoDormant);
+    rig.line(ACK);
+    rig.submit(Command::Hold(Duration::from_secs(60)));
+    rig.submit(Command::Resume);
+    rig.log();
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 dormant; again at once", "dial #3"]);
+}
+
+/// Held again while it runs it is one hold; held again when it is over it is another.
+#[test]
+fn l_13_a_hold_is_counted_from_its_beginning() {
+    for (pause, until) in [(40, 20), (49, 11), (50, 50), (51, 50)] {
+        let mut rig = Rig::up_with(|config| config.timing.ping_interval = Duration::from_secs(3600));
+        rig.submit(Command::Hold(Duration::from_secs(50)));
+        rig.wait(pause * 1000);
+        rig.submit(Command::Hold(Duration::from_secs(50)));
+        rig.lost();
+        assert_eq!(rig.until_deadline_us(), until * 1_000_000, "{pause} s");
+    }
+}
+
 #[test]
 fn l_13_resume_lifts_the_hold_and_dials_at_once() {
     let mut rig = Rig::up();
