@@ -47,7 +47,7 @@ impl Outbox {
         limit: usize,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        if self.start == self.bytes.len() || self.start > limit {
+        if self.start > limit {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
@@ -136,5 +136,80 @@ impl Outbox {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMIT: usize = 40;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Request(usize),
+        Ack(usize),
+        Pop,
+        Clear,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => (1..LIMIT + 2).prop_map(Step::Request),
+            2 => (0..9_usize).prop_map(Step::Ack),
+            8 => Just(Step::Pop),
+            1 => Just(Step::Clear),
+        ];
+        prop::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        /// Frames share a buffer. Each comes out as it went in, and what waits is counted to the byte.
+        #[test]
+        fn x_1_what_waits_is_written_in_order_and_counted(steps in steps()) {
+            let mut outbox = Outbox::default();
+            let mut waiting: VecDeque<(bool, Vec<u8>)> = VecDeque::new();
+            let bytes = |waiting: &VecDeque<(bool, Vec<u8>)>, request: bool| {
+                waiting.iter().filter(|(is, _)| *is == request).map(|(_, frame)| frame.len()).sum::<usize>()
+            };
+            for (at, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Request(len) => {
+                        let frame = vec![at as u8; len];
+                        let fits = bytes(&waiting, true) + len <= LIMIT;
+                        let id = RequestId(at as u64);
+                        let queued = outbox.push_request(id, LIMIT, |out| out.extend_from_slice(&frame));
+                        prop_assert_eq!(queued, fits);
+                        if fits {
+                            waiting.push_back((true, frame));
+                        }
+                    }
+                    Step::Ack(len) => {
+                        outbox.push(Item::Ack("x".repeat(len).into()));
+                        waiting.push_back((false, vec![0; len]));
+                    }
+                    Step::Pop => {
+                        let mut out = Vec::new();
+                        match (outbox.pop(&mut out), waiting.pop_front()) {
+                            (Some(Item::Request(..)), Some((true, frame))) => prop_assert_eq!(out, frame),
+                            (Some(Item::Ack(id)), Some((false, frame))) => prop_assert_eq!(id.len(), frame.len()),
+                            (None, None) => {}
+                            (item, expected) => prop_assert!(false, "{item:?} instead of {expected:?}"),
+                        }
+                    }
+                    Step::Clear => {
+                        let acks = waiting.iter().filter(|(is_request, _)| !is_request).count();
+                        prop_assert_eq!(outbox.clear(), acks as u64);
+                        waiting.clear();
+                    }
+                }
+                prop_assert_eq!(outbox.is_empty(), waiting.is_empty());
+                prop_assert_eq!(outbox.request_bytes(), bytes(&waiting, true));
+                prop_assert_eq!(outbox.ack_bytes(), bytes(&waiting, false));
+                // What was written leaves the buffer in time.
+                prop_assert!(outbox.bytes.len() <= 2 * LIMIT, "{} bytes", outbox.bytes.len());
+            }
+        }
     }
 }

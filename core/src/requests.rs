@@ -160,7 +160,7 @@ impl Requests {
         Some(Answered { ended, chat, overlong })
     }
 
-    /// Returns the number of the request of a wire id, if the id is ours and the request is pending.
+    /// Returns the number of the request of a wire id, if the id is ours.
     fn find(&self, wire_id: &str) -> Option<u64> {
         let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
         if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
@@ -168,7 +168,7 @@ impl Requests {
         }
         let prefix = u64::from_str_radix(&wire_id[..16], 16).ok()?;
         let number = u64::from_str_radix(&wire_id[16..], 16).ok()?;
-        (prefix == self.prefix && self.pending.contains_key(&number)).then_some(number)
+        (prefix == self.prefix).then_some(number)
     }
 
     /// Ends the oldest request, which timed out (O-4).
