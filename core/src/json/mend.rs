@@ -21,11 +21,6 @@ pub fn mend(text: &str) -> Option<String> {
             at += 1;
             continue;
         };
-        if copied == 0 {
-            // Each constant has at least three bytes and grows by one at most. Reserving now avoids reallocations,
-            // which could leave copies of a secret in memory.
-            mended.reserve_exact(text.len() + text.len() / 3 + 1);
-        }
         let signed = bytes[at] == b'I' && at > copied && bytes[at - 1] == b'-';
         mended.push_str(&text[copied..at - usize::from(signed)]);
         mended.push_str("null");
