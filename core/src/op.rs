@@ -157,6 +157,11 @@ pub(crate) trait Behavior: Fields {
         self.chat_id()
     }
 
+    /// Returns the platform that it names.
+    fn target_platform(&self) -> Option<&str> {
+        self.platform()
+    }
+
     /// Returns where it goes.
     fn destination(&self) -> Destination<'_> {
         match self.target_chat() {
@@ -370,7 +375,7 @@ impl Op {
 
     /// Returns the platform that it names.
     pub fn platform(&self) -> Option<&str> {
-        self.as_behavior().platform()
+        self.as_behavior().target_platform()
     }
 
     pub(crate) fn refusal(&self) -> Option<&'static str> {

@@ -26,6 +26,10 @@ impl Behavior for Raw {
         self.action.get("chat_id").and_then(Value::as_str)
     }
 
+    fn target_platform(&self) -> Option<&str> {
+        self.platform.as_deref()
+    }
+
     fn destination(&self) -> Destination<'_> {
         match (self.chat(), self.platform.as_deref()) {
             (None, None) => Destination::Nowhere,

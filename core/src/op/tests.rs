@@ -145,3 +145,39 @@ fn metadata_of_any_kind_survives() {
         assert_eq!(written["metadata"], metadata, "{}", definition.name);
     }
 }
+
+#[test]
+fn an_op_names_its_chat_and_its_platform() {
+    for definition in OPS {
+        let mut fields = needed(definition);
+        let has = |name: &str| definition.fields.iter().any(|field| field.name == name);
+        if has("platform") {
+            fields.insert("platform".to_owned(), json!("discord"));
+        }
+        let Ok(Command::Op(op)) = read(definition, &fields) else { panic!("{}", definition.name) };
+        assert_eq!(op.platform(), has("platform").then_some("discord"), "{}", definition.name);
+        assert_eq!(op.chat_id(), has("chat_id").then_some("7"), "{}", definition.name);
+        assert_eq!(Command::Op(op.clone()).chat_id(), op.chat_id(), "{}", definition.name);
+    }
+}
+
+/// JSON makes no text shorter, and ids are bounded by themselves.
+#[test]
+fn x_1_a_field_that_can_never_go_out_is_refused_at_once() {
+    let limits = Limits { write_queue_bytes: 10_000, ..Limits::default() };
+    let mut taken = Vec::new();
+    for definition in all() {
+        for field in definition.fields.iter().filter(|field| matches!(field.kind, Kind::Text | Kind::Id)) {
+            let mut fields = needed(definition);
+            fields.insert(field.name.to_owned(), json!("x".repeat(10_001)));
+            let command = read(definition, &fields).unwrap();
+            if command.check(&limits).is_ok() {
+                taken.push(format!("{} {}", definition.name, field.name));
+            }
+        }
+    }
+    // A typing sign is never an error (O), names of threads are cut, and what is left of a stream counts (O-10).
+    let named = ["typing chat_id", "typing content", "typing platform"];
+    let cut = ["thread_create thread_name", "thread_rename thread_name"];
+    assert_eq!(taken, [&named[..], &cut, &["stream text"]].concat());
+}
