@@ -291,3 +291,56 @@ impl fmt::Display for NotAccepted {
 }
 
 impl std::error::Error for NotAccepted {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::{FollowUp, SendMessage};
+
+    /// A program that runs several bots finds a command's bot by its chat.
+    #[test]
+    fn a_command_names_its_chat_if_it_has_one() {
+        let send =
+            |chat_id: &str| Command::from(SendMessage { chat_id: chat_id.into(), ..Default::default() });
+        let stream = Command::Stream(StreamReply { chat_id: "s".into(), ..Default::default() });
+        assert_eq!((send("c").chat_id(), stream.chat_id()), (Some("c"), Some("s")));
+        let follow_up = Command::from(FollowUp { session_key: "k".into(), ..Default::default() });
+        let interrupt = Command::from(Interrupt { session_key: "k".into(), reason: None });
+        for command in [send(""), follow_up, interrupt, Command::GoIdle, Command::Disconnect] {
+            assert_eq!(command.chat_id(), None, "{}", command.name());
+        }
+    }
+
+    /// Actions that nobody takes are bounded by it.
+    #[test]
+    fn x_1_a_result_weighs_all_texts_of_the_connector() {
+        let text = |length: usize| Some("x".repeat(length));
+        let sent =
+            |message_id, thread_id, auto_thread_name| Reply::Sent { message_id, thread_id, auto_thread_name };
+        let auto_thread = Some(AutoThread { id: "x".repeat(3), name: "x".repeat(40) });
+        let message_ids = vec!["x".repeat(500), "x".repeat(6000)];
+        let result = serde_json::json!({"name": "x".repeat(1000)}).as_object().cloned().unwrap_or_default();
+        for (reply, weight) in [
+            (Reply::Done, 0),
+            (Reply::Idle { confirmed: true }, 0),
+            (sent(text(3), text(40), text(500)), 543),
+            (sent(None, None, None), 0),
+            (Reply::Prompted { prompt_id: "p".into(), message_id: text(3) }, 3),
+            (Reply::Thread { thread_id: text(3) }, 3),
+            (Reply::ChatInfo { name: "x".repeat(3), chat_type: "x".repeat(40) }, 43),
+            (Reply::Streamed { message_ids: message_ids.clone(), auto_thread }, 6543),
+            (Reply::Streamed { message_ids, auto_thread: None }, 6500),
+        ] {
+            assert_eq!(reply.weight(), weight, "{reply:?}");
+        }
+        assert!(Reply::Raw { result }.weight() >= 1000);
+        let failure = |code| Failure { code, ..Failure::definite("four") };
+        assert_eq!((failure(None).weight(), failure(text(30)).weight()), (4, 34));
+    }
+
+    #[test]
+    fn a_refused_command_says_why() {
+        let refused = NotAccepted::new(Command::Resume, Failure::definite("the relay is disconnected"));
+        assert_eq!(refused.to_string(), "the relay is disconnected");
+    }
+}

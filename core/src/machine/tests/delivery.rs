@@ -2,7 +2,7 @@
 
 use super::driver::{Rig, buffered, inbound, send};
 use crate::command::Command;
-use crate::output::Content;
+use crate::output::{Content, DeliveryId};
 
 fn ack(entry: &str) -> String {
     format!(r#"> {{"type":"inbound_ack","bufferId":"{entry}"}}"#)
@@ -21,12 +21,15 @@ fn a_01_acknowledged_once_accepted_and_never_twice() {
     rig.line(&buffered("c", "1", "b1"));
     rig.line(&inbound("c", "2"));
     rig.expect(&["deliver 1 buffered c 1", "deliver 2 live c 2"]);
+    let entries = |rig: &Rig| [1, 2].map(|id| rig.machine.buffer_id(DeliveryId(id)).map(str::to_owned));
+    assert_eq!(entries(&rig), [Some("b1".to_owned()), None]);
     rig.wait(29_000);
     rig.expect(&[]);
     rig.taken(2);
     rig.expect(&[]);
     rig.taken(1);
     rig.expect(&[&ack("b1")]);
+    assert_eq!(entries(&rig), [None, None]);
     // Settling again is harmless, and counted. So is settling an unknown delivery.
     rig.taken(1);
     rig.reject(1);
@@ -36,6 +39,41 @@ fn a_01_acknowledged_once_accepted_and_never_twice() {
     rig.expect(&[]);
     assert_eq!((rig.machine.stats().stray_settles, rig.machine.stats().refused), (5, 0));
     assert_eq!(rig.machine.stats().acks, 1);
+}
+
+/// M-7: a reply to it by its number would have to carry that id.
+#[test]
+fn x_1_a_delivery_of_over_long_ids_cannot_be_named() {
+    let mut rig = Rig::up();
+    rig.line(&inbound("c", &"m".repeat(1024)));
+    rig.line(&inbound("c", &"m".repeat(1025)));
+    assert_eq!(rig.log().len(), 2);
+    let chats = [1, 2, 3].map(|id| rig.machine.chat_of(DeliveryId(id)));
+    assert_eq!(chats, [Some("c".to_owned()), None, None]);
+    assert_eq!(rig.machine.stats().overlong_ids, 1);
+    // Nor is an author remembered who cannot be named.
+    let author = "u".repeat(1025);
+    rig.line(&format!(r#"{{"type":"inbound","event":{{"source":{{"chat_id":"c","user_id":"{author}"}}}}}}"#));
+    assert_eq!((rig.machine.stats().overlong_ids, rig.machine.chat("c").unwrap().author.as_ref()), (2, None));
+}
+
+#[test]
+fn x_2_what_goes_in_and_out_is_counted() {
+    let mut rig = Rig::up();
+    for n in 1..=2 {
+        rig.line(&buffered("c", &n.to_string(), "b"));
+        rig.taken(n);
+    }
+    rig.submit(send("c", "x"));
+    let stats = rig.machine.stats();
+    assert_eq!((stats.frames_in, stats.delivered, stats.acks), (3, 2, 2));
+    // The hello is one, too.
+    assert_eq!((stats.frames_out, stats.handshakes, stats.dials), (4, 1, 1));
+    // It has dialed, opened its socket and completed the handshake.
+    let taken = |rig: &Rig| rig.machine.transitions().map(|(_, count)| count).sum::<u64>();
+    assert_eq!(taken(&rig), 3);
+    rig.closed(4401, "");
+    assert_eq!((rig.machine.stats().refusals, rig.machine.stats().dials, taken(&rig)), (1, 2, 4));
 }
 
 #[test]

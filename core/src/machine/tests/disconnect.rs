@@ -243,6 +243,15 @@ fn l_14_any_end_of_the_connection_meanwhile_is_final() {
         end(&mut rig);
         rig.expect(&[expected, "r1 done", "stopped"]);
     }
+    // A refusal says more than that the host is leaving.
+    for (code, reason, expected) in [(4401, "revoked", "revoked"), (1000, "", "disconnected by the host")] {
+        let mut rig = Rig::up();
+        rig.submit(Command::Disconnect);
+        rig.line(r#"{"type":"going_idle_ack"}"#);
+        assert_eq!(rig.log().last().map(String::as_str), Some("> close #1 1000 "));
+        rig.closed(code, reason);
+        rig.expect(&[&format!("disconnected {code} {expected}; again never"), "r1 done", "stopped"]);
+    }
 }
 
 #[test]

@@ -299,6 +299,28 @@ fn d_10_a_new_descriptor_replaces_the_old_and_names_changes() {
     assert!(rig.machine.submit(rig.now, send("c", "x")).is_ok());
 }
 
+/// L-17: a descriptor that comes too late completes nothing.
+#[test]
+fn d_8_a_descriptor_behind_a_failed_handshake_counts_as_extra() {
+    let mut rig = Rig::new();
+    rig.opened();
+    rig.wait(30_000);
+    rig.log();
+    rig.line(&descriptor("discord", ""));
+    rig.expect(&[]);
+    assert_eq!((rig.machine.stats().extra_descriptors, rig.machine.descriptors.len()), (1, 0));
+}
+
+#[test]
+fn x_2_what_is_dropped_of_a_descriptor_is_counted() {
+    let mut rig = Rig::new();
+    rig.opened();
+    let ops = vec!["\"op\""; 300].join(",");
+    let fields: String = (0..260).map(|n| format!(r#","x{n}":{n}"#)).collect();
+    rig.line(&descriptor("discord", &format!(r#","supported_ops":[{ops}]{fields}"#)));
+    assert_eq!((rig.machine.stats().dropped_ops, rig.machine.stats().dropped_fields), (44, 4));
+}
+
 #[test]
 fn d_10_a_short_connection_does_not_hide_a_change() {
     let mut rig = Rig::with(three_platforms);

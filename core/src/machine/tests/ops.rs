@@ -180,6 +180,33 @@ fn m_06_the_host_can_prime_and_read_the_memory() {
     assert_eq!(frame["platform"], json!("discord"));
 }
 
+/// A host asks before it does something for the op's sake.
+#[test]
+fn o_8_o_9_what_would_be_refused_can_be_asked_before() {
+    let react = Op::React(React { chat_id: chat(), ..React::default() });
+    let mut machine = Rig::new();
+    let why = |rig: &Rig, op: &Op| rig.machine.check(op).map_err(|failure| failure.message);
+    assert_eq!(why(&machine, &react), Err("the relay is not connected".into()));
+    machine.connect();
+    assert_eq!(why(&machine, &react), Err("discord does not offer `react`".into()));
+    assert_eq!(why(&rig(), &react), Ok(()));
+    let elsewhere = Op::React(React { chat_id: chat(), platform: Some("irc".into()), ..React::default() });
+    assert_eq!(why(&rig(), &elsewhere), Err("relay does not front platform irc".into()));
+}
+
+#[test]
+fn x_2_whatever_the_host_is_refused_is_counted() {
+    let mut rig = rig();
+    let chat = crate::chats::Chat { scope: Some("s".repeat(2000)), ..Default::default() };
+    let failure = rig.machine.prime("c", chat).unwrap_err();
+    assert_eq!((failure.kind, rig.machine.chat("c")), (FailureKind::Definite, None));
+    assert_eq!(rig.machine.stats().not_accepted, 1);
+    // A bridge refuses some itself.
+    rig.machine.count_refused();
+    rig.refused(Command::from(ThreadRename::default()));
+    assert_eq!(rig.machine.stats().not_accepted, 3);
+}
+
 #[test]
 fn o_a_thread_is_not_renamed_to_an_empty_name() {
     let mut rig = Rig::new();

@@ -84,6 +84,25 @@ impl Rig {
     }
 }
 
+/// A server reads no body of a client that cannot have signed it.
+#[test]
+fn h_6_a_body_is_wanted_only_where_it_can_matter() {
+    let rig = Rig::up_with(keyed);
+    let (now, signature) = (rig.now.unix_s.to_string(), sign(b"{}", &Secret::new("dk"), EPOCH_S));
+    for (method, path, timestamp, expected) in [
+        ("POST", "/", Some(now.as_str()), true),
+        ("POST", "/interrupt", Some(now.as_str()), true),
+        ("POST", "/", Some("1"), false),
+        ("POST", "/", None, false),
+        ("POST", "/other", Some(now.as_str()), false),
+        ("GET", "/healthz", Some(now.as_str()), false),
+    ] {
+        let request =
+            WebhookRequest { method, path, timestamp, signature: Some(&signature), body: Body::Whole(b"") };
+        assert_eq!(rig.machine.wants_body(rig.now, &request), expected, "{method} {path} {timestamp:?}");
+    }
+}
+
 /// H-6, C-3: each reason for a rejection has its status and its counter, and the host hears nothing.
 #[test]
 fn h_6_an_invalid_request_is_answered_at_once() {
@@ -352,7 +371,8 @@ fn h_6_x_1_pending_requests_are_bounded() {
         });
         rig.room = false;
         rig.line(&inbound("c", "1"));
-        assert_eq!(rig.ask(GOOD), "503 the host's queue is full; send it again later", "{least}");
+        let full = "503 the host's queue is full; send it again later";
+        assert_eq!((rig.ask(GOOD), rig.post(&message("c", "2"))), (full.into(), full.into()), "{least}");
         // Room is made when the host takes a delivery.
         assert!(rig.machine.poll_delivery(rig.now).is_some());
         assert_eq!(rig.ask(GOOD), "waits 1", "{least}");
