@@ -456,6 +456,20 @@ mod tests {
         assert_eq!(descriptor.unknown.len(), 3);
     }
 
+    /// Each request searches them (O-9).
+    #[test]
+    fn x_1_ops_are_bounded_in_number_and_length() {
+        let read = |ops: &[String]| {
+            let raw = format!(r#"{{{BARE},"supported_ops":["{}"]}}"#, ops.join("\",\""));
+            let (descriptor, dropped) = Descriptor::read_counting(&raw).unwrap();
+            (descriptor.supported_ops.len(), dropped.ops)
+        };
+        let ops: Vec<String> = (0..300).map(|n| format!("op{n}")).collect();
+        assert_eq!((read(&ops[..256]), read(&ops)), ((256, 0), (256, 44)));
+        let (longest, longer) = ("x".repeat(MAX_ID_BYTES), "x".repeat(MAX_ID_BYTES + 1));
+        assert_eq!(read(&[longer.clone(), longest, longer]), (1, 2));
+    }
+
     #[test]
     fn x_1_x_4_unknown_fields_are_bounded_in_number_and_bytes() {
         let read = |extra: &str| Descriptor::read_counting(&format!("{{{BARE}{extra}}}")).unwrap();
@@ -465,6 +479,11 @@ mod tests {
         let large = format!(r#","big":"{}","more":1,"small":2"#, "x".repeat(64 << 10));
         let (descriptor, dropped) = read(&large);
         assert_eq!((descriptor.unknown.len(), dropped.fields), (2, 1));
+        // Seventy fields of 1000 bytes each, names and quotes included.
+        let several: String =
+            (10..80).map(|n| format!(r#","x{n}":"{}""#, "x".repeat(1000 - 3 - 2))).collect();
+        let (descriptor, dropped) = read(&several);
+        assert_eq!((descriptor.unknown.len(), dropped.fields), (65, 5));
         let (bare, _) = read("");
         let (descriptor, _) = read(&format!(r#","big":"{}""#, "x".repeat(60_000)));
         assert!(descriptor.weight() >= bare.weight() + 60_000);

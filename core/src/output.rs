@@ -363,3 +363,42 @@ pub enum Timer {
     /// A webhook request timed out.
     Webhook,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A driver that takes no actions is bounded by it.
+    #[test]
+    fn x_1_an_action_weighs_all_texts_of_the_peer() {
+        let text = |length: usize| "x".repeat(length);
+        let disconnected =
+            Notice::Disconnected { code: Some(1000), reason: text(30), retry_in: Some(Duration::ZERO) };
+        let dead = |buffer_id| Notice::DeadLetter { reason: text(3), buffer_id, line: text(500) };
+        for (notice, weight) in [
+            (Notice::Resumed, 0),
+            (disconnected, 30),
+            (Notice::ConnectorError { text: text(30) }, 30),
+            (Notice::UnknownFrame { kind: text(3), raw: text(40).into() }, 43),
+            (dead(None), 503),
+            (dead(Some(text(40))), 543),
+        ] {
+            assert_eq!(notice.weight(), weight, "{notice:?}");
+            assert_eq!(Action::Notify(notice).weight(), size_of::<Action>() + weight);
+        }
+        let interrupt = Action::Interrupt { session_key: text(3), chat_id: text(40) };
+        assert_eq!(interrupt.weight(), size_of::<Action>() + 43);
+    }
+
+    #[test]
+    fn x_1_a_notice_weighs_its_descriptor_and_what_changed() {
+        let raw = r#"{"contract_version":1,"platform":"p","label":"P","max_message_length":10,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars"}"#;
+        let descriptor = Arc::new(Descriptor::read(raw).unwrap());
+        let weight = |changed: Vec<Cow<'static, str>>| {
+            Notice::Connected { descriptor: descriptor.clone(), changed }.weight()
+        };
+        assert_eq!(weight(Vec::new()), descriptor.weight());
+        let changed = vec![Cow::Owned("x".repeat(1000)), Cow::Borrowed("label")];
+        assert!(weight(changed) >= descriptor.weight() + 1005 + 2 * size_of::<Cow<'static, str>>());
+    }
+}

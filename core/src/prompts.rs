@@ -285,6 +285,32 @@ mod tests {
         assert_eq!(prompts.status(&long, at(1)), PromptStatus::Stale);
     }
 
+    #[test]
+    fn i_2_what_is_over_makes_room_before_what_is_open() {
+        let at = |s: u64| Time::from_millis(s * 1000);
+        let mut prompts = Prompts::new(0, 2);
+        for timeout in [9, 5] {
+            assert!(!prompts.open(at(0), Some(Duration::from_secs(timeout)), None));
+        }
+        assert_eq!(prompts.len(), 2);
+        assert!(!prompts.open(at(5), None, None));
+        assert_eq!((prompts.status("000000.00000000", at(8)), prompts.len()), (PromptStatus::Open(0), 2));
+    }
+
+    #[test]
+    fn i_3_as_many_answered_ones_as_open_ones_are_known() {
+        let mut prompts = Prompts::new(0, 2);
+        for number in 0..3 {
+            prompts.open(Time::ZERO, None, None);
+            prompts.answer(number);
+        }
+        let status = |number: u64| prompts.status(&format!("000000.{number:08x}"), Time::ZERO);
+        assert_eq!(
+            [0, 1, 2].map(status),
+            [PromptStatus::Stale, PromptStatus::Answered, PromptStatus::Answered]
+        );
+    }
+
     /// A reopened prompt takes no room from open ones, unless it is open itself.
     #[test]
     fn i_2_i_3_an_evicted_or_expired_prompt_is_not_reopened() {

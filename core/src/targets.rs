@@ -180,6 +180,12 @@ mod tests {
         assert_eq!(targets.get(7), None);
         assert!(!targets.note(10, &event(&"c".repeat(MAX_ID_BYTES + 1), "m")));
         assert_eq!(targets.get(10), None);
+        // Two of twenty bytes fit, to the byte.
+        let mut targets = Targets::new(100, 40);
+        for n in 1..=2 {
+            targets.note(n, &event(&"c".repeat(11), "m"));
+        }
+        assert_eq!((targets.len(), targets.bytes()), (2, 40));
         // A single target may exceed the bound.
         assert!(targets.note(11, &event(&"c".repeat(100), "m")));
         assert_eq!((targets.len(), targets.get(11).is_some()), (1, true));

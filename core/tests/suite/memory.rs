@@ -4,6 +4,8 @@
 use crate::served::{DESCRIPTOR, NOW, served};
 use allocation_counter::measure;
 use relayline_core::config::{Credentials, Limits};
+use relayline_core::descriptor::Descriptor;
+use relayline_core::event::Event;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::Conn;
 
@@ -172,4 +174,56 @@ fn x_1_a_flood_of_anything_stays_within_the_limits() {
         }
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Queues are bounded by weights, so a weight is what is held, about.
+#[test]
+fn x_1_an_event_weighs_what_it_holds() {
+    let list = |items: usize, item: &str| vec![item; items].join(",");
+    let long = "x".repeat(1000);
+    let rows = [
+        ("a text", format!(r#""text":"{long}""#)),
+        ("ids", format!(r#""message_id":"{long}","source":{{"chat_id":"{long}","user_id":"{long}"}}"#)),
+        ("a few attachments", r#""media_urls":["a","b"]"#.to_owned()),
+        ("attachments", format!(r#""media_urls":[{}]"#, list(1000, r#""u""#))),
+        ("attachments with long urls", format!(r#""media_urls":[{}]"#, list(100, &format!("\"{long}\"")))),
+        ("a context", format!(r#""context":[{}]"#, list(100, r#"{"text":"a","source":{"user_name":"b"}}"#))),
+        ("a message it answers", format!(r#""reply_to":{{"text":"{long}","message_id":"{long}"}}"#)),
+        ("an answer", format!(r#""prompt_response":{{"prompt_id":"{long}","option_id":"{long}"}}"#)),
+    ];
+    for (what, fields) in rows {
+        let raw = format!("{{{fields}}}");
+        let mut kept = None;
+        let held = measure(|| kept = Some(Event::read(&raw).unwrap())).bytes_current;
+        let weight = kept.map_or(0, |kept| kept.weight() - size_of::<Event>()) as i64;
+        assert!((held..=held + held / 2).contains(&weight), "{what}: {weight} of {held} bytes");
+    }
+}
+
+#[test]
+fn x_1_a_descriptor_weighs_what_it_holds() {
+    let list =
+        |items: usize, item: &dyn Fn(usize) -> String| (0..items).map(item).collect::<Vec<_>>().join(",");
+    let ops = list(250, &|n| format!("\"op{n}\""));
+    let long_ops = list(250, &|n| format!("\"{n}{}\"", "x".repeat(900)));
+    let fields = list(250, &|n| format!("\"field{n}\":{n}"));
+    let rows = [
+        ("long texts", format!(r#""emoji":"{0}","platform_hint":"{0}""#, "x".repeat(10_000))),
+        ("ops", format!(r#""supported_ops":[{ops}]"#)),
+        ("ops with long names", format!(r#""supported_ops":[{long_ops}]"#)),
+        ("unknown fields", fields.clone()),
+        ("an unknown object", format!(r#""new":{{{fields}}}"#)),
+        ("an unknown list", format!(r#""new":[{}]"#, list(5000, &|n| n.to_string()))),
+        ("an unknown list of texts", format!(r#""new":[{ops},{ops}]"#)),
+        ("an unknown text", format!(r#""new":"{}""#, "x".repeat(50_000))),
+    ];
+    for (what, more) in rows {
+        let (frame, _) = DESCRIPTOR.trim_end().rsplit_once("}}").unwrap();
+        let (_, bare) = frame.split_once(r#""descriptor":"#).unwrap();
+        let raw = format!("{bare},{more}}}");
+        let mut kept = None;
+        let held = measure(|| kept = Some(Descriptor::read(&raw).unwrap())).bytes_current;
+        let weight = kept.map_or(0, |kept| kept.weight() - size_of::<Descriptor>()) as i64;
+        assert!((held / 2..=3 * held).contains(&weight), "{what}: {weight} of {held} bytes");
+    }
 }

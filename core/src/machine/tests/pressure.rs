@@ -98,7 +98,8 @@ fn a_06_a_full_queue_and_read_ahead_stop_the_reading() {
 fn a_06_queued_and_unsettled_deliveries_share_a_budget() {
     let mut rig = Rig::up_with(|config| {
         config.limits.unsettled_bytes = 1;
-        config.limits.host_queue_bytes = 6 * weight();
+        // An entry's id is a byte here.
+        config.limits.host_queue_bytes = 6 * (weight() + 1);
         config.limits.read_ahead_bytes = 2 * weight();
     });
     let stream: String = (1000..1100).map(|n| buffered("c", &n.to_string(), "b") + "\n").collect();
@@ -288,7 +289,23 @@ fn l_04_a_06_a_full_read_ahead_blocks_no_handshake() {
         rig.opened();
         let flood: String = (1000..1010).map(line).collect();
         assert_eq!(rig.bytes(flood.as_bytes()), flood.len() / 10 * 3);
+        assert!(rig.machine.usage().early_event_bytes >= if dedupe { 1 } else { 3 * weight() });
+        // The next one may say as much again.
+        rig.lost();
+        assert_eq!(rig.machine.usage().early_event_bytes, 0);
+        rig.next();
+        rig.opened();
+        assert_eq!(rig.bytes(flood.as_bytes()), flood.len() / 10 * 3);
     }
+}
+
+/// L-17: copies take room, too.
+#[test]
+fn l_17_early_copies_count_towards_the_early_budget() {
+    let mut rig = Rig::with(|config| config.limits.read_ahead_bytes = 3 * weight());
+    rig.opened();
+    let copies = (inbound("c", "1000") + "\n").repeat(6);
+    assert_eq!(rig.bytes(copies.as_bytes()), copies.len() / 2);
 }
 
 /// a buffered duplicate of a connection that is over is dropped: its entry is redelivered. Such duplicates do

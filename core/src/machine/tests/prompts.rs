@@ -214,6 +214,25 @@ fn i_02_x_02_only_a_sent_prompt_evicts_another() {
     rig.expect(&[&format!("deliver 2 live answer {third} yes by ann")]);
 }
 
+/// I-3, X-2: a prompt that is open again needs its place.
+#[test]
+fn i_03_a_reopened_prompt_takes_the_place_of_the_oldest() {
+    let mut rig = Rig::with(|config| config.limits.prompts = 1);
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    let first = ask(&mut rig);
+    rig.line(&press(&first, "1", None));
+    let second = ask(&mut rig);
+    rig.log();
+    assert_eq!(rig.machine.stats().prompts_evicted, 0);
+    rig.reject(1);
+    assert_eq!(rig.machine.stats().prompts_evicted, 1);
+    rig.line(&press(&second, "2", None));
+    rig.expect(&[&format!("stale prompt {second}")]);
+    rig.line(&press(&first, "3", None));
+    rig.expect(&[&format!("deliver 2 live answer {first} yes by ann")]);
+}
+
 fn own(id: &str) -> Command {
     let options = vec![PromptOption::new("yes", "Yes")];
     Command::from(Prompt::new("c", "", options).prompt_id(id))

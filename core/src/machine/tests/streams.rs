@@ -732,6 +732,17 @@ fn x_1_a_step_waits_for_the_write_queue() {
     assert!(frames[1].contains("yyy"), "{frames:?}");
 }
 
+/// Where there is room beside what is not written yet, nothing waits.
+#[test]
+fn x_1_a_step_that_fits_beside_others_goes_out() {
+    let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 4096);
+    serve(&mut rig, EDITS);
+    rig.writable = false;
+    rig.submit(send("c", &"x".repeat(700)));
+    rig.submit(last(&"y".repeat(100)));
+    assert_eq!(rig.machine.usage().requests, 2);
+}
+
 /// O-8: a step that waits for room when the connection is lost fails, and continues when the host submits the next
 /// state.
 #[test]
@@ -744,4 +755,56 @@ fn o_8_a_step_that_waits_for_room_fails_with_the_connection() {
     rig.lost();
     let ended = log(&mut rig);
     assert!(ended.iter().any(|line| line.starts_with("r2 definite")), "{ended:?}");
+}
+
+/// texts, ids and metadata count until the reply is out, and nothing of it afterwards.
+#[test]
+fn x_1_a_stream_weighs_what_is_kept_of_it() {
+    let mut rig = rig(SEGMENTS);
+    let say = |stream: &str, text: &str, last: bool| {
+        let metadata = json!({"k": "v"}).as_object().cloned().unwrap_or_default();
+        Command::Stream(StreamReply {
+            stream: stream.into(),
+            chat_id: "chat".into(),
+            reply_to: Some("m7".into()),
+            platform: Some("discord".into()),
+            segment: true,
+            metadata,
+            ..state(text, last)
+        })
+    };
+    let own = "chatm7discord".len() + crate::json::weight_of_fields(json!({"k": "v"}).as_object().unwrap());
+    let bytes = |rig: &Rig| (rig.machine.usage().streams, rig.machine.usage().stream_bytes);
+    let end = size_of::<usize>();
+    rig.submit(say("s1", "hello", false));
+    assert_eq!(bytes(&rig), (1, own + 5 + end));
+    rig.submit(say("s1", "hello you", false));
+    assert_eq!(bytes(&rig), (1, own + 9 + 2 * end));
+    let id = "x".repeat(100);
+    ok(&mut rig, 2, &id);
+    rig.wait(1000);
+    ok(&mut rig, 4, &id);
+    assert_eq!(bytes(&rig), (1, own + 2 * (100 + size_of::<String>())));
+    rig.submit(say("s2", "more", false));
+    assert_eq!(bytes(&rig), (2, 2 * own + 2 * (100 + size_of::<String>()) + 4 + end));
+    rig.submit(say("s1", "hello you", true));
+    assert_eq!(bytes(&rig), (1, own + 4 + end));
+}
+
+#[test]
+fn x_1_the_texts_of_all_streams_are_bounded_to_the_byte() {
+    let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 2000);
+    serve(&mut rig, SEGMENTS);
+    let say = |stream: &str, bytes: usize| {
+        Command::Stream(StreamReply { stream: stream.into(), ..state(&"x".repeat(bytes), false) })
+    };
+    let full = "definite: the texts of all streams are longer than `write_queue_bytes` allows, 2000 bytes";
+    // The chat and the message that it answers are a byte each.
+    assert_eq!(rig.refused(say("s1", 1999)), full);
+    rig.submit(say("s1", 998));
+    assert_eq!(rig.refused(say("s2", 999)), full);
+    rig.submit(say("s2", 998));
+    // A state takes the place of the one before it.
+    rig.submit(say("s1", 998));
+    assert_eq!((rig.machine.usage().streams, rig.machine.usage().stream_bytes), (2, 2000));
 }
