@@ -373,6 +373,7 @@ mod tests {
             (r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀"),
             (r#""\ud83d\n""#, "\u{fffd}\n"),
             (r#""\udfff\ude00""#, "\u{fffd}\u{fffd}"),
+            (r#""\udc00\udc00""#, "\u{fffd}\u{fffd}"),
         ] {
             assert_eq!(string(raw).as_deref(), Some(text), "{raw}");
         }
@@ -411,5 +412,9 @@ mod tests {
         assert!(!depth_is_fine(&nest(129)));
         assert!(depth_is_fine(&format!("[\"{}\"]", "[\\\"".repeat(500))));
         assert!(depth_is_fine(&format!("[{}]", "[],".repeat(500))));
+        assert!(depth_is_fine(&format!("[[],{}]", nest(127))));
+        assert!(!depth_is_fine(&format!("[[],{}]", nest(128))));
+        // What closes in a text closes nothing.
+        assert!(!depth_is_fine(&format!("{}{}", r#"["]]]\"}}",{"]":"#.repeat(65), "}]".repeat(65))));
     }
 }

@@ -230,6 +230,7 @@ mod tests {
         check(&dm("@s.whatsapp.net"), None, "agent:main:whatsapp:dm:+@");
         check(&dm("+++1"), None, "agent:main:whatsapp:dm:+1");
         check(&dm("1@a:2"), None, "agent:main:whatsapp:dm:1");
+        check(&dm("1@a+2"), None, "agent:main:whatsapp:dm:1");
         check(&dm(r"/\\..\u0000"), None, "agent:main:whatsapp:dm:/\\..\0");
     }
 

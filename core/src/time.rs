@@ -95,6 +95,14 @@ mod tests {
         assert_eq!(end + Duration::MAX, end);
         assert_eq!(Time::ZERO - Duration::MAX, Time::ZERO);
         assert_eq!(Time::ZERO.since(end), Duration::ZERO);
+        assert_eq!(Time::from_millis(5) - Duration::from_millis(2), Time::from_millis(3));
         assert_eq!(Time::from_millis(12_345).to_string(), "12.345");
+    }
+
+    #[test]
+    fn a_span_is_shown_in_the_unit_that_is_exact() {
+        for (ms, shown) in [(0, "0 s"), (30_000, "30 s"), (1500, "1500 ms")] {
+            assert_eq!(format_span(Duration::from_millis(ms)), shown);
+        }
     }
 }

@@ -84,6 +84,28 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    /// A key that is listed twice while keys are exchanged is a key.
+    #[test]
+    fn c_3_a_secret_that_is_given_twice_counts() {
+        let (one, other) = (Secret::from("one"), Secret::from("other"));
+        let signature = HEXLOWER_PERMISSIVE.encode(&sign(&[b"text"], &one));
+        for (secrets, expected) in [
+            (vec![one.clone()], true),
+            (vec![one.clone(), one.clone()], true),
+            (vec![other.clone(), one], true),
+            (vec![other], false),
+        ] {
+            assert_eq!(signed_by_any(&[b"te", b"xt"], &signature, &secrets), expected);
+        }
+    }
+
+    #[test]
+    fn c_2_padding_is_at_most_two_characters() {
+        for (text, decoded) in [("YQ", Some("a")), ("YQ=", Some("a")), ("YQ==", Some("a")), ("YQ===", None)] {
+            assert_eq!(decode_base64url(text).as_deref(), decoded.map(str::as_bytes), "{text}");
+        }
+    }
+
     fn vectors(kinds: &[&str]) -> Vec<Value> {
         let file: Value = serde_json::from_str(include_str!("../../harness/vectors/auth.json")).unwrap();
         let of_kind = |vector: &&Value| kinds.contains(&vector["kind"].as_str().unwrap());

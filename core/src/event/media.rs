@@ -126,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn e_7_urls_that_are_alike_get_their_entries_in_order() {
+        let urls = r#""a","u","b","u","u""#;
+        let entries = r#"{"url":"b","size":1},{"url":"u"},{"url":"u","kind":"image"},{"url":"u","size":2},
+            {"url":"u","filename":""},{"url":"u","size":3},{"url":"a","size":4}"#;
+        let event = Event::read(&format!(r#"{{"media_urls":[{urls}],"media":[{entries}]}}"#)).unwrap();
+        let shown = |one: &super::Media| (one.kind.is_some(), one.size);
+        let expected = [(false, Some(4)), (true, None), (false, Some(1)), (false, Some(2)), (false, None)];
+        assert_eq!(event.media.iter().map(shown).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn e_7_many_are_paired_like_few() {
         // With entries whose URL is missing, and with entries in reverse order.
         for of in [|n| n + 1_000_000, |n| 19_999 - n] {

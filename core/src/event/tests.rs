@@ -165,5 +165,8 @@ fn e_01_reply_to_is_read() {
         Some(&ReplyTo { text: Some("t".into()), author: Some("a".into()), is_own: Some(true) })
     );
     assert_eq!(Event::read(r#"{"reply_to":{"text":1}}"#).unwrap().reply_to, None);
-    assert!(Event::read(r#"{"context_error":true}"#).unwrap().context_error);
+    for (raw, expected) in [("true", true), ("false", false), ("null", false), ("\"true\"", false)] {
+        let event = Event::read(&format!(r#"{{"context_error":{raw}}}"#)).unwrap();
+        assert_eq!(event.context_error, expected, "{raw}");
+    }
 }

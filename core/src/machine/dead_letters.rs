@@ -103,6 +103,7 @@ mod tests {
         assert_eq!(shown("aé".as_bytes(), false), "aé");
         assert_eq!(shown(&"aé".as_bytes()[..2], true), "a");
         assert_eq!(shown(&"aé".as_bytes()[..2], false), "a\u{fffd}");
+        assert_eq!(shown(&"a€".as_bytes()[..3], true), "a");
         assert_eq!(shown(b"a\x80\x80", true), "a\u{fffd}\u{fffd}");
         let long = format!("a{}", "é".repeat(HEAD_BYTES));
         assert_eq!(shown(long.as_bytes(), false), long[..HEAD_BYTES - 1]);

@@ -325,6 +325,22 @@ mod tests {
         }
     }
 
+    /// Each level costs a call.
+    #[test]
+    fn p_3_p_5_what_is_nested_deeper_than_discord_nests_is_left_out() {
+        let mut options = json!([{"name": "x", "type": 3, "value": "v"}]);
+        let mut rows = json!([{"type": 4, "custom_id": "v", "value": "v"}]);
+        for level in (1..=9).rev() {
+            options = json!([{"name": format!("g{level}"), "type": 2, "options": options}]);
+            rows = json!([{"type": 1, "components": [{"type": 4, "custom_id": level, "value": "v"},
+                {"type": 18, "component": rows[0]}]}]);
+        }
+        let command = json!({"type": 2, "data": {"name": "a", "options": options}});
+        assert_eq!(said(&command), some("/a g1 g2 g3 g4 g5", "command"));
+        let modal = json!({"type": 5, "data": {"components": rows}});
+        assert_eq!(said(&modal), some("1=v\n2=v", "text"));
+    }
+
     #[test]
     fn p_4_a_component_is_its_custom_id_or_a_prompts_option() {
         let component = |custom_id: &str| {
@@ -389,12 +405,14 @@ mod tests {
             "13": {"id": "13", "filename": "c", "url": "https://cdn/c"},
             "14": {"id": "14", "content_type": "text/plain; charset=utf-8", "url": "https://cdn/d", "size": "x"},
             "15": {"id": "15"}, "16": 7,
+            "17": {"id": "17", "content_type": "audio/mpeg", "url": "https://cdn/e"},
         }});
         let expected = json!([
             {"url": "https://cdn/a", "kind": "image", "mime": "image/png", "size": 120, "filename": "a.png", "caption": "a cat"},
             {"url": "https://cdn/b", "kind": "voice", "mime": "audio/ogg", "size": 3, "filename": "b.ogg"},
             {"url": "https://cdn/c", "filename": "c"},
             {"url": "https://cdn/d", "kind": "document", "mime": "text/plain; charset=utf-8"},
+            {"url": "https://cdn/e", "kind": "audio", "mime": "audio/mpeg"},
         ]);
         let command = json!({"type": 2, "data": {"name": "scan", "resolved": resolved,
             "options": [{"name": "file", "type": 11, "value": "11"}]}});

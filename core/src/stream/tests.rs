@@ -665,3 +665,22 @@ proptest! {
         }
     }
 }
+
+/// What a reader sees of a message is not what the host says, however often the edit that would mend it fails.
+#[test]
+fn o_10_a_rewrite_that_was_never_written_is_one_still() {
+    check(
+        Mode::Edits,
+        &["text on", "ok 7", "text xx", "definite", "text xx y", "rejected", "last xx y"],
+        &[r#"send "on""#, r#"edit 7 "xx""#, r#"edit 7 "xx y""#, "over rejected"],
+    );
+}
+
+#[test]
+fn o_10_a_segment_stays_one_when_it_is_said_again() {
+    check(
+        Mode::Segments,
+        &["segment one", "definite", "text one", "ok 7", "last one"],
+        &[r#"send "one""#, r#"send "one""#, "over 7"],
+    );
+}

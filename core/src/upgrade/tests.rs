@@ -158,3 +158,16 @@ fn c_4_a_location_is_shown_without_secrets() {
         assert_eq!(bare_location(location, &[]), shown, "{location}");
     }
 }
+
+/// A quote is as the peer wrote it, unless its escapes spell a secret.
+#[test]
+fn c_4_escapes_stay_where_they_hide_nothing() {
+    let secret = Secret::from("s3cret");
+    for (said, shown) in [
+        ("see /a%20b", "see /a%20b"),
+        ("you sent s3cret", "you sent <hidden>"),
+        ("you sent s3cre%74", "you sent <hidden>"),
+    ] {
+        assert_eq!(complaint(said, &[&secret]), shown);
+    }
+}

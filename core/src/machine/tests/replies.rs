@@ -87,6 +87,32 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
     );
 }
 
+/// A gateway names the platform of an answer where it fronts it, and leaves the choice to the connector elsewhere.
+#[test]
+fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
+    for (platform, named) in [("discord", ""), ("matrix", " @matrix"), ("telegram", "")] {
+        let mut rig = rig("discord", "", |config| {
+            config.identities.push(Identity { platform: "matrix".into(), bot_id: String::new() });
+        });
+        rig.line(&descriptor("matrix", ""));
+        message(&mut rig, platform, "m1", &json!({}));
+        // Seen elsewhere since.
+        message(&mut rig, "discord", "m2", &json!({}));
+        rig.submit(reply(1, false, false));
+        let stream = StreamReply {
+            stream: "s".into(),
+            text: "a".into(),
+            delivery: Some(DeliveryId::from_number(1)),
+            last: true,
+            ..StreamReply::default()
+        };
+        rig.submit(Command::Stream(stream));
+        let named = if named.is_empty() { " @discord" } else { named };
+        let said = said(&mut rig);
+        assert!(said.len() == 2 && said.iter().all(|said| said.ends_with(named)), "{platform}: {said:?}");
+    }
+}
+
 #[test]
 fn m_8_a_further_part_of_a_message_stays_in_its_thread() {
     let mut rig = rig("slack", "", |_| ());
