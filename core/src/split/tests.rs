@@ -1,5 +1,6 @@
 use super::*;
 use LenUnit::{Chars, Utf16};
+use proptest::prelude::*;
 
 fn room(limit: usize, unit: LenUnit) -> SplitOptions {
     SplitOptions { limit, unit, code_blocks: true }
@@ -170,6 +171,14 @@ fn o_11_d_5_without_code_blocks_a_fence_is_text() {
     );
 }
 
+#[test]
+fn o_11_a_limit_that_is_too_low_counts_as_the_lowest() {
+    let text = "word ".repeat(100);
+    let parts = split(&text, room(32, Chars));
+    assert!(parts.len() >= 10 && parts.iter().all(|part| part.len() <= 32), "{parts:?}");
+    assert_eq!(split(&text, room(0, Chars)), parts);
+}
+
 /// Returns the context inside a line, with no open block.
 fn in_line() -> Option<Block> {
     Some(Block(Context { is_mid_line: true, is_paragraph: true, ..Context::default() }))
@@ -215,6 +224,7 @@ fn o_11_a_further_message_skips_blank_beginnings() {
         ("```\n so", open.clone(), 4, None),
         ("\n````\n so", half.clone(), 6, None),
         ("``` so", open.clone(), 0, open.clone()),
+        ("\n\nso", in_line(), 2, None),
     ] {
         assert_eq!(resume(text, inside.as_ref(), room(32, Chars)), (skip, left), "{text:?}");
     }
@@ -264,5 +274,64 @@ fn o_11_a_part_costs_a_bounded_number_of_tries() {
         let most = 3 * parts * 2 * 2 * 4 * (cutter::TRIES + cutter::MISSES);
         let builds = part::BUILDS.get() - before;
         assert!(builds <= most, "{builds} builds for {parts} parts of {}…", &text[..20]);
+    }
+}
+
+#[path = "../../tests/suite/documents.rs"]
+#[allow(dead_code)]
+mod documents;
+
+/// Lines of markers and backticks: what a line is decides where a code span can end.
+fn lines() -> impl Strategy<Value = String> {
+    let marker = prop_oneof![
+        Just(""),
+        Just("> "),
+        Just(">"),
+        Just("- "),
+        Just("-"),
+        Just("+ "),
+        Just("* "),
+        Just("1. "),
+        Just("2. "),
+        Just("1) "),
+        Just("12345678901. "),
+        Just("  "),
+        Just("    "),
+        Just("\t"),
+        Just("#"),
+        Just("## "),
+        Just("####### "),
+        Just("---"),
+        Just("- - -"),
+        Just("**"),
+        Just("*** "),
+        Just("___"),
+        Just("=="),
+        Just("= ="),
+        Just("--"),
+        Just("```"),
+        Just("``` x"),
+        Just("~~~"),
+        Just("~~~ `"),
+        Just(" ")
+    ];
+    let body = prop_oneof![
+        2 => Just(""), 3 => Just("w"), 4 => Just("w `w"), 4 => Just("w` w"), 1 => Just("`"), 1 => Just("w `w` w"), 1 => Just("``"),
+    ];
+    let line =
+        (prop::collection::vec(marker, 0..3), body).prop_map(|(markers, body)| markers.concat() + body);
+    prop::collection::vec(line, 1..8).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// The parts of a text are only as right as its blocks are.
+    #[test]
+    fn o_11_code_is_what_a_commonmark_parser_takes_for_code(text in lines()) {
+        let ranges = Blocks::read(&text, &Context::default()).code;
+        let code: String = ranges.into_iter().map(|range| &text[range]).collect();
+        let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+        prop_assert_eq!(code, documents::code(&text), "{:?}", text);
     }
 }
