@@ -64,6 +64,7 @@ mod tests {
             [Id::from(42), Id::from("42"), Id::from(&text), Id::from(42_u64), Id::from(&"42".to_owned())];
         assert!(ids.iter().all(|id| id.as_str() == "42"));
         assert_eq!(Id::from(-1_001_234_567_890_i64).as_str(), "-1001234567890");
+        assert_eq!(Id::from(&ids[0]), ids[0]);
         assert_eq!(String::from(Id::from(text)), "42");
     }
 }

@@ -399,6 +399,23 @@ mod tests {
         };
         assert_eq!(weight(Vec::new()), descriptor.weight());
         let changed = vec![Cow::Owned("x".repeat(1000)), Cow::Borrowed("label")];
-        assert!(weight(changed) >= descriptor.weight() + 1005 + 2 * size_of::<Cow<'static, str>>());
+        assert_eq!(weight(changed), descriptor.weight() + 1005 + 2 * size_of::<Cow<'static, str>>());
+    }
+
+    /// Status pages and metrics show them.
+    #[test]
+    fn a_phase_has_a_name_of_its_own() {
+        let names = [
+            Phase::Waiting,
+            Phase::Dialing,
+            Phase::Handshaking,
+            Phase::Connected,
+            Phase::Idle,
+            Phase::Closing,
+            Phase::Stopped,
+            Phase::Revoked,
+        ]
+        .map(|phase| (phase.name(), format!("{phase:?}").to_lowercase()));
+        assert!(names.iter().all(|(name, variant)| name == variant), "{names:?}");
     }
 }

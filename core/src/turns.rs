@@ -78,3 +78,19 @@ impl Turns {
         self.typing.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o_15_the_turn_that_began_first_is_the_oldest() {
+        let mut turns = Turns::new();
+        for delivery in [3, 2] {
+            turns.open(delivery, OpenTurn { target: Target::default(), ends: Time::ZERO, is_marked: false });
+        }
+        assert_eq!(turns.oldest(), Some(3));
+        turns.close(3);
+        assert_eq!(turns.oldest(), Some(2));
+    }
+}

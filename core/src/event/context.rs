@@ -50,3 +50,17 @@ fn push_flat(text: &str, out: &mut String) {
 fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// X-1: what an item says beside its text is not kept.
+    #[test]
+    fn x_1_a_context_keeps_little_more_than_its_text() {
+        let item = r#"{"text":"a","source":{"user_name":"b","user_id":"1234567890"}}"#;
+        let rendered = render(&format!("[{}]", vec![item; 1000].join(","))).unwrap();
+        assert_eq!(rendered.len(), HEADING.len() + 1000 * "\nb: a".len());
+        assert!(rendered.capacity() <= rendered.len() + MOST_SPARE, "{}", rendered.capacity());
+    }
+}

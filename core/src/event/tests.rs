@@ -1,6 +1,6 @@
 //! The rules of events, field by field.
 
-use super::{ChatType, Event, MessageType, ReplyTo};
+use super::{ChatType, Event, MessageType, ReplyTo, TargetKind};
 
 #[track_caller]
 fn check(raw: &str, expected: &str) {
@@ -41,6 +41,13 @@ fn e_02_unknown_kinds_read_as_text_and_keep_their_name() {
     let poll = Event::read(r#"{"message_type":"poll"}"#).unwrap();
     assert_eq!(poll.message_type, MessageType::Other("poll".into()));
     assert_eq!(poll.message_type.name(), "poll");
+}
+
+#[test]
+fn the_name_of_a_target_is_the_one_in_json() {
+    for kind in [TargetKind::User, TargetKind::Message] {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+    }
 }
 
 #[test]

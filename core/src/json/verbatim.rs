@@ -43,8 +43,7 @@ fn push_string(mut raw: &str, copy: &mut String) {
     while let Some(at) = memchr(b'\\', raw.as_bytes()) {
         copy.push_str(&raw[..at]);
         let rest = &raw[at + 1..];
-        let is_escape = rest.starts_with('u');
-        let unit = if is_escape { hex4(rest, 1) } else { 0 };
+        let unit = if rest.starts_with('u') { hex4(rest, 1) } else { 0 };
         let length = match unit {
             0xD800..0xDC00 if low_surrogate(rest).is_some() => 12,
             0xD800..0xE000 => {
@@ -52,7 +51,7 @@ fn push_string(mut raw: &str, copy: &mut String) {
                 raw = raw.get(at + 6..).unwrap_or_default();
                 continue;
             }
-            _ if is_escape => 6,
+            // The digits of any other scalar value are copied as the text after it is.
             _ => 2,
         };
         let (escape, after) = raw[at..].split_at_checked(length).unwrap_or((&raw[at..], ""));

@@ -38,7 +38,9 @@ fn object(entry: &Entry) -> Value {
 
 fn delivery(content: Content) -> Entry {
     let delivery = Delivery { id: DeliveryId(7), buffered: true, content };
-    Entry::delivery(AT, &delivery, SessionKeyOptions::default())
+    let entry = Entry::delivery(AT, &delivery, SessionKeyOptions::default());
+    assert_eq!(entry.at(), AT);
+    entry
 }
 
 /// One entry of each kind: its line of text after the time, and its JSON after `t_us`.
@@ -339,4 +341,21 @@ fn s_1_a_traced_key_names_the_events_profile() {
             assert!(line.contains(&format!(" agent:{namespace}:relay:dm:c ")), "{line}");
         }
     }
+}
+
+#[test]
+fn a_descriptor_is_shown_with_what_has_changed() {
+    let raw = r#"{"contract_version":1,"platform":"p","label":"P","max_message_length":10,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars"}"#;
+    let descriptor = Arc::new(crate::descriptor::Descriptor::read(raw).unwrap());
+    let shown = |changed: &[&'static str]| {
+        let changed = changed.iter().map(|name| (*name).into()).collect();
+        let notice = Notice::Connected { descriptor: descriptor.clone(), changed };
+        Entry::action(AT, &Action::Notify(notice)).to_string()
+    };
+    assert!(shown(&[]).ends_with("connected p"), "{}", shown(&[]));
+    assert!(
+        shown(&["label", "emoji"]).ends_with("connected p, changed: label, emoji"),
+        "{}",
+        shown(&["label"])
+    );
 }

@@ -8,6 +8,7 @@ use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::Conn;
+use relayline_core::passthrough::Forward;
 
 /// Maximum length of a line, and of its filling.
 const LINE: usize = 64 << 10;
@@ -225,5 +226,31 @@ fn x_1_a_descriptor_weighs_what_it_holds() {
         let held = measure(|| kept = Some(Descriptor::read(&raw).unwrap())).bytes_current;
         let weight = kept.map_or(0, |kept| kept.weight() - size_of::<Descriptor>()) as i64;
         assert!((held / 2..=3 * held).contains(&weight), "{what}: {weight} of {held} bytes");
+    }
+}
+
+#[test]
+fn x_1_a_forward_weighs_what_it_holds() {
+    let list = |items: usize, item: &str| vec![item; items].join(",");
+    let long = "x".repeat(1000);
+    let rows = [
+        ("short texts", r#""platform":"p","botId":"b","method":"m","path":"p","profile":"x""#.to_owned()),
+        ("long texts", format!(r#""platform":"{long}","botId":"{long}","method":"{long}","path":"{long}""#)),
+        ("a profile", format!(r#""platform":"p","profile":"{long}""#)),
+        ("headers", format!(r#""platform":"p","headers":[{}]"#, list(1000, r#"["a","b"]"#))),
+        ("headers of nothing", format!(r#""platform":"p","headers":[{}]"#, list(1000, r#"["",""]"#))),
+        ("long headers", format!(r#""platform":"p","headers":[["{long}","{long}"],["a","{long}"]]"#)),
+        ("a body", format!(r#""platform":"p","bodyB64":"{}""#, "x".repeat(4000))),
+    ];
+    for (what, fields) in rows {
+        let raw = format!("{{{fields}}}");
+        let mut kept = None;
+        let held = measure(|| kept = Forward::read(&raw)).bytes_current;
+        let (mut machine, conn) = machine();
+        let frame = format!("{{\"type\":\"passthrough_forward\",\"forward\":{raw}}}\n");
+        assert_eq!(machine.handle_bytes(NOW, conn, frame.as_bytes()), frame.len());
+        let weight = (machine.usage().host_queue_bytes - size_of::<Forward>()) as i64;
+        // A short text costs an allocation, which is more than its bytes.
+        assert!((held..=2 * held + 256).contains(&weight), "{what}: {weight} of {held} bytes");
     }
 }

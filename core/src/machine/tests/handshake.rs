@@ -307,8 +307,9 @@ fn d_8_a_descriptor_behind_a_failed_handshake_counts_as_extra() {
     rig.wait(30_000);
     rig.log();
     rig.line(&descriptor("discord", ""));
+    rig.line(UNUSABLE);
     rig.expect(&[]);
-    assert_eq!((rig.machine.stats().extra_descriptors, rig.machine.descriptors.len()), (1, 0));
+    assert_eq!((rig.machine.stats().extra_descriptors, rig.machine.descriptors.len()), (2, 0));
 }
 
 #[test]

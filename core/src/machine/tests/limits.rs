@@ -150,7 +150,9 @@ fn o_6_lack_of_room_is_a_distinct_failure() {
         (refused.is_backpressure(), refused.failure().message.clone())
     };
     // This command would not fit into an empty queue.
-    assert!(!wants_room(&mut rig, &"x".repeat(4000)).0);
+    for bytes in [2000, 4000] {
+        assert!(!wants_room(&mut rig, &"x".repeat(bytes)).0, "{bytes}");
+    }
     rig.submit(send("c", &"x".repeat(1200)));
     let (for_room, why) = wants_room(&mut rig, &"x".repeat(1200));
     assert!(for_room && why.contains("write_queue_bytes"), "{why}");

@@ -114,6 +114,19 @@ fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
 }
 
 #[test]
+fn o_15_a_turn_shows_its_signs_where_the_message_is() {
+    let mut rig = rig("discord", "", |config| {
+        config.identities.push(Identity { platform: "matrix".into(), bot_id: String::new() });
+    });
+    rig.line(&descriptor("matrix", ""));
+    message(&mut rig, "matrix", "m1", &json!({"thread_id": "t"}));
+    message(&mut rig, "discord", "m2", &json!({}));
+    rig.submit(turn(1, TurnState::Begin));
+    assert_eq!(said(&mut rig), [r#"typing c {"thread_id":"t"} @matrix"#]);
+    assert_eq!(rig.machine.stats().turn_signs_dropped, 0);
+}
+
+#[test]
 fn m_8_a_further_part_of_a_message_stays_in_its_thread() {
     let mut rig = rig("slack", "", |_| ());
     message(&mut rig, "slack", "m1", &json!({"chat_type": "channel"}));

@@ -423,6 +423,8 @@ fn h_6_at_the_end_everything_is_answered() {
         tail,
         [format!("http 1 {gone}"), format!("http 2 {gone}"), "r1 done".into(), "stopped".into()]
     );
+    // One was asked for in vain, and two waited.
+    assert_eq!((rig.count("deliveries_turned_away"), rig.count("http_requests")), (3, 3));
     let health = Post { method: "GET", path: "/healthz", ..GOOD };
     for post in [GOOD, health] {
         assert_eq!(rig.ask(post), "503 the relay is disconnected; send it again later");
