@@ -92,6 +92,7 @@ impl<S: FlagSet> Args for SettingFlags<S> {
 impl<S: FlagSet> FromArgMatches for SettingFlags<S> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut given = Given::default();
+        given.arguments.names = Names::Flags;
         for spec in S::specs() {
             if spec.kind == Kind::Presence {
                 if matches.get_flag(name(spec)) {

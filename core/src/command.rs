@@ -300,11 +300,10 @@ mod tests {
     /// A program that runs several bots finds a command's bot by its chat.
     #[test]
     fn a_command_names_its_chat_if_it_has_one() {
-        let send =
-            |chat_id: &str| Command::from(SendMessage { chat_id: chat_id.into(), ..Default::default() });
-        let stream = Command::Stream(StreamReply { chat_id: "s".into(), ..Default::default() });
+        let send = |chat_id: &str| Command::from(SendMessage::new(chat_id, ""));
+        let stream = Command::Stream(StreamReply::new("", "").chat_id("s"));
         assert_eq!((send("c").chat_id(), stream.chat_id()), (Some("c"), Some("s")));
-        let follow_up = Command::from(FollowUp { session_key: "k".into(), ..Default::default() });
+        let follow_up = Command::from(FollowUp::new("k", "", ""));
         let interrupt = Command::from(Interrupt { session_key: "k".into(), reason: None });
         for command in [send(""), follow_up, interrupt, Command::GoIdle, Command::Disconnect] {
             assert_eq!(command.chat_id(), None, "{}", command.name());

@@ -703,43 +703,43 @@ mod tests {
         assert_eq!((inbox.bytes, inbox.unsettled_bytes), (0, 0));
     }
 
-    /// What a webhook posts during a handshake holds up no descriptor.
+    /// Webhook requests during a handshake do not delay the descriptor.
     #[test]
-    fn h_6_what_came_over_http_takes_no_early_room() {
+    fn h_6_a_webhook_delivery_is_not_an_early_event() {
         let mut inbox = inbox_of(1, 100, 1000);
-        inbox.begin();
+        inbox.begin_connection();
         inbox.arrive(posted(1, 1), Some(B));
         assert!(!inbox.is_full_early());
         inbox.arrive(arrival(2, None, B), Some(B));
         assert!(inbox.is_full_early());
-        inbox.begin();
+        inbox.begin_connection();
         assert!(!inbox.is_full_early());
     }
 
     #[test]
-    fn a_4_what_is_dropped_takes_no_room() {
+    fn a_4_dropped_deliveries_take_no_room() {
         let mut inbox = inbox_of(1 << 20, 100, 1000);
         arrive(&mut inbox, arrival(1, Some("a"), A));
         for entry in ["b", "c"] {
             assert_eq!(arrive(&mut inbox, arrival(1, Some(entry), B)), Arrived::Waits);
         }
-        assert_eq!(inbox.drop_late(B), 2);
+        assert_eq!(inbox.drop_buffered_duplicates(B), 2);
         assert_eq!((inbox.waiting(), inbox.bytes), (1, arrival(1, Some("a"), A).weight()));
         assert_eq!(inbox.drop_early(A, &mut Vec::new()), 1);
         assert_eq!((inbox.waiting(), inbox.bytes), (0, 0));
     }
 
-    /// A host may settle every delivery; only one that never was is a mistake.
+    /// A host may settle every delivery. Only an unknown delivery is the host's mistake.
     #[test]
-    fn a_4_a_live_one_can_be_settled_once_it_is_forgotten() {
+    fn a_4_an_evicted_live_delivery_can_be_settled() {
         let mut inbox = inbox_of(1 << 20, 2, 1000);
-        let mut taken = Vec::new();
+        let mut acks = Vec::new();
         for key in 1..=4 {
             arrive(&mut inbox, arrival(key, None, A));
-            inbox.poll(None, &mut taken);
+            inbox.poll(None, &mut acks);
         }
         for (id, known) in [(0, false), (1, true), (2, true), (3, true), (3, false), (4, true), (5, false)] {
-            assert_eq!(inbox.settle(DeliveryId(id), Outcome::Accepted, &mut taken).known, known, "{id}");
+            assert_eq!(inbox.settle(DeliveryId(id), Outcome::Accepted, &mut acks).is_known, known, "{id}");
         }
     }
 }

@@ -34,6 +34,9 @@ use tracing::Span;
 /// poll.
 const MAX_ROUNDS: usize = 64;
 
+/// Stops the webhook server when it is dropped.
+pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
+
 /// State of the current socket.
 enum Socket {
     None,
@@ -58,7 +61,7 @@ pub(crate) struct Driver<R> {
     /// Reusable buffer of a frame to write.
     frame: Vec<u8>,
     /// Guard of the webhook server, if there is one. Dropping it stops the server.
-    _server: Option<oneshot::Sender<Infallible>>,
+    _server: Option<ServerGuard>,
     /// Span of all log events.
     relay: Span,
     /// Span of the current connection's log events.
@@ -77,12 +80,7 @@ impl<R> fmt::Debug for Driver<R> {
 
 impl<R: Runtime> Driver<R> {
     /// Creates the loop of a gateway. `server` stops the webhook server when it is dropped.
-    pub(crate) fn new(
-        runtime: R,
-        dialer: Dialer,
-        shared: Arc<Shared>,
-        server: Option<oneshot::Sender<Infallible>>,
-    ) -> Self {
+    pub(crate) fn new(runtime: R, dialer: Dialer, shared: Arc<Shared>, server: Option<ServerGuard>) -> Self {
         let relay = trace::relay(&shared.config.machine);
         Driver {
             runtime,
@@ -205,8 +203,8 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Reports the end of a dial to the machine, and keeps the socket of one that succeeded.
-    fn finish_dial(&mut self, conn: Conn, dialled: Result<WebSocket, DialError>) {
-        if dialled.is_ok() {
+    fn finish_dial(&mut self, conn: Conn, dialed: Result<WebSocket, DialError>) {
+        if dialed.is_ok() {
             tracing::debug!("opened");
         }
         let now = self.shared.now();

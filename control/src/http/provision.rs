@@ -26,6 +26,13 @@ pub struct Profile {
     pub display_name: Option<String>,
 }
 
+impl Profile {
+    /// Creates the profile of a gateway that names no more than its id.
+    pub fn new(gateway_id: impl Into<Id>) -> Profile {
+        Profile { gateway_id: gateway_id.into().into(), ..Profile::default() }
+    }
+}
+
 /// Request to provision one identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -79,6 +86,11 @@ struct ProvisionBody<'a> {
 }
 
 impl Provision {
+    /// Creates the request to provision a gateway on one platform.
+    pub fn new(base: Base, access_token: Bearer, profile: Profile, identity: Identity) -> Provision {
+        Provision { base, access_token, profile, identity }
+    }
+
     /// Returns the HTTP request.
     pub fn request(&self) -> Request {
         let body = ProvisionBody {

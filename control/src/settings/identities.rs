@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 /// Returns the identity of a gateway without a named platform (H-9).
 pub(super) fn none() -> Identity {
-    Identity { platform: UNNAMED_PLATFORM.into(), bot_id: String::new() }
+    Identity::new(UNNAMED_PLATFORM, "")
 }
 
 /// Resolves the identities: at most one for each platform, and none if no platform is named. Adds warnings for the

@@ -92,7 +92,7 @@ macro_rules! settings {
             help: concat!($($help),+).trim_ascii(),
             heading: $heading,
             $($field: $value,)*
-            ..NOTHING
+            ..Spec { method: concat!("Builder::setting(table::", stringify!($name), ")"), ..NOTHING }
         };)*)*
 
         /// Every setting, in the order of the documentation.
@@ -106,7 +106,9 @@ use Secrecy::{Credential, Sensitive};
 settings! {
     ["Connection"]
     /// URL of the connector, as in wss://connector.example. https means wss, and /relay is added.
-    URL = Text, { flag: "--url", value: "URL", variable: "GATEWAY_RELAY_URL", key: "url" };
+    URL = Text, {
+        flag: "--url", value: "URL", method: "Builder::new", variable: "GATEWAY_RELAY_URL", key: "url",
+    };
     ["Credentials"]
     /// Id of the gateway, which goes with its secret. Where a secret is to be issued, gw- and the machine's name is the
     /// default.
@@ -249,7 +251,7 @@ settings! {
     };
     ["Configuration"]
     /// Limit or time-out, as in handshake_timeout=1s. A wrong name lists them all.
-    SET = Entries, { flag: "--set", value: "NAME=VALUE", key: "set" };
+    SET = Entries, { flag: "--set", value: "NAME=VALUE", method: "Builder::limit", key: "set" };
     ["Connection"]
     /// Send credentials over plain ws:// or http:// to other machines, too.
     ALLOW_INSECURE = Presence, {

@@ -20,9 +20,19 @@ use std::net::TcpListener;
 /// Maximum number of connections to the page: few clients scrape it.
 const CLIENTS: usize = 16;
 
-/// Serves the page on an open port until the gateway has ended.
-pub(crate) fn serve<R: Runtime>(runtime: &R, shared: Arc<Shared>, listener: TcpListener) -> io::Result<()> {
-    let port = Port::from_listener(runtime, listener)?;
+impl Relay {
+    /// Returns counters, gauges and the phase as a page in the Prometheus text format. Needs the feature `metrics`.
+    pub fn metrics(&self) -> String {
+        page(&self.shared)
+    }
+}
+
+/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended. Needs the feature `metrics`.
+///
+/// # Errors
+/// The runtime cannot register the listener.
+pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+    let port = Port::new(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
     let (task_runtime, shared) = (runtime.clone(), relay.shared.shared());
     runtime.spawn(async move {

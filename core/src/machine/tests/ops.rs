@@ -180,30 +180,30 @@ fn m_06_the_host_can_prime_and_read_the_memory() {
     assert_eq!(frame["platform"], json!("discord"));
 }
 
-/// A host asks before it does something for the op's sake.
+/// A host checks an op before work for it, such as an upload.
 #[test]
-fn o_8_o_9_what_would_be_refused_can_be_asked_before() {
-    let react = Op::React(React { chat_id: chat(), ..React::default() });
+fn o_8_o_9_an_op_can_be_checked_before_it_is_submitted() {
+    let react = Op::React(React::new("c", "", ""));
     let mut machine = Rig::new();
     let why = |rig: &Rig, op: &Op| rig.machine.check(op).map_err(|failure| failure.message);
     assert_eq!(why(&machine, &react), Err("the relay is not connected".into()));
     machine.connect();
     assert_eq!(why(&machine, &react), Err("discord does not offer `react`".into()));
     assert_eq!(why(&rig(), &react), Ok(()));
-    let elsewhere = Op::React(React { chat_id: chat(), platform: Some("irc".into()), ..React::default() });
+    let elsewhere = Op::React(React::new("c", "", "").platform("irc"));
     assert_eq!(why(&rig(), &elsewhere), Err("relay does not front platform irc".into()));
 }
 
 #[test]
-fn x_2_whatever_the_host_is_refused_is_counted() {
+fn x_2_each_refusal_of_a_command_is_counted() {
     let mut rig = rig();
     let chat = crate::chats::Chat { scope: Some("s".repeat(2000)), ..Default::default() };
     let failure = rig.machine.prime("c", chat).unwrap_err();
     assert_eq!((failure.kind, rig.machine.chat("c")), (FailureKind::Definite, None));
     assert_eq!(rig.machine.stats().not_accepted, 1);
-    // A bridge refuses some itself.
+    // A bridge refuses some commands itself.
     rig.machine.count_refused();
-    rig.refused(Command::from(ThreadRename::default()));
+    rig.refused(Command::from(ThreadRename::new("", "")));
     assert_eq!(rig.machine.stats().not_accepted, 3);
 }
 

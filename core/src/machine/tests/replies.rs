@@ -99,13 +99,7 @@ fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
         // Seen elsewhere since.
         message(&mut rig, "discord", "m2", &json!({}));
         rig.submit(reply(1, false, false));
-        let stream = StreamReply {
-            stream: "s".into(),
-            text: "a".into(),
-            delivery: Some(DeliveryId::from_number(1)),
-            last: true,
-            ..StreamReply::default()
-        };
+        let stream = StreamReply::new("s", "a").delivery(DeliveryId::from_number(1)).last(true);
         rig.submit(Command::Stream(stream));
         let named = if named.is_empty() { " @discord" } else { named };
         let said = said(&mut rig);
