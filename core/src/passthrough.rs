@@ -146,6 +146,14 @@ mod tests {
     }
 
     #[test]
+    fn x_1_the_weight_of_a_forward_includes_its_raw_json() {
+        let (mut forward, _) = Forward::read("{}").unwrap();
+        let bare = forward.weight();
+        forward.keep_raw("x".repeat(1000).into());
+        assert_eq!(forward.weight(), bare + 1000);
+    }
+
+    #[test]
     fn p_1_header_pairs_keep_their_order_and_others_are_dropped() {
         let raw = r#"{"headers":[["b","2"],["a","1"],["b","3"],["x"],["x","y","z"],"x",["x",1],null]}"#;
         let (forward, _) = Forward::read(raw).unwrap();

@@ -225,7 +225,9 @@ fn x_1_a_descriptor_weighs_what_it_holds() {
         let mut kept = None;
         let held = measure(|| kept = Some(Descriptor::read(&raw).unwrap())).bytes_current;
         let weight = kept.map_or(0, |kept| kept.weight() - size_of::<Descriptor>()) as i64;
-        assert!((held / 2..=3 * held).contains(&weight), "{what}: {weight} of {held} bytes");
+        // A list that has grown may have room for as much again.
+        let least = if what.starts_with("an unknown list") { held / 2 } else { held * 4 / 5 };
+        assert!((least..=3 * held).contains(&weight), "{what}: {weight} of {held} bytes");
     }
 }
 
