@@ -51,7 +51,7 @@ fn h_9_an_authority_is_trusted_by_flag_variable_or_file(runtime: &str) {
 }
 
 /// H-9: what is wrong names the variable or flag, and nothing is dialed.
-fn h_9_what_is_wrong_with_the_network_is_said_in_one_line(runtime: &str) {
+fn h_9_network_errors_are_one_line(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("empty.pem");
     fs::write(&file, "").unwrap();

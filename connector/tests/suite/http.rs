@@ -534,7 +534,7 @@ fn other_methods_and_paths_have_their_statuses() {
 }
 
 #[test]
-fn who_may_come_in_depends_on_what_the_connector_knows() {
+fn admission_depends_on_the_known_gateways() {
     // Nobody is known: everybody is the one gateway. Nobody can enroll, though: there is no identity.
     let mut open = Bench::new(ConnectorConfig::default());
     let policy =

@@ -118,7 +118,7 @@ fn a_host_of_the_library_reads_methods_for_flags() {
     fails(&url.clone().with(&table::SET, "x"), "Builder::limit x: write NAME=VALUE");
     fails(
         &url.clone().with(&table::GATEWAY_ID, "gw-1"),
-        "Builder::credentials is set, but there is no secret to it: set GATEWAY_RELAY_SECRET or call \
+        "Builder::credentials is set, but there is no secret for it: set GATEWAY_RELAY_SECRET or call \
          Builder::credentials, or unset the id",
     );
     let far =

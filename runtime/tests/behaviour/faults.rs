@@ -89,7 +89,7 @@ fn w_2_a_frame_cut_by_a_broken_connection_is_dropped(wire: Wire) {
 }
 
 /// L-11: a peer that is gone without a word is found out by its silence, and dialed again.
-fn l_11_a_half_open_connection_is_found_out(wire: Wire) {
+fn l_11_a_half_open_connection_is_detected(wire: Wire) {
     let peer = Peer::listen(wire);
     let kit = Kit::new();
     let settings = [("ping_interval", "40ms"), ("ping_timeout", "40ms"), ("close_timeout", "40ms")];

@@ -319,8 +319,9 @@ fn l_14_dropping_everything_disconnects(wire: Wire) {
     // The runtime stays alive.
     let Stage { kit: _kit, relay, inbox, connector, .. } = stage;
     drop((relay, inbox));
-    // An unsettled delivery keeps the gateway alive.
+    // A delivery keeps the gateway alive until it is dropped.
     delivery.ack();
+    drop(delivery);
     for expected in ["inbound_ack", "going_idle"] {
         let of_interest = |saw: &Observation| frame(saw).is_some_and(|frame| frame["type"] != "hello");
         let saw = connector.wait_for(of_interest, SOON).unwrap();

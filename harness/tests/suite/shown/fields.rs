@@ -45,6 +45,7 @@ const NONE: &[(&str, &str, &str)] = &[
     ("*", "host_keys", "names of settings in a file"),
     ("IdentityError", "NoToken", "the host that sent none"),
     ("UserEvent", "key", "what tells one simulated event from another"),
+    ("ModelSession", "key", "what a session is called"),
     ("InboundItem", "key", "what tells one simulated event from another"),
     ("Stage", "token", "of a simulated gateway, whose secret is in the sources"),
     ("VerifyArguments", "secret_file", "the file's name"),
