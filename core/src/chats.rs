@@ -74,7 +74,7 @@ pub(crate) struct Chats {
 }
 
 impl Chats {
-    /// Creates an empty memory. A limit of zero is raised to one, as everywhere.
+    /// Creates an empty memory. A limit of zero counts as one, like all limits.
     pub(crate) fn new(most: usize) -> Self {
         Chats { seen: table(), most: most.max(1) }
     }
@@ -163,7 +163,7 @@ impl Chats {
         Ok(())
     }
 
-    /// Adds or replaces a chat. The least recently used one leaves if there is no room (M-1).
+    /// Adds or replaces a chat. The least recently used chat is evicted if there is no room (M-1).
     fn insert(&mut self, key: u128, remembered: Remembered) {
         if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
             self.seen.pop_front();
@@ -233,7 +233,7 @@ mod tests {
         chats.touch(&seed, "a");
         chats.note(&seed, &event("d", ""));
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
-        // An event without a chat pushes none out.
+        // An event without a chat evicts none.
         chats.note(&seed, &event("", ""));
         assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "d").is_some() && chats.len() == 2);
     }
@@ -247,7 +247,7 @@ mod tests {
         }
         let known = |chats: &Chats| ["a", "b", "c"].map(|chat| chats.get(&seed, chat).is_some());
         assert_eq!(known(&chats), [false, true, true]);
-        // One that is known takes nobody's place, and is the newest then.
+        // A known chat evicts none, and becomes the newest.
         assert_eq!(chats.prime(&seed, "b", Chat::default()), Ok(()));
         assert_eq!(known(&chats), [false, true, true]);
         chats.note(&seed, &event("d", ""));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn o_18_a_thread_made_in_an_unknown_chat_says_no_platform() {
+    fn o_18_a_thread_in_an_unknown_chat_names_no_platform() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(1);
         for chat in ["a", "b"] {

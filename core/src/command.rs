@@ -310,9 +310,9 @@ mod tests {
         }
     }
 
-    /// Actions that nobody takes are bounded by it.
+    /// The weight bounds the actions that the driver does not poll.
     #[test]
-    fn x_1_a_result_weighs_all_texts_of_the_connector() {
+    fn x_1_a_results_weight_includes_the_connectors_texts() {
         let text = |length: usize| Some("x".repeat(length));
         let sent =
             |message_id, thread_id, auto_thread_name| Reply::Sent { message_id, thread_id, auto_thread_name };
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_command_says_why() {
+    fn a_refused_command_has_its_reason() {
         let refused = NotAccepted::new(Command::Resume, Failure::definite("the relay is disconnected"));
         assert_eq!(refused.to_string(), "the relay is disconnected");
     }

@@ -101,7 +101,7 @@ impl Connection {
     }
 
     pub(crate) fn begin_handshake(&mut self, now: Time, deadline: Time) {
-        // A ping that was not written to the last socket says nothing to this one.
+        // A ping that was not written to the last socket does not affect this one.
         self.keepalive.restart(now);
         self.deadline = deadline;
     }

@@ -456,7 +456,7 @@ mod tests {
         assert_eq!(descriptor.unknown.len(), 3);
     }
 
-    /// Each request searches them (O-9).
+    /// Each request searches the ops (O-9).
     #[test]
     fn x_1_ops_are_bounded_in_number_and_length() {
         let read = |ops: &[String]| {

@@ -414,7 +414,7 @@ mod tests {
         assert!(depth_is_fine(&format!("[{}]", "[],".repeat(500))));
         assert!(depth_is_fine(&format!("[[],{}]", nest(127))));
         assert!(!depth_is_fine(&format!("[[],{}]", nest(128))));
-        // What closes in a text closes nothing.
+        // A bracket inside a string closes nothing.
         assert!(!depth_is_fine(&format!("{}{}", r#"["]]]\"}}",{"]":"#.repeat(65), "}]".repeat(65))));
     }
 }

@@ -157,7 +157,7 @@ pub(crate) trait Behavior: Fields {
         self.chat_id()
     }
 
-    /// Returns the platform that it names.
+    /// Returns the platform that the op names.
     fn target_platform(&self) -> Option<&str> {
         self.platform()
     }
@@ -373,7 +373,7 @@ impl Op {
         self.as_behavior().target_chat()
     }
 
-    /// Returns the platform that it names.
+    /// Returns the platform that the op names.
     pub fn platform(&self) -> Option<&str> {
         self.as_behavior().target_platform()
     }

@@ -165,9 +165,9 @@ mod tests {
     }
 
     proptest! {
-        /// Frames share a buffer. Each comes out as it went in, and what waits is counted to the byte.
+        /// Frames share a buffer. Each is written unchanged, and the waiting bytes are exact.
         #[test]
-        fn x_1_what_waits_is_written_in_order_and_counted(steps in steps()) {
+        fn x_1_waiting_frames_are_written_in_order_and_counted(steps in steps()) {
             let mut outbox = Outbox::default();
             let mut waiting: VecDeque<(bool, Vec<u8>)> = VecDeque::new();
             let bytes = |waiting: &VecDeque<(bool, Vec<u8>)>, request: bool| {
@@ -207,7 +207,7 @@ mod tests {
                 prop_assert_eq!(outbox.is_empty(), waiting.is_empty());
                 prop_assert_eq!(outbox.request_bytes(), bytes(&waiting, true));
                 prop_assert_eq!(outbox.ack_bytes(), bytes(&waiting, false));
-                // What was written leaves the buffer in time.
+                // Written frames are removed from the buffer in time.
                 prop_assert!(outbox.bytes.len() <= 2 * LIMIT, "{} bytes", outbox.bytes.len());
             }
         }

@@ -368,9 +368,9 @@ pub enum Timer {
 mod tests {
     use super::*;
 
-    /// A driver that takes no actions is bounded by it.
+    /// The weight bounds the actions that the driver does not poll.
     #[test]
-    fn x_1_an_action_weighs_all_texts_of_the_peer() {
+    fn x_1_an_actions_weight_includes_the_peers_texts() {
         let text = |length: usize| "x".repeat(length);
         let disconnected =
             Notice::Disconnected { code: Some(1000), reason: text(30), retry_in: Some(Duration::ZERO) };
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn x_1_a_notice_weighs_its_descriptor_and_what_changed() {
+    fn x_1_a_notices_weight_includes_its_descriptor() {
         let raw = r#"{"contract_version":1,"platform":"p","label":"P","max_message_length":10,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars"}"#;
         let descriptor = Arc::new(Descriptor::read(raw).unwrap());
         let weight = |changed: Vec<Cow<'static, str>>| {
@@ -402,9 +402,9 @@ mod tests {
         assert_eq!(weight(changed), descriptor.weight() + 1005 + 2 * size_of::<Cow<'static, str>>());
     }
 
-    /// Status pages and metrics show them.
+    /// Status pages and metrics show the names.
     #[test]
-    fn a_phase_has_a_name_of_its_own() {
+    fn each_phase_has_its_own_name() {
         let names = [
             Phase::Waiting,
             Phase::Dialing,

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn i_2_what_is_over_makes_room_before_what_is_open() {
+    fn i_2_expired_prompts_are_evicted_before_open_ones() {
         let at = |s: u64| Time::from_millis(s * 1000);
         let mut prompts = Prompts::new(0, 2);
         for timeout in [9, 5] {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn i_3_as_many_answered_ones_as_open_ones_are_known() {
+    fn i_3_answered_prompts_are_remembered_up_to_the_limit() {
         let mut prompts = Prompts::new(0, 2);
         for number in 0..3 {
             prompts.open(Time::ZERO, None, None);

@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(targets.get(7), None);
         assert!(!targets.note(10, &event(&"c".repeat(MAX_ID_BYTES + 1), "m")));
         assert_eq!(targets.get(10), None);
-        // Two of twenty bytes fit, to the byte.
+        // Exactly two targets of twenty bytes fit.
         let mut targets = Targets::new(100, 40);
         for n in 1..=2 {
             targets.note(n, &event(&"c".repeat(11), "m"));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_shown_in_the_unit_that_is_exact() {
+    fn a_duration_is_shown_in_its_exact_unit() {
         for (ms, shown) in [(0, "0 s"), (30_000, "30 s"), (1500, "1500 ms")] {
             assert_eq!(format_span(Duration::from_millis(ms)), shown);
         }

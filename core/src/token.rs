@@ -84,9 +84,9 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// A key that is listed twice while keys are exchanged is a key.
+    /// A key may be listed twice while keys are rotated.
     #[test]
-    fn c_3_a_secret_that_is_given_twice_counts() {
+    fn c_3_a_duplicate_key_is_valid() {
         let (one, other) = (Secret::from("one"), Secret::from("other"));
         let signature = HEXLOWER_PERMISSIVE.encode(&sign(&[b"text"], &one));
         for (secrets, expected) in [

@@ -55,7 +55,7 @@ fn is_break(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// X-1: what an item says beside its text is not kept.
+    /// X-1: only the text of an item is kept.
     #[test]
     fn x_1_a_context_keeps_little_more_than_its_text() {
         let item = r#"{"text":"a","source":{"user_name":"b","user_id":"1234567890"}}"#;

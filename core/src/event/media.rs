@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn e_7_urls_that_are_alike_get_their_entries_in_order() {
+    fn e_7_equal_urls_get_their_entries_in_order() {
         let urls = r#""a","u","b","u","u""#;
         let entries = r#"{"url":"b","size":1},{"url":"u"},{"url":"u","kind":"image"},{"url":"u","size":2},
             {"url":"u","filename":""},{"url":"u","size":3},{"url":"a","size":4}"#;

@@ -104,7 +104,7 @@ mod tests {
     proptest! {
         /// W-11: each constant outside of strings is read as null, and nothing else changes.
         #[test]
-        fn w_11_constants_read_as_null_wherever_they_stand(
+        fn w_11_constants_outside_of_strings_read_as_null(
             tokens in prop::collection::vec(prop::sample::select(vec![
                 "{", "}", "[", "]", ",", ":", " ", "\"", "\\", "\"a\"", "1", "-", "é", "NaN", "Infinity", "-Infinity", "null",
             ]), 0..12)

@@ -51,7 +51,7 @@ fn push_string(mut raw: &str, copy: &mut String) {
                 raw = raw.get(at + 6..).unwrap_or_default();
                 continue;
             }
-            // The digits of any other scalar value are copied as the text after it is.
+            // The digits of any other scalar value are copied like the text after them.
             _ => 2,
         };
         let (escape, after) = raw[at..].split_at_checked(length).unwrap_or((&raw[at..], ""));

@@ -161,9 +161,9 @@ fn an_op_names_its_chat_and_its_platform() {
     }
 }
 
-/// JSON makes no text shorter, and ids are bounded by themselves.
+/// JSON never shortens a text, and ids have their own limit.
 #[test]
-fn x_1_a_field_that_can_never_go_out_is_refused_at_once() {
+fn x_1_a_field_that_can_never_be_sent_is_refused_at_once() {
     let limits = Limits { write_queue_bytes: 10_000, ..Limits::default() };
     let mut taken = Vec::new();
     for definition in all() {
@@ -176,7 +176,7 @@ fn x_1_a_field_that_can_never_go_out_is_refused_at_once() {
             }
         }
     }
-    // A typing sign is never an error (O), names of threads are cut, and what is left of a stream counts (O-10).
+    // A typing sign is never an error (O), names of threads are truncated, and the rest of a stream counts (O-10).
     let named = ["typing chat_id", "typing content", "typing platform"];
     let cut = ["thread_create thread_name", "thread_rename thread_name"];
     assert_eq!(taken, [&named[..], &cut, &["stream text"]].concat());

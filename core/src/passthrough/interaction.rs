@@ -325,9 +325,9 @@ mod tests {
         }
     }
 
-    /// Each level costs a call.
+    /// Each level costs one call of the reader.
     #[test]
-    fn p_3_p_5_what_is_nested_deeper_than_discord_nests_is_left_out() {
+    fn p_3_p_5_options_nested_too_deep_are_left_out() {
         let mut options = json!([{"name": "x", "type": 3, "value": "v"}]);
         let mut rows = json!([{"type": 4, "custom_id": "v", "value": "v"}]);
         for level in (1..=9).rev() {

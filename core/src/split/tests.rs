@@ -172,7 +172,7 @@ fn o_11_d_5_without_code_blocks_a_fence_is_text() {
 }
 
 #[test]
-fn o_11_a_limit_that_is_too_low_counts_as_the_lowest() {
+fn o_11_a_limit_that_is_too_low_counts_as_the_minimum() {
     let text = "word ".repeat(100);
     let parts = split(&text, room(32, Chars));
     assert!(parts.len() >= 10 && parts.iter().all(|part| part.len() <= 32), "{parts:?}");
@@ -281,8 +281,8 @@ fn o_11_a_part_costs_a_bounded_number_of_tries() {
 #[allow(dead_code)]
 mod documents;
 
-/// Lines of markers and backticks: what a line is decides where a code span can end. Tabs are left out, since the
-/// parser takes one before a `>` for less than four columns.
+/// Returns lines of markers and backticks: the kind of a line decides where a code span can end. Tabs are left out,
+/// because the parser counts a tab before a `>` as less than four columns.
 fn lines() -> impl Strategy<Value = String> {
     let marker = prop_oneof![
         Just(""),
@@ -326,9 +326,9 @@ fn lines() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    /// The parts of a text are only as right as its blocks are.
+    /// The parts of a text are correct only if its blocks are.
     #[test]
-    fn o_11_code_is_what_a_commonmark_parser_takes_for_code(text in lines()) {
+    fn o_11_code_is_the_same_as_for_a_commonmark_parser(text in lines()) {
         let ranges = Blocks::read(&text, &Context::default()).code;
         let code: String = ranges.into_iter().map(|range| &text[range]).collect();
         let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();

@@ -666,9 +666,9 @@ proptest! {
     }
 }
 
-/// What a reader sees of a message is not what the host says, however often the edit that would mend it fails.
+/// The shown message differs from the host's text until an edit succeeds.
 #[test]
-fn o_10_a_rewrite_that_was_never_written_is_one_still() {
+fn o_10_a_rewrite_that_was_never_written_is_tried_again() {
     check(
         Mode::Edits,
         &["text on", "ok 7", "text xx", "definite", "text xx y", "rejected", "last xx y"],
@@ -677,7 +677,7 @@ fn o_10_a_rewrite_that_was_never_written_is_one_still() {
 }
 
 #[test]
-fn o_10_a_segment_stays_one_when_it_is_said_again() {
+fn o_10_a_repeated_segment_stays_one_segment() {
     check(
         Mode::Segments,
         &["segment one", "definite", "text one", "ok 7", "last one"],

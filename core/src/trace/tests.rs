@@ -344,7 +344,7 @@ fn s_1_a_traced_key_names_the_events_profile() {
 }
 
 #[test]
-fn a_descriptor_is_shown_with_what_has_changed() {
+fn a_descriptor_is_shown_with_its_changes() {
     let raw = r#"{"contract_version":1,"platform":"p","label":"P","max_message_length":10,"supports_draft_streaming":true,"supports_edit":true,"supports_threads":false,"markdown_dialect":"","len_unit":"chars"}"#;
     let descriptor = Arc::new(crate::descriptor::Descriptor::read(raw).unwrap());
     let shown = |changed: &[&'static str]| {

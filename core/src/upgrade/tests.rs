@@ -159,9 +159,9 @@ fn c_4_a_location_is_shown_without_secrets() {
     }
 }
 
-/// A quote is as the peer wrote it, unless its escapes spell a secret.
+/// A quotation stays unchanged, unless its escapes spell a secret.
 #[test]
-fn c_4_escapes_stay_where_they_hide_nothing() {
+fn c_4_escapes_that_hide_no_secret_stay() {
     let secret = Secret::from("s3cret");
     for (said, shown) in [
         ("see /a%20b", "see /a%20b"),

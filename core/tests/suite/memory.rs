@@ -177,9 +177,9 @@ fn x_1_a_flood_of_anything_stays_within_the_limits() {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
-/// Queues are bounded by weights, so a weight is what is held, about.
+/// Queues are bounded by weights, so a weight is close to the memory that is kept.
 #[test]
-fn x_1_an_event_weighs_what_it_holds() {
+fn x_1_an_events_weight_is_its_memory() {
     let list = |items: usize, item: &str| vec![item; items].join(",");
     let long = "x".repeat(1000);
     let rows = [
@@ -202,7 +202,7 @@ fn x_1_an_event_weighs_what_it_holds() {
 }
 
 #[test]
-fn x_1_a_descriptor_weighs_what_it_holds() {
+fn x_1_a_descriptors_weight_is_its_memory() {
     let list =
         |items: usize, item: &dyn Fn(usize) -> String| (0..items).map(item).collect::<Vec<_>>().join(",");
     let ops = list(250, &|n| format!("\"op{n}\""));
@@ -225,14 +225,14 @@ fn x_1_a_descriptor_weighs_what_it_holds() {
         let mut kept = None;
         let held = measure(|| kept = Some(Descriptor::read(&raw).unwrap())).bytes_current;
         let weight = kept.map_or(0, |kept| kept.weight() - size_of::<Descriptor>()) as i64;
-        // A list that has grown may have room for as much again.
+        // A list that has grown may have twice the needed capacity.
         let least = if what.starts_with("an unknown list") { held / 2 } else { held * 4 / 5 };
         assert!((least..=3 * held).contains(&weight), "{what}: {weight} of {held} bytes");
     }
 }
 
 #[test]
-fn x_1_a_forward_weighs_what_it_holds() {
+fn x_1_a_forwards_weight_is_its_memory() {
     let list = |items: usize, item: &str| vec![item; items].join(",");
     let long = "x".repeat(1000);
     let rows = [
@@ -252,7 +252,7 @@ fn x_1_a_forward_weighs_what_it_holds() {
         let frame = format!("{{\"type\":\"passthrough_forward\",\"forward\":{raw}}}\n");
         assert_eq!(machine.handle_bytes(NOW, conn, frame.as_bytes()), frame.len());
         let weight = (machine.usage().host_queue_bytes - size_of::<Forward>()) as i64;
-        // A short text costs an allocation, which is more than its bytes.
+        // A short text costs an allocation, which is larger than its bytes.
         assert!((held..=2 * held + 256).contains(&weight), "{what}: {weight} of {held} bytes");
     }
 }

@@ -41,9 +41,9 @@ fn a_01_acknowledged_once_accepted_and_never_twice() {
     assert_eq!(rig.machine.stats().acks, 1);
 }
 
-/// M-7: a reply to it by its number would have to carry that id.
+/// M-7: a reply by the delivery's number would have to carry the id.
 #[test]
-fn x_1_a_delivery_of_over_long_ids_cannot_be_named() {
+fn x_1_a_delivery_with_overlong_ids_cannot_be_named() {
     let mut rig = Rig::up();
     rig.line(&inbound("c", &"m".repeat(1024)));
     rig.line(&inbound("c", &"m".repeat(1025)));
@@ -51,14 +51,14 @@ fn x_1_a_delivery_of_over_long_ids_cannot_be_named() {
     let chats = [1, 2, 3].map(|id| rig.machine.chat_of(DeliveryId(id)));
     assert_eq!(chats, [Some("c".to_owned()), None, None]);
     assert_eq!(rig.machine.stats().overlong_ids, 1);
-    // Nor is an author remembered who cannot be named.
+    // An author with an overlong id is not remembered either.
     let author = "u".repeat(1025);
     rig.line(&format!(r#"{{"type":"inbound","event":{{"source":{{"chat_id":"c","user_id":"{author}"}}}}}}"#));
     assert_eq!((rig.machine.stats().overlong_ids, rig.machine.chat("c").unwrap().author.as_ref()), (2, None));
 }
 
 #[test]
-fn x_2_what_goes_in_and_out_is_counted() {
+fn x_2_frames_in_and_out_are_counted() {
     let mut rig = Rig::up();
     for n in 1..=2 {
         rig.line(&buffered("c", &n.to_string(), "b"));
@@ -67,9 +67,9 @@ fn x_2_what_goes_in_and_out_is_counted() {
     rig.submit(send("c", "x"));
     let stats = rig.machine.stats();
     assert_eq!((stats.frames_in, stats.delivered, stats.acks), (3, 2, 2));
-    // The hello is one, too.
+    // The hello counts, too.
     assert_eq!((stats.frames_out, stats.handshakes, stats.dials), (4, 1, 1));
-    // It has dialed, opened its socket and completed the handshake.
+    // The machine has dialed, opened its socket and completed the handshake.
     let taken = |rig: &Rig| rig.machine.transitions().map(|(_, count)| count).sum::<u64>();
     assert_eq!(taken(&rig), 3);
     rig.closed(4401, "");

@@ -243,7 +243,7 @@ fn l_14_any_end_of_the_connection_meanwhile_is_final() {
         end(&mut rig);
         rig.expect(&[expected, "r1 done", "stopped"]);
     }
-    // A refusal says more than that the host is leaving.
+    // A refusal gives more detail than the end of the connection.
     for (code, reason, expected) in [(4401, "revoked", "revoked"), (1000, "", "disconnected by the host")] {
         let mut rig = Rig::up();
         rig.submit(Command::Disconnect);

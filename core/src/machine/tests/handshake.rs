@@ -299,9 +299,9 @@ fn d_10_a_new_descriptor_replaces_the_old_and_names_changes() {
     assert!(rig.machine.submit(rig.now, send("c", "x")).is_ok());
 }
 
-/// L-17: a descriptor that comes too late completes nothing.
+/// L-17: a descriptor after a failed handshake does not complete it.
 #[test]
-fn d_8_a_descriptor_behind_a_failed_handshake_counts_as_extra() {
+fn d_8_a_descriptor_after_a_failed_handshake_is_extra() {
     let mut rig = Rig::new();
     rig.opened();
     rig.wait(30_000);
@@ -313,7 +313,7 @@ fn d_8_a_descriptor_behind_a_failed_handshake_counts_as_extra() {
 }
 
 #[test]
-fn x_2_what_is_dropped_of_a_descriptor_is_counted() {
+fn x_2_dropped_parts_of_a_descriptor_are_counted() {
     let mut rig = Rig::new();
     rig.opened();
     let ops = vec!["\"op\""; 300].join(",");

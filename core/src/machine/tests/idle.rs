@@ -266,15 +266,15 @@ fn l_13_an_expired_hold_does_not_shorten_the_next() {
     assert_eq!(rig.until_deadline_us(), 10_001_000);
 }
 
-/// A host may lift its hold before there is anything to hold.
+/// A host may end its hold while the connection is up.
 #[test]
-fn l_13_a_resume_of_a_served_connection_lifts_the_hold() {
+fn l_13_a_resume_of_an_open_connection_ends_the_hold() {
     let mut rig = Rig::up();
     rig.submit(Command::Hold(Duration::from_secs(60)));
     rig.submit(Command::Resume);
     rig.lost();
     assert!(rig.until_deadline_us() <= 1_000_000);
-    // Nor does it hold the dial that a close leads to.
+    // The dial after a close is not held either.
     rig.next();
     rig.connect();
     rig.submit(Command::GoDormant);
@@ -286,9 +286,9 @@ fn l_13_a_resume_of_a_served_connection_lifts_the_hold() {
     rig.expect(&["disconnected 1000 dormant; again at once", "dial #3"]);
 }
 
-/// Held again while it runs it is one hold; held again when it is over it is another.
+/// A hold during a hold prolongs it. A hold after the end of a hold is a new one.
 #[test]
-fn l_13_a_hold_is_counted_from_its_beginning() {
+fn l_13_a_hold_is_counted_from_its_start() {
     for (pause, until) in [(40, 20), (49, 11), (50, 50), (51, 50)] {
         let mut rig = Rig::up_with(|config| config.timing.ping_interval = Duration::from_secs(3600));
         rig.submit(Command::Hold(Duration::from_secs(50)));

@@ -290,7 +290,7 @@ fn l_04_a_06_a_full_read_ahead_blocks_no_handshake() {
         let flood: String = (1000..1010).map(line).collect();
         assert_eq!(rig.bytes(flood.as_bytes()), flood.len() / 10 * 3);
         assert!(rig.machine.usage().early_event_bytes >= if dedupe { 1 } else { 3 * weight() });
-        // The next one may say as much again.
+        // The next connection has the same budget again.
         rig.lost();
         assert_eq!(rig.machine.usage().early_event_bytes, 0);
         rig.next();
@@ -299,9 +299,9 @@ fn l_04_a_06_a_full_read_ahead_blocks_no_handshake() {
     }
 }
 
-/// L-17: copies take room, too.
+/// L-17: duplicates use the budget, too.
 #[test]
-fn l_17_early_copies_count_towards_the_early_budget() {
+fn l_17_early_duplicates_count_towards_the_early_budget() {
     let mut rig = Rig::with(|config| config.limits.read_ahead_bytes = 3 * weight());
     rig.opened();
     let copies = (inbound("c", "1000") + "\n").repeat(6);

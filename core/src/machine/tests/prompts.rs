@@ -214,7 +214,7 @@ fn i_02_x_02_only_a_sent_prompt_evicts_another() {
     rig.expect(&[&format!("deliver 2 live answer {third} yes by ann")]);
 }
 
-/// I-3, X-2: a prompt that is open again needs its place.
+/// I-3, X-2: a reopened prompt counts as an open one.
 #[test]
 fn i_03_a_reopened_prompt_takes_the_place_of_the_oldest() {
     let mut rig = Rig::with(|config| config.limits.prompts = 1);

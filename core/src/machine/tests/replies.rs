@@ -87,7 +87,7 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
     );
 }
 
-/// A gateway names the platform of an answer where it fronts it, and leaves the choice to the connector elsewhere.
+/// A reply names its platform if the gateway fronts it. Otherwise the connector chooses.
 #[test]
 fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
     for (platform, named) in [("discord", ""), ("matrix", " @matrix"), ("telegram", "")] {
@@ -96,7 +96,7 @@ fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
         });
         rig.line(&descriptor("matrix", ""));
         message(&mut rig, platform, "m1", &json!({}));
-        // Seen elsewhere since.
+        // The chat was seen on another platform meanwhile.
         message(&mut rig, "discord", "m2", &json!({}));
         rig.submit(reply(1, false, false));
         let stream = StreamReply::new("s", "a").delivery(DeliveryId::from_number(1)).last(true);
@@ -108,7 +108,7 @@ fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
 }
 
 #[test]
-fn o_15_a_turn_shows_its_signs_where_the_message_is() {
+fn o_15_a_turns_signs_are_shown_in_the_messages_chat() {
     let mut rig = rig("discord", "", |config| {
         config.identities.push(Identity { platform: "matrix".into(), bot_id: String::new() });
     });

@@ -42,7 +42,7 @@ fn o_01_results_come_in_any_order_and_others_are_counted() {
     let mut rig = Rig::up();
     let (a, b) = (rig.submit(send("c", "a")), rig.submit(send("c", "b")));
     rig.log();
-    // Another machine counts as this one does.
+    // Another machine counts in the same way.
     let foreign = format!("{}{}", "0".repeat(16), &rig.machine.wire_id(a)[16..]);
     rig.line(&format!(r#"{{"type":"outbound_result","requestId":"{foreign}","result":{{"success":true}}}}"#));
     rig.expect(&[]);

@@ -732,9 +732,9 @@ fn x_1_a_step_waits_for_the_write_queue() {
     assert!(frames[1].contains("yyy"), "{frames:?}");
 }
 
-/// Where there is room beside what is not written yet, nothing waits.
+/// A step that fits beside the unwritten frames does not wait.
 #[test]
-fn x_1_a_step_that_fits_beside_others_goes_out() {
+fn x_1_a_step_that_fits_beside_others_is_queued() {
     let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 4096);
     serve(&mut rig, EDITS);
     rig.writable = false;
@@ -757,9 +757,9 @@ fn o_8_a_step_that_waits_for_room_fails_with_the_connection() {
     assert!(ended.iter().any(|line| line.starts_with("r2 definite")), "{ended:?}");
 }
 
-/// texts, ids and metadata count until the reply is out, and nothing of it afterwards.
+/// texts, ids and metadata count until the reply is complete, and not afterwards.
 #[test]
-fn x_1_a_stream_weighs_what_is_kept_of_it() {
+fn x_1_a_streams_weight_is_that_of_its_kept_parts() {
     let mut rig = rig(SEGMENTS);
     let say = |stream: &str, text: &str, last: bool| {
         let metadata = json!({"k": "v"}).as_object().cloned().unwrap_or_default();
@@ -799,12 +799,12 @@ fn x_1_the_texts_of_all_streams_are_bounded_to_the_byte() {
         Command::Stream(StreamReply { stream: stream.into(), ..state(&"x".repeat(bytes), false) })
     };
     let full = "definite: the texts of all streams are longer than `write_queue_bytes` allows, 2000 bytes";
-    // The chat and the message that it answers are a byte each.
+    // The ids of the chat and of the answered message have one byte each.
     assert_eq!(rig.refused(say("s1", 1999)), full);
     rig.submit(say("s1", 998));
     assert_eq!(rig.refused(say("s2", 999)), full);
     rig.submit(say("s2", 998));
-    // A state takes the place of the one before it.
+    // A state replaces the previous one.
     rig.submit(say("s1", 998));
     assert_eq!((rig.machine.usage().streams, rig.machine.usage().stream_bytes), (2, 2000));
 }

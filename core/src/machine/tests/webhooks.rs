@@ -86,7 +86,7 @@ impl Rig {
 
 /// A server reads no body of a client that cannot have signed it.
 #[test]
-fn h_6_a_body_is_wanted_only_where_it_can_matter() {
+fn h_6_a_body_is_read_only_if_it_can_be_signed() {
     let rig = Rig::up_with(keyed);
     let (now, signature) = (rig.now.unix_s.to_string(), sign(b"{}", &Secret::new("dk"), EPOCH_S));
     for (method, path, timestamp, expected) in [
@@ -423,7 +423,7 @@ fn h_6_at_the_end_everything_is_answered() {
         tail,
         [format!("http 1 {gone}"), format!("http 2 {gone}"), "r1 done".into(), "stopped".into()]
     );
-    // One was asked for in vain, and two waited.
+    // One request was refused, and two waited.
     assert_eq!((rig.count("deliveries_turned_away"), rig.count("http_requests")), (3, 3));
     let health = Post { method: "GET", path: "/healthz", ..GOOD };
     for post in [GOOD, health] {
