@@ -320,6 +320,18 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All phases.
+    pub const ALL: [Phase; 8] = [
+        Phase::Waiting,
+        Phase::Dialing,
+        Phase::Handshaking,
+        Phase::Connected,
+        Phase::Idle,
+        Phase::Closing,
+        Phase::Stopped,
+        Phase::Revoked,
+    ];
+
     /// Returns the name of the phase in status pages and traces.
     pub fn name(self) -> &'static str {
         match self {
@@ -405,17 +417,7 @@ mod tests {
     /// Status pages and metrics show the names.
     #[test]
     fn each_phase_has_its_own_name() {
-        let names = [
-            Phase::Waiting,
-            Phase::Dialing,
-            Phase::Handshaking,
-            Phase::Connected,
-            Phase::Idle,
-            Phase::Closing,
-            Phase::Stopped,
-            Phase::Revoked,
-        ]
-        .map(|phase| (phase.name(), format!("{phase:?}").to_lowercase()));
+        let names = Phase::ALL.map(|phase| (phase.name(), format!("{phase:?}").to_lowercase()));
         assert!(names.iter().all(|(name, variant)| name == variant), "{names:?}");
     }
 }

@@ -215,7 +215,8 @@ impl<R: Runtime> Driver<R> {
                 state.machine.handle_io(now, IoEvent::Opened { conn });
                 let lines = trace::is_on().then(|| {
                     let max_line_bytes = self.shared.config.machine.limits.max_line_bytes;
-                    (Lines::new(conn, max_line_bytes, Ids::of(&state.machine)), Ids::of(&state.machine))
+                    let ids = Ids::of(&state.machine);
+                    (Lines::new(conn, max_line_bytes, ids.clone()), ids)
                 });
                 self.socket =
                     Socket::Open(Box::new(OpenSocket { conn, web_socket: socket, unread: None, lines }));

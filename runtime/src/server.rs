@@ -6,8 +6,20 @@ pub(crate) mod metrics;
 pub(crate) mod webhook;
 
 use crate::Runtime;
+use crate::serve::Bounds;
+use relayline_control::config::ServerLimits;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+
+/// Returns the bounds of a server with this number of clients. All servers share the other limits.
+fn bounds(limits: &ServerLimits, clients: usize) -> Bounds {
+    Bounds {
+        clients,
+        read_timeout: limits.delivery_read_timeout,
+        greatest_age: limits.http_connection_age,
+        ..Bounds::default()
+    }
+}
 
 /// Open port that is not served yet.
 struct Port<R: Runtime> {

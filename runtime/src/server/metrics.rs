@@ -2,10 +2,10 @@
 
 mod format;
 
-use super::Port;
+use super::{Port, bounds};
 use crate::Runtime;
 use crate::relay::Relay;
-use crate::serve::{Bounds, Received, Server};
+use crate::serve::{Received, Server};
 use crate::shared::Shared;
 use crate::watch::Watch;
 use futures_util::StreamExt;
@@ -37,13 +37,7 @@ pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListen
     let (task_runtime, shared) = (runtime.clone(), relay.shared.shared());
     runtime.spawn(async move {
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
-        let limits = &shared.config.server;
-        let bounds = Bounds {
-            clients: CLIENTS,
-            read_timeout: limits.delivery_read_timeout,
-            greatest_age: limits.http_connection_age,
-            ..Bounds::default()
-        };
+        let bounds = bounds(&shared.config.server, CLIENTS);
         let server = Server::new(task_runtime, bounds, shared.closed.clone());
         let answer = |request| ready(answer(&shared, &request));
         server.serve(port.listener, |tcp| ready(Some(tcp)), answer, over).await;

@@ -2,12 +2,12 @@
 
 mod request;
 
-use super::Port;
+use super::{Port, bounds};
 use crate::Runtime;
 use crate::builder::{Builder, CurrentRuntime};
 use crate::drive::ServerGuard;
 use crate::error::ConnectError;
-use crate::serve::{Bounds, Server};
+use crate::serve::Server;
 use crate::shared::{Shared, wake};
 use crate::trace;
 use futures_channel::oneshot;
@@ -68,12 +68,8 @@ async fn serve_port<R: Runtime>(
     shared: Arc<Shared>,
     over: oneshot::Receiver<Infallible>,
 ) {
-    let bounds = Bounds {
-        clients: shared.config.server.delivery_connections,
-        read_timeout: shared.config.server.delivery_read_timeout,
-        greatest_age: shared.config.server.http_connection_age,
-        ..Bounds::default()
-    };
+    let limits = &shared.config.server;
+    let bounds = bounds(limits, limits.delivery_connections);
     let server = Server::new(runtime.clone(), bounds, shared.closed.clone());
     let body_bytes = AtomicUsize::new(0);
     let answer = |request| request::answer(&runtime, &shared, &body_bytes, request);

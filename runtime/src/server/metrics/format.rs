@@ -8,24 +8,13 @@ use std::fmt::Write as _;
 /// Content type of the page.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const PHASES: [Phase; 8] = [
-    Phase::Waiting,
-    Phase::Dialing,
-    Phase::Handshaking,
-    Phase::Connected,
-    Phase::Idle,
-    Phase::Closing,
-    Phase::Stopped,
-    Phase::Revoked,
-];
-
 /// Returns a page with each counter of `stats` as `relayline_<name>_total`, each gauge of `held` as
 /// `relayline_held_<name>`, and the phase of the connection as the sample of `relayline_phase{phase="…"}` that is 1. Names
 /// are stable, and more may be added.
 pub(super) fn page(phase: Phase, stats: &Stats, usage: &Usage) -> String {
     let mut page = String::new();
     head(&mut page, "relayline_phase", "gauge", "Phase of the connection: 1 for the current one.");
-    for one in PHASES {
+    for one in Phase::ALL {
         let is = u8::from(one == phase);
         // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(page, "relayline_phase{{phase=\"{}\"}} {is}", one.name());
