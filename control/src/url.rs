@@ -229,7 +229,7 @@ mod tests {
         );
     }
 
-    /// Where L-1 goes before what the reference does: the vector's input, and what is dialed, or the error.
+    /// Vectors in which L-1 differs from the reference: the input, and the dialed URL or the error.
     const DEPARTURES: [(&str, &str); 17] = [
         // Without a scheme or a host: a configuration error.
         ("", "\"\" is not a ws, wss, http or https URL"),

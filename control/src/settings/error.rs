@@ -16,7 +16,7 @@ pub enum ConfigError {
     /// No URL was given.
     #[error("no connector URL: {give} or set GATEWAY_RELAY_URL, as in wss://connector.example")]
     NoUrl {
-        /// What to do to set one, as in `give --url`.
+        /// Instruction for setting one, as in `give --url`.
         give: String,
     },
     /// A value cannot be used.

@@ -26,12 +26,12 @@ impl Names {
         }
     }
 
-    /// Returns what to do to set a setting, as in `give --url`.
+    /// Returns the instruction for setting a setting, as in `give --url`.
     pub(crate) fn give(self, spec: &Spec) -> String {
         format!("{} {}", self.choose("call", "give"), self.of(spec))
     }
 
-    /// Returns what to do to set an access token. The library runs no command that prints one.
+    /// Returns the instruction for setting an access token. The library runs no command that prints one.
     pub(crate) fn give_access_token(self) -> &'static str {
         self.choose("call Builder::access_token", "give --access-token-command or --access-token-file")
     }

@@ -1,4 +1,4 @@
-//! What `record` writes of gateways that enroll, provision and are served; and what `replay` prints of it.
+//! Secrets in the recordings of gateways that enroll, provision and connect, and in the output of `replay`.
 
 use super::armed::{FORMATS, armed, keyed, swept, without};
 use super::known::{ACCESS, ENROLLMENT, ID, SECRET, is_clean};

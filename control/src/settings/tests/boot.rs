@@ -137,7 +137,7 @@ fn webhooks_without_a_key_cause_a_warning() {
     assert_eq!(warned(&[URL, listen, ("GATEWAY_RELAY_ACCESS_TOKEN", "t")]).warnings.len(), 0);
 }
 
-/// What an enrollment needs, and what of it goes into the env file.
+/// Enrollment fails without an enrollment token, an access token or a URL.
 #[test]
 fn h_1_h_2_an_enrolment_needs_token_and_access_token() {
     let token = ("GATEWAY_RELAY_ENROLL_TOKEN", "once");

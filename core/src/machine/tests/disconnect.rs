@@ -46,7 +46,7 @@ fn l_14_an_earlier_idle_request_has_two_seconds_left() {
     rig.expect(&["r1 idle confirmed=false", CLOSE]);
 }
 
-/// Whether confirmed or not, the connector has received the question once.
+/// The connector receives `going_idle` once, with or without a confirmation.
 #[test]
 fn l_14_going_idle_is_not_written_again() {
     for confirmed in [true, false] {
