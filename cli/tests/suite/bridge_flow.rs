@@ -1,7 +1,7 @@
 //! Unusual agents: they write much before they read, never read, or never end.
 
 use crate::bridging::{Bridge, Unread};
-use crate::support::{Ended, Program, SOON, relayline};
+use crate::support::{Ended, Program, SOON, is_full, relayline};
 use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
@@ -265,7 +265,7 @@ fn readme_agent_under_a_flood(runtime: &str) {
         eprintln!("there is no python3 here: the README's agent cannot run");
         return;
     }
-    let count = if std::env::var_os("RELAYLINE_FULL").is_some() { 5000 } else { 500 };
+    let count = if is_full() { 5000 } else { 500 };
     let agent = readme_agent();
     let agent: Vec<&str> = agent.iter().map(String::as_str).collect();
     let (program, connector) = start(runtime, &[], &agent);

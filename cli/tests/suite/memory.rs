@@ -2,7 +2,7 @@
 //! tests check the peak that the system reports.
 #![allow(clippy::print_stdout)] // Figures are printed.
 
-use crate::support::{SOON, relayline};
+use crate::support::{SOON, is_full, relayline};
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const MOST: usize = 256;
 /// Returns the mebibytes of a flood: with `RELAYLINE_FULL` more than the process may use, else enough to fill every
 /// budget.
 fn flood() -> usize {
-    if std::env::var_os("RELAYLINE_FULL").is_some() { 320 } else { 100 }
+    if is_full() { 320 } else { 100 }
 }
 
 /// A write without progress for this time counts as held back.

@@ -58,6 +58,11 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// Returns true if tests run at full size (`RELAYLINE_FULL`, set by `.ci/run` and `.ci/full`).
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("RELAYLINE_FULL").is_some()
+}
+
 impl Program {
     pub(crate) fn start(mut command: Command) -> Program {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

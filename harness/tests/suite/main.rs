@@ -17,3 +17,8 @@ mod rules;
 mod schemas;
 mod shown;
 mod simulate;
+
+/// Returns true if tests run at full size (`RELAYLINE_FULL`, set by `.ci/run` and `.ci/full`) instead of on a sample.
+fn is_full() -> bool {
+    std::env::var_os("RELAYLINE_FULL").is_some()
+}

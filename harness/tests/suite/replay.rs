@@ -1,5 +1,6 @@
 //! Plays every recorded session through the machine, checks it, and keeps its trace as a snapshot.
 
+use crate::is_full;
 use relayline_harness::recording::{LineContent, Recording};
 use relayline_harness::replay::{self, Cut, Drain, Entry, ReplayOptions, ReplayRun};
 use serde_json::Value;
@@ -224,8 +225,9 @@ fn differences_are_found_and_shown() {
 /// A truncated recording, or one without some line, is played as far as possible.
 #[test]
 fn no_part_of_a_recording_panics() {
+    let step = if is_full() { 1 } else { 10 };
     for recording in recordings() {
-        for at in 0..recording.lines.len() {
+        for at in (0..recording.lines.len()).step_by(step) {
             let (mut without, mut short) = (recording.clone(), recording.clone());
             without.lines.remove(at);
             short.lines.truncate(at);

@@ -1,6 +1,7 @@
 //! Variations of recordings of the newest public gateway: renamed sessions pass the check, and a fault planted in a
 //! frame or in an event of the host is found, in spite of the departures.
 
+use crate::is_full;
 use data_encoding::BASE64;
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, DEPARTURES, ReplayOptions, Verdict};
@@ -679,10 +680,10 @@ fn is_read_off_the_frame(what: &str) -> bool {
         || what.contains("\"type\":\"hello\"") && what.contains("command_manifest") && !what.starts_with("a ")
 }
 
-/// Returns the faults of a recording that the check does not find, and their total number.
-fn missed(name: &str, lines: &[Value]) -> (Vec<String>, usize) {
+/// Returns the faults of a recording that the check does not find, and the number of planted ones: one in `step`.
+fn missed(name: &str, lines: &[Value], step: usize) -> (Vec<String>, usize) {
     let before = passes(name, lines).departs.len();
-    let faults = faults(lines);
+    let faults: Vec<Fault> = faults(lines).into_iter().step_by(step).collect();
     let planted = faults.len();
     let is_missed = |(what, faulty): &Fault| {
         let verdict = check(name, faulty);
@@ -700,8 +701,10 @@ fn no_departure_hides_a_planted_fault() {
     let made = others().into_iter().map(|(_, title, lines)| (lines, title));
     let sessions: Vec<(Lines, String)> = recorded.chain(made).collect();
     let (one, other) = sessions.split_at(sessions.len() / 2);
+    // An odd step, since some faults are planted in pairs.
+    let step = if is_full() { 1 } else { 9 };
     let all = |sessions: &[(Lines, String)]| {
-        sessions.iter().map(|(lines, name)| missed(name, lines)).collect::<Vec<_>>()
+        sessions.iter().map(|(lines, name)| missed(name, lines, step)).collect::<Vec<_>>()
     };
     let found: Vec<(Vec<String>, usize)> = std::thread::scope(|scope| {
         let one = scope.spawn(|| all(one));
@@ -711,5 +714,5 @@ fn no_departure_hides_a_planted_fault() {
     let missed: Vec<String> = found.iter().flat_map(|(missed, _)| missed.clone()).collect();
     assert!(missed.is_empty(), "not found:\n{}", missed.join("\n"));
     let planted: usize = found.iter().map(|(_, planted)| planted).sum();
-    assert!(planted > 5000, "{planted}");
+    assert!(planted * step > 5000, "{planted}");
 }

@@ -1,6 +1,7 @@
 //! Tests of the simulation itself: its runs are reproducible, the parts that it does not reach are listed, and failures
 //! that were fixed stay fixed.
 
+use crate::is_full;
 use relayline_harness::recording::Recording;
 use relayline_harness::replay::{self, ReplayOptions};
 use relayline_harness::simulate::{
@@ -9,8 +10,8 @@ use relayline_harness::simulate::{
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Seeds whose coverage is recorded. The list beside this file is about these seeds only.
-const SEEDS: std::ops::Range<u64> = 0..60;
+/// Number of seeds, from 0, whose coverage is recorded. The list beside this file is about these seeds only.
+const SEEDS: u64 = 60;
 
 fn plan_of(places: &str) -> RunOptions {
     places.parse::<PlanSubset>().unwrap().into()
@@ -20,10 +21,10 @@ fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate")
 }
 
-fn exercised() -> Exercised {
+fn exercised(seeds: u64) -> Exercised {
     let of = |profile: Profile| {
         let mut all = Exercised::default();
-        for seed in SEEDS {
+        for seed in 0..seeds {
             let run = run(seed, profile, &RunOptions::default(), false);
             assert_eq!(run.failure, None, "seed {seed}, profile {profile}");
             assert!(run.events >= 500, "seed {seed}, profile {profile} has {} events", run.events);
@@ -40,15 +41,18 @@ fn exercised() -> Exercised {
 }
 
 /// `unreached.txt` must list exactly the parts that are not reached, each with its reason, so that every change of the
-/// list is an edit. `UPDATE_DOCS=1 cargo test -p relayline-harness simulate::` rewrites it.
+/// list is an edit. `UPDATE_DOCS=1 cargo test -p relayline-harness simulate::` rewrites it. A short run checks only that
+/// its few seeds reach nothing on the list.
 #[test]
 fn exactly_the_unreached_coverage_is_listed() {
     let path = folder().join("unreached.txt");
-    let unreached = coverage::unreached(&exercised());
+    let rewrites = std::env::var_os("UPDATE_DOCS").is_some();
+    let all_seeds = is_full() || rewrites;
+    let unreached = coverage::unreached(&exercised(if all_seeds { SEEDS } else { SEEDS / 10 }));
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let listed = coverage::listed(&text);
     let reason = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" # "));
-    if std::env::var_os("UPDATE_DOCS").is_some() {
+    if rewrites {
         let line = |name: &String| format!("{name} # {}\n", reason(name).unwrap_or_default());
         let lines: String = unreached.iter().map(line).collect();
         std::fs::write(&path, format!("{HEAD}{lines}")).unwrap();
@@ -64,7 +68,7 @@ fn exactly_the_unreached_coverage_is_listed() {
     let missing: BTreeSet<_> = unreached.difference(&listed).collect();
     assert!(reached.is_empty(), "these are reached now: take them off {}: {reached:#?}", path.display());
     assert!(
-        missing.is_empty(),
+        missing.is_empty() || !all_seeds,
         "these are not reached any more; {} must not grow: {missing:#?}",
         path.display()
     );
@@ -131,9 +135,11 @@ fn a_recorded_run_is_replayed_identically() {
             .then_some(())
             .ok_or(format!("seed {seed}: {verdict}"))
     };
+    // A few recordings of ten differ. The seed of the sample is one whose recordings do not.
+    let (seeds, tolerance) = if is_full() { (0..10, 2) } else { (2..3, 0) };
     for profile in Profile::ALL {
-        let failed: Vec<String> = (0..10).filter_map(|seed| passes(seed, profile).err()).collect();
-        assert!(failed.len() <= 2, "{profile}: {}", failed.join("\n"));
+        let failed: Vec<String> = seeds.clone().filter_map(|seed| passes(seed, profile).err()).collect();
+        assert!(failed.len() <= tolerance, "{profile}: {}", failed.join("\n"));
     }
 }
 
