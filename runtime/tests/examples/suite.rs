@@ -37,7 +37,7 @@ macro_rules! examples {
     )*};
 }
 
-examples! { echo streaming approval platforms deliveries }
+examples! { echo streaming approval platforms webhook }
 
 /// An example that runs, and the connector that it has dialed.
 struct Running {
@@ -231,7 +231,7 @@ fn h_6_the_webhook_agent_answers_a_signed_request() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let environment =
         [("GATEWAY_RELAY_INBOUND_LISTEN", address.as_str()), ("GATEWAY_RELAY_DELIVERY_KEY", "k3y")];
-    let mut agent = Running::start("deliveries", &environment);
+    let mut agent = Running::start("webhook", &environment);
     // L-17: once it answers this message its handshake is complete, so it can answer a webhook request.
     let event = agent.event(&discord::dm(), "first");
     agent.deliver(event);

@@ -1,5 +1,0 @@
-//! `examples/deliveries.rs` on smol.
-
-use relayline_smol as relayline;
-
-include!("../../examples/deliveries.rs");
