@@ -9,8 +9,8 @@ mod group;
 
 use crate::complain;
 use crate::signals::hangup_is_ignored;
-pub(crate) use control::{Order, Report, order, send_pipes};
-use control::{orders, receive_pipes};
+pub(crate) use control::{Order, Report, send_order, send_pipes};
+use control::{read_order, receive_pipes};
 use group::{EndPhase, Group};
 pub(crate) use group::{GIVE_UP_AFTER, KILL_AFTER};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -39,7 +39,7 @@ pub(crate) fn arguments() -> Option<Vec<OsString>> {
     arguments.next().filter(|name| name == NAME).map(|_| arguments.collect())
 }
 
-/// Runs the guard until the agent's process group has ended.
+/// Runs the guard until the agent's process group has ended, or the rest of it cannot be killed.
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let parsed = match arguments {
         [gateway, program, rest @ ..] => {
@@ -69,7 +69,7 @@ fn guard(gateway: i32, program: &OsString, rest: &[OsString]) -> io::Result<()> 
     };
     watch_parent()?;
     let pipes = receive_pipes(&socket.stream)?;
-    // The gateway may have gone before the parent-death signal was set.
+    // The gateway may have ended before the parent-death signal was set.
     if socket.is_gateway_gone() {
         return Ok(());
     }
@@ -161,7 +161,7 @@ impl GatewaySocket {
 
     /// Reads the next order of the gateway. Unknown orders are ignored.
     fn next(&mut self) -> Option<Order> {
-        match orders(&mut self.stream) {
+        match read_order(&mut self.stream) {
             Ok(order) => order,
             Err(_) => {
                 self.open = false;

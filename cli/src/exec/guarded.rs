@@ -38,8 +38,9 @@ struct Shared {
 /// End of an agent's group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
+    /// The agent has ended. Other processes of its group may be alive, if they cannot be killed.
     Ended(ExitStatus),
-    /// Some of the group is alive, since it cannot be killed.
+    /// The agent is alive, since it cannot be killed.
     Unkillable,
     /// The guard has ended. The group was killed.
     Unguarded,
@@ -127,7 +128,7 @@ impl Shared {
     /// Sends an order, and waits for the end of the group.
     fn end(&self, order: Order, patience: Duration) -> Option<Outcome> {
         // It fails if the guard has ended, which `follow` reports.
-        let _ = guard::order(&self.socket, order);
+        let _ = guard::send_order(&self.socket, order);
         let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.known.wait_timeout_while(outcome, patience, |outcome| outcome.is_none());
         *waited.unwrap_or_else(PoisonError::into_inner).0

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 /// Order of the gateway, sent as one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// End the group: its input is closed.
+    /// End the group step by step. The gateway closes the agent's input itself.
     End,
     /// Kill the group at once.
     Kill,
@@ -36,7 +36,7 @@ pub(crate) enum Report {
     Started(i32),
     /// The agent could not be started: the system's error number, 0 if there is none.
     Failed(i32),
-    /// The group has ended, with the wait status of the agent; `None` if some of it cannot be killed.
+    /// The group has ended or is abandoned, with the wait status of the agent; `None` if the agent cannot be killed.
     Ended(Option<i32>),
 }
 
@@ -68,16 +68,15 @@ impl Report {
 }
 
 /// Sends an order.
-pub(crate) fn order(mut socket: &UnixStream, order: Order) -> io::Result<()> {
+pub(crate) fn send_order(mut socket: &UnixStream, order: Order) -> io::Result<()> {
     socket.write_all(&[order.byte()])
 }
 
-/// Reads the next order from a socket that is ready; `None` if it is unknown.
+/// Reads the next order from a socket that is ready; `None` if the order is unknown or the read was interrupted.
 ///
 /// # Errors
-///
-/// Returns an error at the end of the socket.
-pub(super) fn orders(socket: &mut UnixStream) -> io::Result<Option<Order>> {
+/// The gateway has closed the socket, or the read fails.
+pub(super) fn read_order(socket: &mut UnixStream) -> io::Result<Option<Order>> {
     let mut byte = [0];
     match socket.read(&mut byte) {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
@@ -113,10 +112,10 @@ pub(super) fn receive_pipes(socket: &UnixStream) -> io::Result<[OwnedFd; 2]> {
         .flatten()
         .collect();
     for pipe in &pipes {
-        // The agent gets each of them once, as its stdin or stdout.
+        // The agent gets copies, as its stdin and stdout, and must not inherit these as well.
         fcntl_setfd(pipe, FdFlags::CLOEXEC)?;
     }
-    pipes.try_into().map_err(|_| io::Error::other("the gateway has gone before the agent was started"))
+    pipes.try_into().map_err(|_| io::Error::other("the gateway ended before the agent was started"))
 }
 
 #[cfg(test)]

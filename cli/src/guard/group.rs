@@ -5,9 +5,9 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_pr
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Time from the end of the agent's input to SIGTERM.
+/// Time from [`EndPhase::Ending`] to SIGTERM.
 const TERMINATE_AFTER: Duration = Duration::from_secs(2);
-/// Time from the end of the agent's input to SIGKILL.
+/// Time from [`EndPhase::Ending`] to SIGKILL.
 pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
 /// Time from SIGKILL until the group is abandoned: its remaining processes run as another user.
 pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
@@ -52,7 +52,7 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        // It fails for processes of another user, and if there is none left.
+        // The signal cannot be sent to processes of another user, nor if none is left.
         let _ = kill_process_group(self.leader, signal);
     }
 }
@@ -61,11 +61,11 @@ impl Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndPhase {
     Running,
-    /// Start of the end: the agent's input was closed.
+    /// The group is being ended since this time: the agent's input was closed, or the agent or the gateway has ended.
     Ending(Instant),
-    /// SIGTERM was sent. Holds the time at which the agent's input was closed.
+    /// SIGTERM was sent. Holds the time of [`Ending`](Self::Ending).
     Terminated(Instant),
-    /// Time of SIGKILL.
+    /// SIGKILL was sent at this time.
     Killed(Instant),
 }
 
@@ -95,7 +95,7 @@ impl EndPhase {
         }
     }
 
-    /// Takes the next step if it is due, and returns true if there is none left.
+    /// Takes the next step if it is due. Returns true once the group is abandoned.
     pub(super) fn advance(&mut self, now: Instant, group: &Group) -> bool {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return false;
