@@ -39,7 +39,7 @@ pub enum Idleness {
     Asked,
     /// `going_idle` was written, and no confirmation came in time. A late one still counts.
     Lapsed,
-    /// `Asked`, after an earlier question lapsed.
+    /// `Asked`, after an earlier `going_idle` lapsed.
     AskedAgain,
     /// The connector has confirmed: it buffers, and delivers nothing on this connection.
     Idle,
@@ -141,7 +141,7 @@ pub enum Condition {
     NeverConnected,
     /// A refusal is final: the connection is a probe, or refusals are not confirmed by one.
     Final,
-    /// The question about idleness is not written yet.
+    /// `going_idle` is not written yet.
     Unwritten,
 }
 
@@ -416,7 +416,7 @@ pub const TABLE: &[Row] = &[
     ),
     row(&[In(Up(Active))], &[S::GoIdle], Condition::Always, &[E::AskIdle], Up(Asked), "L-12"),
     row(&[In(Up(Lapsed))], &[S::GoIdle], Condition::Always, &[E::AskIdle], Up(AskedAgain), "L-12"),
-    // The confirmation of an earlier question answers one that is not written yet.
+    // A confirmation of an earlier `going_idle` also answers one that is not written yet.
     row(
         &[In(Up(Asked)), In(Up(AskedAgain))],
         &[S::IdleConfirmed],

@@ -1,10 +1,10 @@
-//! Kinds that the protocol names, each with room for one that it does not.
+//! Enums of the kinds that the protocol names. Those of the macro `kinds!` keep an unknown name as `Other`.
 
 use super::Part;
 use compact_str::CompactString;
 use serde::{Serialize, Serializer};
 
-/// Defines an enum of names.
+/// Defines an enum of kinds that also keeps unknown ones.
 macro_rules! kinds {
     (
         $(#[$meta:meta])*
@@ -17,7 +17,7 @@ macro_rules! kinds {
         #[non_exhaustive]
         pub enum $name {
             $( $(#[$of_kind])* $kind, )*
-            /// Any other, under the name it came with.
+            /// Any other kind, with its name on the wire.
             Other(CompactString),
         }
 

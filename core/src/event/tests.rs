@@ -33,7 +33,7 @@ fn w_08_ids_come_as_integers_too() {
 }
 
 #[test]
-fn e_02_unknown_kinds_read_as_text_and_keep_their_name() {
+fn e_02_unknown_message_types_keep_their_name() {
     for kind in MessageType::ALL {
         let event = Event::read(&format!(r#"{{"message_type":"{}"}}"#, kind.name())).unwrap();
         assert_eq!(event.message_type, *kind);
@@ -89,7 +89,7 @@ fn w_07_a_lone_surrogate_does_not_cost_the_event() {
     assert_eq!(event.source.chat_id, "c");
 }
 
-/// An event does not keep its line alive, and an odd value does not affect the others.
+/// The weight of an event is that of its own texts. Its line and unknown fields do not count.
 #[test]
 fn x_1_an_event_weighs_its_own_texts() {
     let junk = "x".repeat(1 << 16);
@@ -165,7 +165,7 @@ fn e_08_a_prompt_response_needs_both_ids() {
 }
 
 #[test]
-fn e_01_reply_to_is_read() {
+fn e_01_reply_to_and_context_error_are_read() {
     let event = Event::read(r#"{"reply_to":{"text":"t","author":"a","is_own":true}}"#).unwrap();
     assert_eq!(
         event.reply_to.as_ref(),

@@ -1,6 +1,6 @@
 //! Copies of a peer's JSON for a host.
 
-use super::scan::skip_string;
+use super::scan::{skip_space, skip_string};
 use super::{hex4, low_surrogate};
 use memchr::memchr;
 
@@ -21,10 +21,7 @@ pub(crate) fn verbatim(raw: &str) -> Box<str> {
         } else {
             copy.push_str(token)
         }
-        at = end;
-        while bytes.get(at).is_some_and(|b| is_space(*b)) {
-            at += 1;
-        }
+        at = skip_space(bytes, end);
     }
     copy.into_boxed_str()
 }
@@ -33,12 +30,12 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Returns whether a run of other tokens ends here.
+/// Returns true if `byte` ends a run of tokens that are not strings.
 fn is_edge(byte: u8) -> bool {
     byte == b'"' || is_space(byte)
 }
 
-/// Copies a raw string, quotes and all.
+/// Copies a raw string with its quotes, and replaces each lone surrogate.
 fn push_string(mut raw: &str, copy: &mut String) {
     while let Some(at) = memchr(b'\\', raw.as_bytes()) {
         copy.push_str(&raw[..at]);
@@ -51,7 +48,7 @@ fn push_string(mut raw: &str, copy: &mut String) {
                 raw = raw.get(at + 6..).unwrap_or_default();
                 continue;
             }
-            // The digits of any other scalar value are copied like the text after them.
+            // Any other escape. The digits of a `\u` escape are copied with the text after them.
             _ => 2,
         };
         let (escape, after) = raw[at..].split_at_checked(length).unwrap_or((&raw[at..], ""));

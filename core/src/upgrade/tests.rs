@@ -159,7 +159,7 @@ fn c_4_a_location_is_shown_without_secrets() {
     }
 }
 
-/// A quotation stays unchanged, unless its escapes spell a secret.
+/// A quotation keeps its percent escapes, unless the decoded text contains a secret.
 #[test]
 fn c_4_escapes_that_hide_no_secret_stay() {
     let secret = Secret::from("s3cret");

@@ -86,7 +86,10 @@ impl Model {
                 // A disconnect asks for idleness if the host has not done so.
                 let fits = self.conn.going_idle_frames <= self.conn.idle_requests.max(1);
                 oracle.check("L-14", "nothing-asks-twice", fits, || {
-                    format!("{} questions for {} asks", self.conn.going_idle_frames, self.conn.idle_requests)
+                    format!(
+                        "{} going_idle frames for {} requests",
+                        self.conn.going_idle_frames, self.conn.idle_requests
+                    )
                 });
             }
             _ => {}
