@@ -116,7 +116,7 @@ fn a_9_a_dead_letter_carries_the_first_64_kib_of_its_line() {
     );
 }
 
-/// A-9, W-5: the entry is redelivered once the limit is raised.
+/// A-9, W-5: the connector keeps the entry, and can redeliver it once the limit is raised.
 #[test]
 fn a_9_an_entry_that_is_too_long_stays_unacknowledged() {
     let mut rig = Rig::up_with(|config| config.limits.max_line_bytes = 2000);

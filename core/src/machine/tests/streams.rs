@@ -685,7 +685,7 @@ fn l_15_a_clock_at_its_end_or_a_jump_makes_no_loop() {
     assert!(rig.machine.deadline().is_none_or(|(due, _)| due > rig.now.mono));
 }
 
-/// each message's id is kept until the reply is complete. An id that is too long counts as missing.
+/// ids of messages are kept until the reply is complete, so an id that is too long counts as missing.
 #[test]
 fn x_1_a_message_id_of_over_a_kilobyte_is_not_kept() {
     for (size, kept) in [(1024, 1), (1025, 0)] {
@@ -743,8 +743,7 @@ fn x_1_a_step_that_fits_beside_others_is_queued() {
     assert_eq!(rig.machine.usage().requests, 2);
 }
 
-/// O-8: a step that waits for room when the connection is lost fails, and continues when the host submits the next
-/// state.
+/// O-8: a step that still waits for room when the connection is lost fails.
 #[test]
 fn o_8_a_step_that_waits_for_room_fails_with_the_connection() {
     let mut rig = Rig::with(|config| config.limits.max_in_flight = 1);

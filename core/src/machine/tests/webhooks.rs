@@ -208,7 +208,7 @@ fn h_6_a_message_is_answered_once_the_host_settles_it() {
     rig.taken(1);
     rig.expect(&[]);
     assert_eq!((rig.count("refused"), rig.count("stray_settles"), rig.count("dials")), (1, 1, 1));
-    // M-1: the chat is remembered from it. E-9: it counts as authenticated.
+    // M-1: the chat is remembered from it.
     assert_eq!(rig.machine.chat("c").unwrap().platform, "discord");
 }
 
