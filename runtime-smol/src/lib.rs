@@ -39,7 +39,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Configures a gateway and connects it on smol's global executor.
+/// Builder of a gateway that runs on smol's global executor.
 pub type Builder = relayline_runtime::Builder<Smol>;
 
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
@@ -95,7 +95,7 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(smol::block_on(future))
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on smol. Needs the
+/// Serves [`Relay::metrics`] as `GET /metrics` on `listener` until the gateway has ended, on smol. Needs the
 /// feature `metrics`.
 ///
 /// # Errors

@@ -55,7 +55,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-/// Configures a gateway and connects it on the tokio runtime of the caller.
+/// Builder of a gateway that runs on the tokio runtime of the caller.
 pub type Builder = relayline_runtime::Builder<Tokio>;
 
 /// Connects a gateway without credentials, for one identity: a platform and the bot's id there.
@@ -117,7 +117,7 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(output)
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended, on the tokio runtime of the
+/// Serves [`Relay::metrics`] as `GET /metrics` on `listener` until the gateway has ended, on the tokio runtime of the
 /// caller. Needs the feature `metrics`.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub trait CurrentRuntime: Runtime {
 
 type Change = Box<dyn FnOnce(&mut GatewayConfig) + Send>;
 
-/// Configures a gateway and connects it.
+/// Builder of a gateway.
 ///
 /// Each setter overrides the environment, if the environment is read.
 #[must_use = "it does nothing until it connects"]

@@ -1,7 +1,7 @@
 //! Byte stream under a WebSocket that captures the peer's close frame as it was sent.
 //!
-//! The WebSocket library replaces close codes that a peer must not send (999, 1005, 1006, 5000 and above) by 1002. Logs
-//! and notices report the code that was sent.
+//! The WebSocket library replaces close codes that it does not allow (below 1000, 1004 to 1006, 1014 to 2999, 5000 and
+//! above) by 1002. Logs and notices report the code that was sent.
 
 use crate::dialer::{ByteStream, delegate_writes};
 use futures_io::AsyncRead;

@@ -15,7 +15,7 @@ pub(crate) enum ControlItem {
 
 impl ControlItem {
     /// Returns true if the item is dropped before interrupts and notices of the connection's state.
-    fn makes_room(&self) -> bool {
+    fn is_expendable(&self) -> bool {
         let ControlItem::Notice(notice) = self else { return false };
         matches!(
             notice,
@@ -57,10 +57,11 @@ impl ControlQueue {
         }
     }
 
-    /// Drops the oldest item that [`makes_room`](ControlItem::makes_room), except the newest; else the oldest of all.
+    /// Drops the oldest [expendable](ControlItem::is_expendable) item, but not the newest item. If there is none, drops the
+    /// oldest item.
     fn make_room(&mut self) -> bool {
         let older = self.items.len().saturating_sub(1);
-        let oldest = self.items.iter().take(older).position(ControlItem::makes_room).unwrap_or(0);
+        let oldest = self.items.iter().take(older).position(ControlItem::is_expendable).unwrap_or(0);
         let dropped = self.items.remove(oldest);
         self.bytes -= dropped.as_ref().map_or(0, ControlItem::weight);
         dropped.is_some()
@@ -72,12 +73,12 @@ impl ControlQueue {
         Some(item)
     }
 
-    /// Counts an item as dropped, since the inbox is.
-    pub(crate) fn drop(&mut self, _sign: ControlItem) {
+    /// Counts an item as dropped, because the inbox is dropped.
+    pub(crate) fn drop(&mut self, _item: ControlItem) {
         self.dropped += 1;
     }
 
-    /// Drops and counts all items, since the inbox is dropped.
+    /// Drops and counts all items, because the inbox is dropped.
     pub(crate) fn drop_all(&mut self) {
         self.dropped += self.items.len() as u64;
         self.items.clear();
@@ -110,7 +111,7 @@ mod tests {
         keys.collect()
     }
 
-    /// A connector can send any number of them.
+    /// A connector can send any number of unknown frames and errors.
     #[test]
     fn x_5_unknown_frames_and_errors_make_room_before_all_others() {
         let mut queue = ControlQueue::new(MAX_ITEMS * 10);

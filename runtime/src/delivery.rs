@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// Dropping a delivery refuses it: a buffered delivery is redelivered. [`into_parts`](Self::into_parts) separates the
 /// content from the settlement.
-#[must_use = "dropping a delivery refuses it: ack it once it is taken"]
+#[must_use = "dropping a delivery refuses it: ack it once it is stored"]
 pub struct Delivery<T = Event> {
     /// Boxed, since it is large and passed on by value.
     content: Box<T>,
@@ -28,7 +28,7 @@ pub struct Delivery<T = Event> {
 
 /// Settlement of a delivery, without its content. Call [`ack`](Self::ack) once the host has stored the content. Dropping
 /// the settlement refuses the delivery.
-#[must_use = "dropping it refuses the delivery: ack it once it is taken"]
+#[must_use = "dropping it refuses the delivery: ack it once it is stored"]
 pub struct Settlement {
     shared: Arc<Handle>,
     id: DeliveryId,
@@ -151,7 +151,7 @@ impl Delivery {
         Turn::begin(&self.relay(), self.id())
     }
 
-    /// Answers an interaction, such as a slash command, with its capability. Resolves to the id of the message. Use
+    /// Answers an interaction, such as a slash command, with its interaction token. Resolves to the id of the message. Use
     /// [`reply`](Self::reply) for any other message.
     pub fn follow_up(&self, text: impl Into<String>) -> Request<FollowUp> {
         self.relay().follow_up(self.session_key(), INTERACTION_TOKEN, text)
@@ -229,7 +229,7 @@ impl Settlement {
         self.settle(Outcome::Refused);
     }
 
-    /// Settles the delivery, unless it is settled.
+    /// Settles the delivery, unless it is already settled.
     fn settle(&self, outcome: Outcome) {
         if !self.is_settled.swap(true, Ordering::Relaxed) {
             self.shared.settle(self.id, outcome);

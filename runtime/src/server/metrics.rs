@@ -27,7 +27,7 @@ impl Relay {
     }
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on an open port until the gateway has ended. Needs the feature `metrics`.
+/// Serves [`Relay::metrics`] as `GET /metrics` on `listener` until the gateway has ended. Needs the feature `metrics`.
 ///
 /// # Errors
 /// The runtime cannot register the listener.

@@ -5,7 +5,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 
-/// Fails always.
+/// Always returns an error.
 pub(super) fn chain(
     _: &[CertificateDer<'static>],
     _: Arc<CryptoProvider>,
