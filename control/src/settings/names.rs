@@ -2,7 +2,7 @@
 
 use super::table::Spec;
 
-/// Names of settings in messages. Those of environment variables and keys are the same for all.
+/// Naming of settings in messages. Names of environment variables and keys do not depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Names {
     /// Methods of the runtimes' `Builder`, for hosts of the library.
@@ -36,7 +36,7 @@ impl Names {
         self.choose("call Builder::access_token", "give --access-token-command or --access-token-file")
     }
 
-    /// Returns the text for the reader.
+    /// Returns `methods` or `flags`, according to the naming.
     pub(crate) fn choose(self, methods: &'static str, flags: &'static str) -> &'static str {
         match self {
             Names::Methods => methods,
