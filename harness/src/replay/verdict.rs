@@ -129,7 +129,6 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let missing = |side: &Option<ComparedEvent>| side.is_none();
         let what = match self.kind {
             DifferenceKind::Frame(dial) => format!("a frame of the gateway on dial {dial}"),
             DifferenceKind::Close(dial) => format!("the gateway's close of dial {dial}"),
@@ -143,10 +142,10 @@ impl fmt::Display for Difference {
         write!(
             f,
             "  {what} {}",
-            match (missing(&self.recorded), missing(&self.ours)) {
-                (false, true) => "is missing",
-                (true, false) => "was not recorded",
-                (true, true) | (false, false) => "differs",
+            match (&self.recorded, &self.ours) {
+                (Some(_), None) => "is missing",
+                (None, Some(_)) => "was not recorded",
+                _ => "differs",
             }
         )?;
         let is_pair = self.recorded.is_some() && self.ours.is_some();
