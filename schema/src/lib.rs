@@ -22,7 +22,7 @@ pub fn check(name: &str, schema: &Value) {
     let line = text.lines().zip(committed.lines()).position(|(new, old)| new != old);
     assert!(
         text == committed,
-        "schema/{name} is not that of the code, from line {:?}: write it anew with UPDATE_SCHEMA=1 cargo test --workspace schema",
+        "schema/{name} is stale, from line {:?}: renew it with UPDATE_SCHEMA=1 cargo test --workspace schema",
         line.map(|line| line + 1),
     );
 }

@@ -25,7 +25,7 @@ fn row(flag: &str, variable: &str, keys: &[&str], meaning: &str) -> String {
 fn setting_row(spec: &'static Spec) -> String {
     let command = if is_enroll_only(spec) { "enroll " } else { "" };
     let flag = match spec.kind {
-        Kind::Switch => format!("{}[={}]", spec.flag, spec.value),
+        Kind::Switch => format!("{command}{}[={}]", spec.flag, spec.value),
         _ => format!("{command}{} {}", spec.flag, spec.value),
     };
     let key = match spec.kind {
@@ -152,7 +152,10 @@ fn settings_table_of_the_page_is_current() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(path, current).unwrap();
     } else {
-        assert!(page == current, "write it anew: UPDATE_DOCS=1 cargo test --workspace settings_table");
+        assert!(
+            page == current,
+            "docs/settings.md is stale: renew it with UPDATE_DOCS=1 cargo test --workspace settings_table"
+        );
     }
 }
 
