@@ -81,9 +81,8 @@ pub(super) async fn serve(relay: Relay, mut inbox: Inbox, events: Sender<AgentEv
 
 async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Result<(), Failure> {
     let message = to.message();
-    let chat_id = &*message.source.chat_id;
     let text = &*message.text;
-    // Any other message also ends the question.
+    // A message that chooses no option ends the question, too.
     if let Some(option) = questions.remove(&to.session_key()).and_then(|asked| chosen(&asked, text)) {
         let who = message.source.user_name.as_deref().unwrap_or("somebody");
         return to.reply(&format!("{who} chose {option:?}")).await.map(drop);
@@ -92,7 +91,7 @@ async fn answer(relay: &Relay, to: &Delivery, questions: &mut Questions) -> Resu
         return to.follow_up(format!("{text}: all is well")).await.map(drop);
     }
     if text.starts_with("thanks") {
-        return relay.react(chat_id, message.message_id.as_deref().unwrap_or(""), "👍").await;
+        return to.react("👍").await;
     }
     if text.starts_with("/think") {
         // Adds one word at a time, like the output of a model.
