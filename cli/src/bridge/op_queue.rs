@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Debug)]
 pub(super) enum Work {
     Request(OpRequest),
-    /// Malformed op, with the error.
+    /// Malformed op with an id: its result is this error.
     Wrong(String),
-    /// Line that is not an op, truncated for display, with the error.
+    /// Malformed line or op without an id: the line, truncated for display, and the error.
     Invalid {
         line: String,
         message: String,

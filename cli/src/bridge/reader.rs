@@ -16,7 +16,7 @@ const MAX_QUOTED: usize = 200;
 /// Byte order mark, which some programs write before a line.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Queue of the ops that were read. The thread does not read while the queue is full.
+/// Handle of the thread that reads ops, and of their queue. The thread does not read while the queue is full.
 pub(super) struct Reader(Arc<Shared>);
 
 struct Shared {
@@ -24,11 +24,10 @@ struct Shared {
     /// There may be room again.
     room: Condvar,
     changes: ChangeSignal,
-    /// Look-up of a delivery's chat.
     chat_of: ChatOf,
 }
 
-/// Returns the chat of a delivery that can be answered.
+/// Look-up of a delivery's chat; `None` if the delivery can no longer be answered.
 type ChatOf = Box<dyn Fn(DeliveryId) -> Option<String> + Send + Sync>;
 
 impl Shared {
@@ -70,7 +69,7 @@ impl Shared {
     }
 
     /// Sets the chat of an op that names a delivery instead of a chat, to keep the chat's order (M-7).
-    fn place(&self, op: &mut QueuedOp) {
+    fn set_chat(&self, op: &mut QueuedOp) {
         let Work::Request(asked) = &op.work else { return };
         let Some(delivery) = asked.delivery() else { return };
         let Some(chat) = (self.chat_of)(delivery) else { return };
@@ -82,7 +81,7 @@ impl Shared {
     fn split(&self, splitter: &mut LineSplitter, mut bytes: &[u8]) {
         while let Some(line) = splitter.next(&mut bytes) {
             if let Some(mut op) = op_of(line) {
-                self.place(&mut op);
+                self.set_chat(&mut op);
                 self.push(op);
             }
         }
