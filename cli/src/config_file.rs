@@ -24,7 +24,7 @@ const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")
 #[derive(Debug)]
 pub(crate) struct LoadedConfig {
     pub(crate) path: PathBuf,
-    /// Text of the file, and who can read it.
+    /// Contents of the file, and its mode if other users can read it.
     pub(crate) contents: Contents,
     /// Settings of the file.
     pub(crate) file: ConfigFile,

@@ -40,7 +40,8 @@ pub(crate) struct GatewayArguments {
 
     /// Env file with settings, as enroll writes it.
     ///
-    /// Flags and environment variables override it, and it overrides the config file, as in --env-file gateway.env.
+    /// Flags and environment variables override it, and it overrides the config file. Example:
+    /// --env-file gateway.env.
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     env_file: Option<PathBuf>,
 }
@@ -64,7 +65,7 @@ pub(crate) struct NetworkArguments {
     pub(crate) runtime: RuntimeName,
 }
 
-/// Error returned when there is no configuration.
+/// Error returned when the configuration cannot be resolved.
 #[derive(Clone, Debug)]
 pub(crate) enum Unresolved {
     /// A setting is wrong or missing.
@@ -118,6 +119,7 @@ impl NetworkArguments {
         let mut ca_file = None;
         for (spec, path) in &files {
             match spec.kind {
+                // The CA file is the only setting of this kind. All other files hold secrets.
                 Kind::File => ca_file = Some(path.as_path()),
                 _ => arguments.push(spec, secret(spec.flag, path, &mut warnings)?),
             }
@@ -168,31 +170,35 @@ fn read_env_file(path: &Path) -> Result<(&Path, Contents, EnvFile), Unresolved> 
 }
 
 /// Logs the warnings of a configuration.
-fn log_warnings(resolved: Resolved) -> Resolved {
-    for warning in &resolved.warnings {
+fn log_warnings(warnings: &[String]) {
+    for warning in warnings {
         tracing::warn!(warning, "configuration");
     }
-    resolved
 }
 
 impl GatewayArguments {
     /// Resolves the configuration, and the plan of the steps before the dial. Logs warnings.
     pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
-        Ok(log_warnings(self.resolve_silently()?))
+        let resolved = self.resolve_silently()?;
+        log_warnings(&resolved.warnings);
+        Ok(resolved)
     }
 
     /// Resolves the configuration and the bridge's settings. Logs warnings.
     pub(crate) fn resolve_for_agent(&self) -> Result<(Resolved, AgentSettings), Unresolved> {
         let mut settings = AgentSettings::default();
         let resolved = self.resolve_all(self.settings.given.clone(), &mut settings)?;
-        Ok((log_warnings(resolved), settings))
+        log_warnings(&resolved.warnings);
+        Ok((resolved, settings))
     }
 
     /// Resolves the configuration of a gateway that is always provisioned. Logs warnings.
     pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
         let mut given = self.settings.given.clone();
         given.arguments.push(&table::PROVISION, "always");
-        Ok(log_warnings(self.resolve_all(given, &mut AgentSettings::default())?))
+        let resolved = self.resolve_all(given, &mut AgentSettings::default())?;
+        log_warnings(&resolved.warnings);
+        Ok(resolved)
     }
 
     /// Resolves the configuration for a caller that shows the warnings itself.
@@ -200,13 +206,13 @@ impl GatewayArguments {
         self.resolve_all(self.settings.given.clone(), &mut AgentSettings::default())
     }
 
-    fn resolve_all(&self, given: Given, others: &mut AgentSettings) -> Result<Resolved, Unresolved> {
+    fn resolve_all(&self, given: Given, agent: &mut AgentSettings) -> Result<Resolved, Unresolved> {
         let default = default_env_file();
         let settings = self.env_file.as_deref();
         let env_files = EnvFiles { settings, managed_by: settings.or(default.as_deref()) };
         let (mut resolved, warnings) = self
             .network
-            .resolve(given, env_files, |sources| settings::resolve_with(sources, &mut [others]))?;
+            .resolve(given, env_files, |sources| settings::resolve_with(sources, &mut [agent]))?;
         resolved.warnings.splice(0..0, warnings);
         Ok(resolved)
     }
@@ -227,9 +233,7 @@ fn secret(name: &str, path: &Path, warnings: &mut Vec<String>) -> Result<Secret,
 pub(crate) fn secret_file(file: &Path) -> Result<Secret, ExitCode> {
     let mut warnings = Vec::new();
     let secret = secret("--secret-file", file, &mut warnings).map_err(|error| error.end())?;
-    for warning in warnings {
-        tracing::warn!(warning, "configuration");
-    }
+    log_warnings(&warnings);
     Ok(secret)
 }
 
@@ -260,7 +264,7 @@ impl RuntimeName {
         })
     }
 
-    /// Serves the metrics page on an open port.
+    /// Serves the metrics page on `listener`.
     pub(crate) fn serve_metrics(self, relay: &Relay, listener: TcpListener) -> io::Result<()> {
         match self {
             RuntimeName::Tokio => relayline_tokio::serve_metrics(relay, listener),
