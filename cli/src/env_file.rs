@@ -198,7 +198,7 @@ mod tests {
         names
     }
 
-    /// H-2: the mode is 0600 from the first byte on, a second run changes nothing, and no other file is left.
+    /// H-2: a new file has the mode 0600, a second run changes nothing, and no other file is left.
     #[test]
     fn h_2_a_file_is_created_replaced_and_then_unchanged() {
         let folder = tempfile::tempdir().unwrap();
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "ID=3\n");
     }
 
-    /// H-2: a pipe does not block, and a path without a file name is not written.
+    /// H-2: a folder and a pipe are refused without waiting, and so is a path that goes through a file.
     #[test]
     fn h_2_a_path_that_is_not_a_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
