@@ -8,7 +8,7 @@ use crate::op::{Context, Op};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// Writes one object, field by field.
+/// Writer of one object, field by field.
 pub(crate) struct Object<'a> {
     out: &'a mut Vec<u8>,
     empty: bool,

@@ -15,7 +15,7 @@ pub enum Line<'a> {
 /// Maximum number of bytes that are kept of an unusable line for diagnostics.
 pub const HEAD_BYTES: usize = 64 << 10;
 
-/// Splits a byte stream into lines at `\n`. It stores at most one unterminated line of at most `max` bytes.
+/// Splitter of a byte stream into lines at `\n`. It stores at most one unterminated line of at most `max` bytes.
 #[derive(Debug)]
 pub struct LineSplitter {
     tail: Vec<u8>,

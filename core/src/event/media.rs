@@ -64,8 +64,8 @@ pub(super) fn read(urls: Option<&str>, entries: Option<&str>) -> Vec<Media> {
 /// Maximum number of attachments that are searched linearly.
 const FEW: usize = 16;
 
-/// Finds attachments by URL. A line can name tens of thousands of both: those are looked up in order of URL, so that
-/// what an event costs grows with its line and no faster.
+/// Index of attachments by URL. A line can name tens of thousands of both: those are looked up in order of URL, so that
+/// the cost of an event grows no faster than its line.
 struct ByUrl {
     /// Positions by URL, in order of arrival for equal URLs; empty if there are few.
     order: Vec<usize>,

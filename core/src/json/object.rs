@@ -95,7 +95,7 @@ pub(crate) fn read_object<'de, T: FromObject<'de>>(
     Ok(is_object.then_some(read))
 }
 
-/// Fills a value. Returns true if there was an object to fill it from.
+/// Seed that fills a value. Its result is true if there was an object to fill it from.
 struct Object<'t, T> {
     pass: Pass,
     into: &'t mut T,

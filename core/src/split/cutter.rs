@@ -39,7 +39,7 @@ pub(super) struct Cut {
     pub(super) next: usize,
 }
 
-/// Cuts a text.
+/// Cutter of a text.
 pub(super) struct Cutter<'a> {
     pub(super) text: &'a str,
     pub(super) blocks: &'a Blocks,

@@ -56,7 +56,7 @@ thread_local! {
     pub(super) static BUILDS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Builds parts of one text.
+/// Builder of the parts of one text.
 #[derive(Clone, Copy)]
 pub(super) struct Builder<'a> {
     pub(super) text: &'a str,
