@@ -23,7 +23,7 @@ impl Credential {
     }
 }
 
-/// Derives each value as an HMAC of its number under the seed. Without the seed it cannot be guessed.
+/// Source of secret values: each is an HMAC of its number under the seed, and cannot be guessed without the seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Issuer {
     key: Secret,

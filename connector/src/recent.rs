@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Keeps the `max` newest keys.
+/// Map of the `max` newest keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Recent<K, V> {
     map: BTreeMap<K, V>,

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 /// Maximum number of large bodies that are read at a time: each may be in memory as a whole.
 const UPLOADS: usize = 4;
 
-/// Wakes the task of one connection.
+/// Wake-ups of the task of one connection.
 #[derive(Default)]
 pub(super) struct Wake {
     /// The connection has output.
