@@ -94,7 +94,7 @@ fn wanted(kind: Kind) -> &'static str {
     }
 }
 
-/// Reads the keys of a table into a [`ConfigFile`].
+/// Visitor that reads the keys of a table into a [`ConfigFile`].
 struct Keys<'a> {
     file: &'a mut ConfigFile,
     host_keys: &'a [String],
@@ -164,7 +164,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
     }
 }
 
-/// Reads the value of a key as the text that an environment variable would hold.
+/// Seed that reads the value of a key as the text that an environment variable would hold.
 struct Leaf(Kind);
 
 impl<'de> DeserializeSeed<'de> for Leaf {
