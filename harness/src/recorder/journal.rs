@@ -25,7 +25,7 @@ pub struct Summary {
     pub parts: u32,
 }
 
-/// Writes lines after a header, and starts the next file at the size limit.
+/// Writer of lines after a header, which starts the next file at the size limit.
 #[derive(Debug)]
 pub(super) struct Journal<S> {
     store: S,

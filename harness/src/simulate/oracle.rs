@@ -14,7 +14,7 @@ pub struct Violation {
     pub found: String,
 }
 
-/// Collects the checks of a run.
+/// Collector of the checks of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     pub(crate) violation: Option<Violation>,
