@@ -34,7 +34,7 @@ use tracing::Span;
 /// poll.
 const MAX_ROUNDS: usize = 64;
 
-/// Stops the webhook server when it is dropped.
+/// Guard that stops the webhook server when it is dropped.
 pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
 
 /// State of the current socket.
