@@ -11,7 +11,7 @@ const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Prints as it goes; color only where somebody looks.
+/// Printer of the conversation, line by line, with colors on a terminal only.
 #[derive(Debug)]
 pub(super) struct Transcript {
     /// Heading that was printed last.

@@ -55,7 +55,7 @@ impl Child {
     }
 }
 
-/// Kills an agent from any thread.
+/// Handle that kills an agent from any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Killer(Arc<Mutex<std::process::Child>>);
 

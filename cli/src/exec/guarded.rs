@@ -144,7 +144,7 @@ impl Shared {
     }
 }
 
-/// Kills an agent's group from any thread.
+/// Handle that kills an agent's group from any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Killer(Arc<Shared>);
 
