@@ -44,7 +44,7 @@ pub(crate) struct ControlQueue {
 }
 
 impl ControlQueue {
-    /// Creates a queue for `max_bytes` bytes of the peer's texts. The newest item is kept whatever its size.
+    /// Creates a queue for `max_bytes` bytes of the peer's texts. A single item is kept whatever its size.
     pub(crate) fn new(max_bytes: usize) -> Self {
         ControlQueue { items: VecDeque::new(), bytes: 0, max_bytes, dropped: 0 }
     }
@@ -57,11 +57,9 @@ impl ControlQueue {
         }
     }
 
-    /// Drops the oldest [expendable](ControlItem::is_expendable) item, but not the newest item. If there is none, drops the
-    /// oldest item.
+    /// Drops the oldest [expendable](ControlItem::is_expendable) item. If there is none, drops the oldest item.
     fn make_room(&mut self) -> bool {
-        let older = self.items.len().saturating_sub(1);
-        let oldest = self.items.iter().take(older).position(ControlItem::is_expendable).unwrap_or(0);
+        let oldest = self.items.iter().position(ControlItem::is_expendable).unwrap_or(0);
         let dropped = self.items.remove(oldest);
         self.bytes -= dropped.as_ref().map_or(0, ControlItem::weight);
         dropped.is_some()
@@ -102,6 +100,11 @@ mod tests {
         ControlItem::Interrupt { session_key: n.to_string(), chat_id: "x".repeat(size) }
     }
 
+    fn letter(n: usize, size: usize) -> ControlItem {
+        let line = format!("{n}{}", "x".repeat(size));
+        ControlItem::Notice(Notice::DeadLetter { reason: String::new(), buffer_id: None, line })
+    }
+
     fn waiting(queue: &mut ControlQueue) -> Vec<String> {
         let queue = std::iter::from_fn(|| queue.pop());
         let keys = queue.map(|item| match item {
@@ -129,13 +132,9 @@ mod tests {
 
     #[test]
     fn a_9_dead_letters_make_room_before_all_others() {
-        let letter = |n: usize| {
-            let line = format!("{n}{}", "x".repeat(40));
-            ControlItem::Notice(Notice::DeadLetter { reason: String::new(), buffer_id: None, line })
-        };
         let mut queue = ControlQueue::new(100);
         queue.push(interrupt(0, 9));
-        (1..9).for_each(|n| queue.push(letter(n)));
+        (1..9).for_each(|n| queue.push(letter(n, 40)));
         queue.push(interrupt(9, 9));
         assert_eq!((queue.dropped(), queue.bytes), (7, 61));
         let kept = std::iter::from_fn(|| queue.pop()).map(|item| match item {
@@ -145,6 +144,16 @@ mod tests {
         });
         assert_eq!(kept.collect::<Vec<_>>(), ["0", "8", "9"]);
         assert_eq!(queue.bytes, 0);
+    }
+
+    /// The newest item makes room, too: an interrupt is never dropped for it.
+    #[test]
+    fn a_9_a_dead_letter_over_the_limit_drops_only_itself() {
+        let mut queue = ControlQueue::new(100);
+        queue.push(interrupt(0, 90));
+        queue.push(letter(1, 40));
+        assert_eq!((queue.dropped(), queue.bytes), (1, 91));
+        assert_eq!(waiting(&mut queue), ["0"]);
     }
 
     #[test]
