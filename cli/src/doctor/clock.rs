@@ -4,8 +4,8 @@ use super::{Findings, Verdict};
 use relayline_core::token::TOKEN_TTL_S;
 use std::time::UNIX_EPOCH;
 
-/// Difference in seconds that is not reported: `Date` is truncated to seconds, and the answer took time to arrive.
-const QUIET: u64 = 30;
+/// Maximum difference in seconds that counts as ok: `Date` is truncated to seconds, and the answer took time to arrive.
+const TOLERANCE_S: u64 = 30;
 
 /// Compares the connector's date with this machine's clock.
 pub(super) fn judge(date: Option<&str>, unix_s: u64, findings: &mut Findings) {
@@ -23,7 +23,7 @@ fn verdict(date: Option<&str>, unix_s: u64) -> (Verdict, String) {
     let skew = theirs.as_secs().abs_diff(unix_s);
     let what = format!("{skew} s {side} the connector's");
     match skew {
-        0..=QUIET => (Verdict::Ok, what),
+        0..=TOLERANCE_S => (Verdict::Ok, what),
         // A slow clock shortens the life of a token. A fast one lengthens it, but invalidates signatures of deliveries.
         skew if skew < TOKEN_TTL_S => {
             (Verdict::Warn, format!("{what}: set this machine's clock, by NTP for instance"))
