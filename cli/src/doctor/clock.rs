@@ -1,6 +1,7 @@
 //! Comparison of the clocks of gateway and connector, by the answer's `Date`.
 
 use super::{Findings, Verdict};
+use relayline_core::signature::MAX_SKEW_S;
 use relayline_core::token::TOKEN_TTL_S;
 use std::time::UNIX_EPOCH;
 
@@ -19,19 +20,23 @@ fn verdict(date: Option<&str>, unix_s: u64) -> (Verdict, String) {
         let what = "the connector's answer has no date: compare the clocks of both sides by hand";
         return (Verdict::Warn, what.to_owned());
     };
-    let side = if theirs.as_secs() > unix_s { "behind" } else { "ahead of" };
+    // A token of a slow clock expires early, a signature of the connector expires early for a fast one (C-1, C-3).
+    let (side, expiring, lifetime_s) = if theirs.as_secs() > unix_s {
+        ("behind", "tokens", TOKEN_TTL_S)
+    } else {
+        ("ahead of", "signatures of webhook requests", MAX_SKEW_S)
+    };
     let skew = theirs.as_secs().abs_diff(unix_s);
     let what = format!("{skew} s {side} the connector's");
     match skew {
         0..=TOLERANCE_S => (Verdict::Ok, what),
-        // A slow clock shortens the life of a token. A fast one lengthens it, but invalidates signatures of deliveries.
-        skew if skew < TOKEN_TTL_S => {
+        skew if skew < lifetime_s => {
             (Verdict::Warn, format!("{what}: set this machine's clock, by NTP for instance"))
         }
         _ => (
             Verdict::Fail,
             format!(
-                "{what}, and tokens are valid for {TOKEN_TTL_S} s: set this machine's clock, by NTP for instance"
+                "{what}, and {expiring} are valid for {lifetime_s} s: set this machine's clock, by NTP for instance"
             ),
         ),
     }
@@ -53,9 +58,12 @@ mod tests {
             (
                 date,
                 at + 300,
-                (Verdict::Fail, "300 s ahead of the connector's, and tokens are valid for 300 s"),
+                (
+                    Verdict::Fail,
+                    "300 s ahead of the connector's, and signatures of webhook requests are valid for 300 s",
+                ),
             ),
-            (date, 0, (Verdict::Fail, "784111777 s behind the connector's, and ")),
+            (date, 0, (Verdict::Fail, "784111777 s behind the connector's, and tokens are valid for 300 s")),
             (Some("yesterday"), at, (Verdict::Warn, "the connector's answer has no date")),
             (None, at, (Verdict::Warn, "the connector's answer has no date")),
         ] {
