@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn a_4_when_the_twin_is_refused_the_newest_waiter_is_delivered() {
+    fn a_4_after_a_refusal_the_newest_duplicate_is_delivered() {
         let mut inbox = inbox_of(1 << 20, 16, 1000);
         let mut acks = Vec::new();
         arrive(&mut inbox, arrival(1, Some("a"), A));

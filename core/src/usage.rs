@@ -8,7 +8,7 @@ numbers! {
     Usage: usize,
     /// Bytes of an unterminated line; at most `max_line_bytes`.
     unfinished_line_bytes;
-    /// Events that wait for the host, and duplicates that wait for their twin to be settled; bounded by their bytes.
+    /// Events that wait for the host, and duplicates that wait for a settlement; bounded by their bytes.
     waiting_events;
     /// Bytes of these events; at most `host_queue_bytes` or, if larger, `read_ahead_bytes`, exceeded by one event at
     /// most, and `early_event_bytes` in addition.

@@ -244,7 +244,7 @@ impl RelayMachine {
             Origin::Buffer(_, id) => Some(self.seed.hash(&["answer", id])),
             Origin::Live(_) | Origin::Http(_) => None,
         });
-        // A duplicate shares its twin's fate, whatever has happened to the prompt.
+        // A duplicate waits for the delivery in flight, whatever has happened to the prompt.
         if key.is_some_and(|key| self.inbox.knows(key)) {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
@@ -274,14 +274,14 @@ impl RelayMachine {
                     Origin::Http(id) => {
                         self.respond(
                             id,
-                            WebhookResponse::Unavailable("too many copies of it wait for the host's word"),
+                            WebhookResponse::Unavailable("too many duplicates of it wait for the host"),
                         );
                     }
                     // It is not acknowledged, and the connector's drain waits for an acknowledgement, so it must be
                     // redelivered.
                     Origin::Buffer(..) => {
                         self.conn.must_redeliver(
-                            "too many copies of a buffered delivery wait: dialing again for it",
+                            "too many duplicates of a buffered delivery wait: dialing again for it",
                         );
                     }
                     Origin::Live(_) => {}

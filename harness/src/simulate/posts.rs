@@ -120,7 +120,7 @@ impl World<'_> {
         }
     }
 
-    /// Sends messages of one chat, and each of them again. Copies wait for several first copies, and replace those
+    /// Sends messages of one chat, and each of them again. Duplicates wait for several deliveries, and replace those
     /// that the host refuses.
     pub(crate) fn post_twice(&mut self, random: &mut Random) {
         let span = Duration::from_millis(random.below(20_000));
@@ -145,7 +145,7 @@ impl World<'_> {
         for post in posts.iter().chain(&posts) {
             self.submit_post(post);
         }
-        // The host takes none of the copies until it has settled several deliveries.
+        // The host polls none of the duplicates until it has settled several deliveries.
         if random.chance(70) {
             self.slow_host_for(span);
         }

@@ -173,7 +173,7 @@ proptest! {
         let stream = pieces.concat();
         let lanes = |cuts: &[usize]| lanes(Driver::new(small_limits()), &handshake(), &stream, cuts);
         let (cut, whole) = (lanes(&cuts), lanes(&[]));
-        // Only the number of waiting duplicates depends on when the host takes their twin.
+        // Only the number of waiting duplicates depends on when the host polls the delivery in flight.
         prop_assume!(cut.is_some() && whole.is_some());
         prop_assert_eq!(cut, whole);
     }

@@ -350,7 +350,7 @@ fn a_05_an_ack_belongs_to_its_own_connection() {
 
 /// the refused entry may have come on an earlier connection, with its duplicate on this one.
 #[test]
-fn a_02_a_04_a_close_refuses_a_duplicate_with_its_twin() {
+fn a_02_a_04_a_close_refuses_a_delivery_and_its_duplicate() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
     lines.push(cut(10));

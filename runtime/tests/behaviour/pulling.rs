@@ -15,7 +15,7 @@ use std::time::Duration;
 
 over_each_wire! {
     a_6_a_host_is_woken_only_for_items_that_it_waits_for,
-    a_4_a_duplicate_is_acknowledged_when_its_twin_is_taken,
+    a_4_a_duplicate_is_acknowledged_after_the_poll,
     a_6_queued_items_are_delivered_or_counted_at_the_end,
 }
 
@@ -73,15 +73,15 @@ fn a_6_a_host_is_woken_only_for_items_that_it_waits_for(wire: Wire) {
     assert_eq!((held(&stage.relay, "host_queue"), wakes()), (3, before + 1));
 }
 
-/// A live delivery is accepted when the host takes it. Until then its duplicate waits. Afterwards the sleeping loop
+/// A live delivery is accepted when the host polls it. Until then its duplicate waits. Afterwards the sleeping loop
 /// wakes up and writes the acknowledgement.
-fn a_4_a_duplicate_is_acknowledged_when_its_twin_is_taken(wire: Wire) {
+fn a_4_a_duplicate_is_acknowledged_after_the_poll(wire: Wire) {
     let mut stage = Stage::new(wire, &[]);
     let event =
-        json!({"text": "twin", "message_id": "m1", "source": {"platform": "discord", "chat_id": "1"}});
+        json!({"text": "twice", "message_id": "m1", "source": {"platform": "discord", "chat_id": "1"}});
     let live = json!({"type": "inbound", "event": event});
-    let copy = json!({"type": "inbound", "event": event, "bufferId": "b1"});
-    stage.connector.control(Act::Raw { text: format!("{live}\n{copy}\n") }).unwrap();
+    let duplicate = json!({"type": "inbound", "event": event, "bufferId": "b1"});
+    stage.connector.control(Act::Raw { text: format!("{live}\n{duplicate}\n") }).unwrap();
     until("both wait", &stage.relay, |relay| held(relay, "waiting_events") == 2);
     let delivery = stage.message();
     let is_ack = |saw: &_| frame(saw).is_some_and(|frame| frame["type"] == "inbound_ack");

@@ -276,7 +276,7 @@ fn a_04_which_deliveries_are_duplicates() {
 }
 
 #[test]
-fn a_04_a_duplicate_in_flight_shares_its_twins_fate() {
+fn a_04_a_duplicate_waits_for_the_settlement() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     for n in 2..=9 {

@@ -144,7 +144,7 @@ fn l_17_a_waiting_duplicate_drops_with_a_failed_handshake() {
     rig.line(&buffered("c", "1", "b1"));
     rig.lost();
     rig.log();
-    // The twin is refused. No waiter replaces it.
+    // The delivery is refused. No duplicate replaces it.
     rig.reject(1);
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().early_dropped, 1);

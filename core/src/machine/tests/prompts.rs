@@ -78,7 +78,7 @@ fn i_03_a_refused_answer_can_be_given_again() {
     rig.log();
     rig.line(&press(&id, "1", Some("e1")));
     rig.expect(&[&format!("deliver 2 buffered answer {id} yes by ann")]);
-    // A duplicate shares its twin's fate, as always.
+    // A duplicate waits for the settlement, as always.
     rig.line(&press(&id, "1", Some("e2")));
     rig.expect(&[]);
     rig.taken(2);

@@ -253,13 +253,13 @@ fn h_6_a_4_a_repeated_message_is_a_duplicate() {
     rig.taken(3);
     rig.expect(&["http 5 200 ok"]);
     assert_eq!(rig.count("duplicates"), 2);
-    // At most eight wait for one twin.
+    // At most eight duplicates wait for one delivery.
     for _ in 0..10 {
         rig.post(&message("c", "3"));
     }
     rig.expect(&[
         "deliver 4 live c 3",
-        "http 15 503 too many copies of it wait for the host's word; send it again later",
+        "http 15 503 too many duplicates of it wait for the host; send it again later",
     ]);
 }
 
@@ -464,9 +464,9 @@ fn h_6_answers_are_json() {
     assert_eq!(read["error"], r#"the body's `type` is not "message""#);
 }
 
-/// A-7: a duplicate that replaces a refused or lost twin also takes its place in the order of arrival.
+/// A-7: a duplicate that replaces a refused or lost delivery also takes its place in the order of arrival.
 #[test]
-fn h_6_a_7_duplicates_take_their_twins_places() {
+fn h_6_a_7_a_duplicate_takes_the_place_of_a_lost_delivery() {
     let order = |rig: &mut Rig| -> Vec<String> {
         let log = rig.log().into_iter();
         log.filter_map(|line| Some(line.strip_prefix("deliver ")?.rsplit(' ').next()?.to_owned())).collect()
@@ -509,7 +509,7 @@ fn h_6_a_7_duplicates_take_their_twins_places() {
     assert_eq!(order(&mut rig), ["0", "1"]);
 }
 
-/// A duplicate of a twin that no host has seen counts as unseen, too.
+/// A duplicate of a delivery that no host has seen counts as unseen, too.
 #[test]
 fn h_6_a_duplicate_of_an_unseen_delivery_is_503() {
     let mut rig = Rig::with(keyed);

@@ -4,8 +4,8 @@ use super::posts::Posts;
 use super::sessions::ModelSession;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Maximum number of duplicates that wait for one first copy.
-pub(super) const MAX_WAITERS: usize = 8;
+/// Maximum number of duplicates that wait for one delivery in flight.
+pub(super) const MAX_DUPLICATES: usize = 8;
 
 /// An item for the host that came over a connection or as a webhook request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct InboundItem {
     pub(crate) answers: Option<String>,
     /// True for an answer to a prompt, including a duplicate that answers nothing itself.
     pub(crate) is_answer: bool,
-    /// Position in the order of arrival. A duplicate has that of its first copy.
+    /// Position in the order of arrival. A duplicate that replaces an item inherits its position.
     pub(crate) place: u64,
 }
 
@@ -47,13 +47,13 @@ pub(crate) type Unanswered = Option<String>;
 pub(crate) struct Inbox {
     /// Items in the required order of delivery.
     pub(crate) waiting: VecDeque<InboundItem>,
-    /// Items in flight by key: the position of the first copy, and the waiting duplicates.
+    /// Items in flight by key: the position, and the waiting duplicates.
     flight: BTreeMap<String, (u64, Vec<InboundItem>)>,
     arrived: u64,
     /// Number of keys in flight from a connection without a complete handshake.
     pub(crate) early_keys: usize,
-    taken: BTreeSet<String>,
-    taken_order: VecDeque<String>,
+    accepted: BTreeSet<String>,
+    accepted_order: VecDeque<String>,
     /// Buffered items that the host has not settled.
     pub(crate) handed: BTreeMap<u64, InboundItem>,
     /// Sizes of the unsettled items, by delivery.
@@ -62,7 +62,7 @@ pub(crate) struct Inbox {
     live: BTreeMap<u64, InboundItem>,
     /// Entries that may be acknowledged, by connection.
     pub(crate) owed: BTreeMap<(u32, String), u32>,
-    /// Serial numbers of items that a host has taken for good, or that no host is to have.
+    /// Serial numbers of items that a host has accepted, or that no host is to have.
     pub(crate) accounted_for: BTreeSet<u64>,
     memory: usize,
     pub(crate) posts: Posts,
@@ -75,9 +75,9 @@ impl Inbox {
         Inbox { memory, ..Inbox::default() }
     }
 
-    /// Returns true if this key is in flight or taken.
+    /// Returns true if this key is in flight or accepted.
     pub(crate) fn knows(&self, key: &str) -> bool {
-        self.taken.contains(key) || self.flight.contains_key(key)
+        self.accepted.contains(key) || self.flight.contains_key(key)
     }
 
     /// Adds an item. `early` is a connection without a complete handshake.
@@ -88,18 +88,18 @@ impl Inbox {
             self.waiting.push_back(arrived);
             return ArrivalOutcome::Queued;
         };
-        if self.taken.contains(key) {
+        if self.accepted.contains(key) {
             self.acknowledge(arrived.conn, arrived.entry, arrived.post);
             return ArrivalOutcome::Duplicate;
         }
-        if let Some((_, waiters)) = self.flight.get_mut(key) {
-            if waiters.len() >= MAX_WAITERS {
+        if let Some((_, duplicates)) = self.flight.get_mut(key) {
+            if duplicates.len() >= MAX_DUPLICATES {
                 if let Some(post) = arrived.post {
                     self.posts.set_status(post, 503);
                 }
                 return ArrivalOutcome::Dropped;
             }
-            waiters.push(arrived);
+            duplicates.push(arrived);
             return ArrivalOutcome::Waits;
         }
         self.flight.insert(key.clone(), (arrived.place, Vec::new()));
@@ -117,13 +117,13 @@ impl Inbox {
         }
     }
 
-    pub(crate) fn has_taken(&self, key: &str) -> bool {
-        self.taken.contains(key)
+    pub(crate) fn has_accepted(&self, key: &str) -> bool {
+        self.accepted.contains(key)
     }
 
-    /// Returns the number of items that wait for the host or for their first copy.
+    /// Returns the number of items that wait for the host, or as duplicates.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len() + self.flight.values().map(|(_, waiters)| waiters.len()).sum::<usize>()
+        self.waiting.len() + self.flight.values().map(|(_, duplicates)| duplicates.len()).sum::<usize>()
     }
 
     /// Returns the size of the unsettled items whose senders wait.
@@ -164,7 +164,7 @@ impl Inbox {
             self.handed.insert(delivery, arrived.clone());
         } else {
             if let Some(key) = &arrived.key {
-                self.take(&key.clone());
+                self.accept(&key.clone());
             }
             self.accounted_for.extend(arrived.serial);
             self.live.insert(delivery, arrived.clone());
@@ -176,14 +176,14 @@ impl Inbox {
     }
 
     /// Settles a delivery. Returns the prompt that a refused item answered.
-    pub(crate) fn settle(&mut self, delivery: u64, is_taken: bool) -> Unanswered {
+    pub(crate) fn settle(&mut self, delivery: u64, is_accepted: bool) -> Unanswered {
         if let Some(arrived) = self.handed.remove(&delivery) {
             self.weights.remove(&delivery);
-            if is_taken {
+            if is_accepted {
                 self.accounted_for.extend(arrived.serial);
                 self.acknowledge(arrived.conn, arrived.entry, arrived.post);
                 if let Some(key) = arrived.key {
-                    self.take(&key);
+                    self.accept(&key);
                 }
                 return None;
             }
@@ -193,13 +193,13 @@ impl Inbox {
             return self.give_up(arrived.key, arrived.answers);
         }
         let arrived = self.live.remove(&delivery)?;
-        if is_taken {
+        if is_accepted {
             return None;
         }
         if let Some(key) = &arrived.key
-            && self.taken.remove(key)
+            && self.accepted.remove(key)
         {
-            self.taken_order.retain(|taken| taken != key);
+            self.accepted_order.retain(|accepted| accepted != key);
         }
         arrived.answers
     }
@@ -211,16 +211,16 @@ impl Inbox {
         self.early_keys = 0;
         if was_up {
             // Buffered duplicates are sent again, so they do not wait for an acknowledgement here.
-            for (_, waiters) in self.flight.values_mut() {
-                waiters.retain(|waiter| waiter.conn != conn || waiter.entry.is_none());
+            for (_, duplicates) in self.flight.values_mut() {
+                duplicates.retain(|duplicate| duplicate.conn != conn || duplicate.entry.is_none());
             }
             return (0, Vec::new());
         }
         let mut dropped = 0;
-        for (_, waiters) in self.flight.values_mut() {
-            let before = waiters.len();
-            waiters.retain(|waiter| waiter.conn != conn);
-            dropped += (before - waiters.len()) as u64;
+        for (_, duplicates) in self.flight.values_mut() {
+            let before = duplicates.len();
+            duplicates.retain(|duplicate| duplicate.conn != conn);
+            dropped += (before - duplicates.len()) as u64;
         }
         let (gone, kept): (VecDeque<InboundItem>, VecDeque<InboundItem>) =
             self.waiting.drain(..).partition(|arrived| arrived.conn == conn);
@@ -237,10 +237,10 @@ impl Inbox {
         if let Some(arrived) = self.waiting.iter().position(is_it).and_then(|at| self.waiting.remove(at)) {
             return (true, self.give_up(arrived.key, arrived.answers));
         }
-        let doubled = self.flight.iter_mut().find(|(_, (_, waiters))| waiters.iter().any(is_it));
-        let Some((key, (_, waiters))) = doubled else { return (false, None) };
-        waiters.retain(|waiter| !is_it(waiter));
-        // If the first copy waits, no host has received it.
+        let doubled = self.flight.iter_mut().find(|(_, (_, duplicates))| duplicates.iter().any(is_it));
+        let Some((key, (_, duplicates))) = doubled else { return (false, None) };
+        duplicates.retain(|duplicate| !is_it(duplicate));
+        // If the item in flight waits, no host has received it.
         (self.waiting.iter().any(|waiting| waiting.key.as_ref() == Some(key)), None)
     }
 
@@ -252,32 +252,32 @@ impl Inbox {
         dropped as u64
     }
 
-    fn take(&mut self, key: &str) {
-        for waiter in self.flight.remove(key).into_iter().flat_map(|(_, waiters)| waiters) {
-            self.acknowledge(waiter.conn, waiter.entry, waiter.post);
+    fn accept(&mut self, key: &str) {
+        for duplicate in self.flight.remove(key).into_iter().flat_map(|(_, duplicates)| duplicates) {
+            self.acknowledge(duplicate.conn, duplicate.entry, duplicate.post);
         }
-        if !self.taken.insert(key.to_owned()) {
-            self.taken_order.retain(|taken| taken != key);
+        if !self.accepted.insert(key.to_owned()) {
+            self.accepted_order.retain(|accepted| accepted != key);
         }
-        self.taken_order.push_back(key.to_owned());
+        self.accepted_order.push_back(key.to_owned());
         self.forget();
     }
 
     fn forget(&mut self) {
-        while self.flight.len() + self.taken.len() > self.memory {
-            let Some(oldest) = self.taken_order.pop_front() else { return };
-            self.taken.remove(&oldest);
+        while self.flight.len() + self.accepted.len() > self.memory {
+            let Some(oldest) = self.accepted_order.pop_front() else { return };
+            self.accepted.remove(&oldest);
         }
     }
 
-    /// Puts the newest duplicate in the place of the first copy, or forgets the key if there is none.
+    /// Puts the newest duplicate in the place of the item in flight, or forgets the key if there is none.
     fn give_up(&mut self, key: Option<String>, answers: Unanswered) -> Unanswered {
         let Some(key) = key else { return answers };
         let flight = self.flight.get_mut(&key);
-        match flight.and_then(|(place, waiters)| Some((*place, waiters.pop()?))) {
-            Some((place, waiter)) => {
+        match flight.and_then(|(place, duplicates)| Some((*place, duplicates.pop()?))) {
+            Some((place, duplicate)) => {
                 let before = self.waiting.iter().filter(|waiting| waiting.place < place).count();
-                self.waiting.insert(before, InboundItem { answers, place, ..waiter });
+                self.waiting.insert(before, InboundItem { answers, place, ..duplicate });
                 None
             }
             None => {

@@ -113,12 +113,12 @@ impl Model {
     }
 
     fn is_rejected(&self, post: &Post, waiting: usize) -> bool {
-        // A duplicate of a taken event needs no room.
+        // A duplicate of an accepted event needs no room.
         !post
             .event
             .as_ref()
             .and_then(|user_event| user_event.key.as_ref())
-            .is_some_and(|key| self.inbox.has_taken(key))
+            .is_some_and(|key| self.inbox.has_accepted(key))
             && (self.dials.leaving.is_some()
                 || !self.has_room(waiting)
                 || self.is_held_up(waiting)

@@ -1,7 +1,7 @@
 //! Resource usage of a machine, compared with its limits and with the model.
 
 use super::Model;
-use super::inbox::MAX_WAITERS;
+use super::inbox::MAX_DUPLICATES;
 use crate::simulate::oracle::Oracle;
 use relayline_core::machine::RelayMachine;
 use relayline_core::usage::Usage;
@@ -30,7 +30,7 @@ impl Model {
         let max_waiting_bytes = limits.host_queue_bytes.max(limits.read_ahead_bytes)
             + limits.read_ahead_bytes
             + 2 * MAX_ITEM_BYTES;
-        let max_acks = limits.dedupe + limits.dedupe * MAX_WAITERS;
+        let max_acks = limits.dedupe + limits.dedupe * MAX_DUPLICATES;
         let max_stream_bytes = limits.write_queue_bytes + usage.streams * STREAM_OVERHEAD_BYTES;
         for (name, value, max) in [
             ("unfinished_line_bytes", usage.unfinished_line_bytes, limits.max_line_bytes),
