@@ -5,7 +5,7 @@ use crate::{token_command, unix_s};
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::Bearer;
 use relayline_control::http::boot::{KnownAlready, Plan, Report};
-use relayline_control::http::identity::{TokenSource, from_output};
+use relayline_control::http::access_token::{TokenSource, from_output};
 use relayline_control::settings::Resolved;
 use relayline_runtime::http::{Booted, Client, read_token_file};
 use std::io;

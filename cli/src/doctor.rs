@@ -182,6 +182,6 @@ fn report_provisioning(findings: &mut Findings, report: Report) {
             );
         }
         Report::Failed { what, why } => findings.say(Verdict::Fail, &what, why),
-        Report::Identity | Report::Policy(_) | Report::Nothing => {}
+        Report::AccessToken | Report::Policy(_) | Report::Nothing => {}
     }
 }

@@ -118,7 +118,7 @@ fn say(report: &Report) -> bool {
         }
         Report::Policy(platform) => line(format_args!("the policy for {platform}: accepted")),
         Report::Failed { what, why } => line(format_args!("{what}: failed: {why}")),
-        Report::Identity | Report::Nothing => {}
+        Report::AccessToken | Report::Nothing => {}
     }
     !matches!(report, Report::Failed { .. })
 }

@@ -4,11 +4,11 @@
 //! redirect**. It reads at most [`Request::max_response`] bytes of the body and one more, and passes status, headers
 //! and body to the exchange's `read`. If there is no response, [`Request::unreachable`] makes the failure.
 
+pub mod access_token;
 pub mod base;
 pub mod boot;
 pub mod enroll;
 mod failure;
-pub mod identity;
 mod issued;
 pub mod media;
 pub mod policy;

@@ -55,7 +55,7 @@
 //! | event | level | fields |
 //! |---|---|---|
 //! | `configuration` | warn | `warning` |
-//! | `identity_token` | info | |
+//! | `access_token` | info | |
 //! | `provisioned` | info | `platform`, `secret_issued` |
 //! | `policy_taken` | info | `platform` |
 //! | `policy_unsent` | warn | `platforms`, with commas between |

@@ -145,7 +145,7 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
         // The failure of one platform stops neither the other nor the dial. The failure of a policy stops nothing.
         (&[id, token, policy][..], &[][..], full, &["provisioning discord", "the policy for slack"][..]),
         (&[token], &[], "provision access, provision access, dial issued", &["provisioning discord"]),
-        (&client, &[], "token nobody, provision access, provision access, dial issued", &["identity_token"]),
+        (&client, &[], "token nobody, provision access, provision access, dial issued", &["access_token"]),
         // A configured secret is respected, whatever is requested.
         (
             &[id, secret, token, policy],
@@ -162,7 +162,7 @@ fn h_4_h_5_nothing_that_fails_stops_the_boot(runtime: &str) {
             "dial nobody",
             &["the access token command: it ended with exit status: 1", "policy_unsent"],
         ),
-        (&[id, ("HERMES_MANAGED", "true")], &[], "dial nobody", &["there is no identity token"]),
+        (&[id, ("HERMES_MANAGED", "true")], &[], "dial nobody", &["there is no access token"]),
         (&[], &[], "dial nobody", &[]),
     ] {
         let server = Server::start(moody);
@@ -232,7 +232,7 @@ fn h_4_h_5_by_hand_each_identity_has_its_line(runtime: &str) {
         (
             by_hand(&["provision", "--platform", "slack"], &[]),
             1,
-            "provisioning: failed: there is no identity token: give --access-token-command or --access-token-file, or set \
+            "provisioning: failed: there is no access token: give --access-token-command or --access-token-file, or set \
              GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL\n"
                 .into(),
         ),

@@ -1,4 +1,4 @@
-//! Steps of a gateway before its first dial: an identity token, provisioning and policies, in this order.
+//! Steps of a gateway before its first dial: an access token, provisioning and policies, in this order.
 //!
 //! ```text
 //! loop {
@@ -14,7 +14,7 @@
 //! A step that is not answered is returned again. Failures do not stop the boot: each is a [`Report`]. The exception
 //! is [`Step::Known`]: without a secret every dial would be refused.
 
-use super::identity::{self, TokenEndpoint, TokenFile, TokenSource};
+use super::access_token::{self, TokenEndpoint, TokenFile, TokenSource};
 use super::policy::Policy;
 use super::provision::{Profile, Provision, Provisioned};
 use super::{Base, Bearer, Failure, Issued, Request};
@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 /// Condition under which a gateway is provisioned: `--provision`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Provisioning {
-    /// Provision if the install is managed or a source of identity tokens is configured.
+    /// Provision if the install is managed or a source of access tokens is configured.
     #[default]
     Auto,
     /// Provision always.
@@ -48,7 +48,7 @@ pub struct Plan {
     pub provisioning: Provisioning,
     /// True if the install is managed.
     pub managed: bool,
-    /// Source of identity tokens.
+    /// Source of access tokens.
     pub source: Option<TokenSource>,
     /// Profile of the gateway.
     pub profile: Profile,
@@ -124,8 +124,8 @@ pub type HttpResult<'a> = Result<(u16, &'a HeaderMap, &'a [u8]), Failure>;
 /// Result of a step, for the host's logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Report {
-    /// An identity token was obtained.
-    Identity,
+    /// An access token was obtained.
+    AccessToken,
     /// This platform is provisioned. The flag is true if a secret was issued.
     Provisioned(String, bool),
     /// The policy of this platform was accepted.
@@ -150,7 +150,7 @@ pub struct Boot {
     delivery_key: Option<Secret>,
     /// True if the connector knows a platform already.
     known: bool,
-    /// Source of the identity token, until it is obtained.
+    /// Source of the access token, until it is obtained.
     source: Option<TokenSource>,
     token: Option<Bearer>,
     identities: VecDeque<Identity>,
@@ -180,7 +180,7 @@ impl Boot {
         let mut reports = Vec::new();
         if wanted && plan.source.is_none() {
             let why = format!(
-                "there is no identity token: {}, or set GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL",
+                "there is no access token: {}, or set GATEWAY_RELAY_ACCESS_TOKEN or GATEWAY_RELAY_IDP_TOKEN_URL",
                 plan.names.give_access_token()
             );
             reports.push(Report::Failed { what: "provisioning".into(), why });
@@ -263,7 +263,7 @@ impl Boot {
             return Report::Nothing;
         };
         let token =
-            output.and_then(|output| identity::from_output(output).map_err(|error| error.to_string()));
+            output.and_then(|output| access_token::from_output(output).map_err(|error| error.to_string()));
         self.identified(token.map_err(|why| format!("the access token command: {why}")))
     }
 
@@ -329,7 +329,7 @@ impl Boot {
         match token {
             Ok(token) => {
                 self.token = Some(token);
-                Report::Identity
+                Report::AccessToken
             }
             Err(why) => {
                 self.identities.clear();
@@ -449,7 +449,7 @@ mod tests {
             ),
             (Plan { provisioning: Provisioning::Never, managed: true, ..plan() }, &[], "", 0, None),
             (Plan { source: None, ..plan() }, &[], "", 0, None),
-            // Without an identity token, no gateway can be provisioned.
+            // Without an access token, no gateway can be provisioned.
             (Plan { source: None, managed: true, ..plan() }, &[], "", 1, None),
             (Plan { source: None, provisioning: Provisioning::Always, ..plan() }, &[], "", 1, None),
             // A policy without any field is not sent.
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_identity_token_nothing_is_provisioned() {
+    fn without_an_access_token_nothing_is_provisioned() {
         for (output, why) in [
             (Err("exit status 1".to_owned()), "the access token command: exit status 1"),
             (Ok(&b""[..]), "the access token command: the access token is empty"),

@@ -5,7 +5,7 @@ use super::sources::Sources;
 use super::{table, token_source};
 use crate::http::Base;
 use crate::http::enroll::default_gateway_id;
-use crate::http::identity::TokenSource;
+use crate::http::access_token::TokenSource;
 use crate::network::Network;
 use relayline_core::secret::Secret;
 

@@ -1,4 +1,4 @@
-//! Choice of the source of identity tokens.
+//! Choice of the source of access tokens.
 
 use super::error::ConfigError;
 use super::names::Names;
@@ -7,7 +7,7 @@ use super::source::Source;
 use super::sources::Sources;
 use super::table::{self, Spec};
 use crate::http::Bearer;
-use crate::http::identity::{Client, TokenEndpoint, TokenFile, TokenSource};
+use crate::http::access_token::{Client, TokenEndpoint, TokenFile, TokenSource};
 use crate::url::is_loopback;
 use std::path::Path;
 use url::Url;

@@ -1,11 +1,11 @@
-//! Boot of a gateway: identity token, provisioning and policies before the dial (H-4, H-5).
+//! Boot of a gateway: access token, provisioning and policies before the dial (H-4, H-5).
 
 use super::Client;
 use crate::files;
 use crate::shared::unix_s;
 use relayline_control::config::GatewayConfig;
 use relayline_control::http::boot::{Boot, KnownAlready, Plan, Report, Step};
-use relayline_control::http::identity::TokenFile;
+use relayline_control::http::access_token::TokenFile;
 use relayline_control::settings::Resolved;
 use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
@@ -107,7 +107,7 @@ pub fn read_token_file(file: &TokenFile) -> Result<Zeroizing<Vec<u8>>, String> {
 
 fn log(report: Report) {
     match report {
-        Report::Identity => tracing::info!("identity_token"),
+        Report::AccessToken => tracing::info!("access_token"),
         Report::Provisioned(platform, secret_issued) => {
             tracing::info!(platform, secret_issued, "provisioned");
         }

@@ -4,7 +4,7 @@ use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
 use relayline_control::http::boot::{Plan, Report};
-use relayline_control::http::identity::TokenSource;
+use relayline_control::http::access_token::TokenSource;
 use relayline_control::http::provision::Profile;
 use relayline_control::http::{Base, policy};
 use relayline_control::network::Network;
@@ -67,7 +67,7 @@ fn each_step_of_a_boot_is_reported_in_order() {
     assert_eq!((credentials.gateway_id.as_str(), credentials.secret.expose()), ("gw-1", "s3cret"));
     assert_eq!(booted.delivery_key.unwrap().expose(), "k3y");
     let failed = |at: usize| matches!(&reports[at], Report::Failed { .. });
-    assert_eq!(reports[..2], [Report::Identity, Report::Provisioned("discord".into(), true)]);
+    assert_eq!(reports[..2], [Report::AccessToken, Report::Provisioned("discord".into(), true)]);
     assert!(failed(2) && reports[3] == Report::Policy("discord".into()) && failed(4), "{reports:?}");
     for (path, token) in [("provision", Some("acc3ss")), ("provision", Some("acc3ss")), ("policy", None)] {
         let heard = server.heard();

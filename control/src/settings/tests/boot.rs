@@ -1,7 +1,7 @@
 //! Resolution of the boot's plan, if there is one.
 
 use super::*;
-use crate::http::identity::TokenSource;
+use crate::http::access_token::TokenSource;
 
 /// H-9: an explicit "disabled" overrides every URL, in whatever source. Among several such settings the nearest source
 /// counts.
@@ -85,7 +85,7 @@ fn h_4_an_id_alone_is_enough_where_a_secret_is_provisioned() {
 
 /// H-8: in one source a token overrides the other ways, but a nearer source overrides all of them.
 #[test]
-fn h_8_the_nearer_source_of_identity_tokens_counts() {
+fn h_8_the_nearer_source_of_access_tokens_counts() {
     let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
     let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
     let file = ("GATEWAY_RELAY_ACCESS_TOKEN_FILE", "token.json#access_token");

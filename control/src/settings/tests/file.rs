@@ -2,7 +2,7 @@
 
 use super::table::Kind;
 use super::*;
-use crate::http::identity::TokenSource;
+use crate::http::access_token::TokenSource;
 use proptest::prelude::*;
 
 /// H-9: each setting in each source, and the part of the result that shows it: its flag overrides its variable, which

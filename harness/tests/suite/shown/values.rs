@@ -7,7 +7,7 @@ use relayline_connector::{
 use relayline_control::env_file;
 use relayline_control::http::boot::{Boot, Plan, Step};
 use relayline_control::http::enroll::Enroll;
-use relayline_control::http::identity::TokenSource;
+use relayline_control::http::access_token::TokenSource;
 use relayline_control::http::media::{Download, Upload};
 use relayline_control::http::provision::{Profile, Provision, Provisioned};
 use relayline_control::http::{Base, Bearer, Body, Request, Unreachable};
@@ -167,7 +167,7 @@ fn exchanges() -> Vec<Shown> {
     shown
 }
 
-/// Returns a boot of each source of identity tokens, with all its steps.
+/// Returns a boot of each source of access tokens, with all its steps.
 fn boots() -> Vec<Shown> {
     let plan = resolved().plan.unwrap();
     let given = Arguments::default();

@@ -1,4 +1,4 @@
-//! Identity tokens: credentials of a gateway before it has its own.
+//! Access tokens: credentials of a gateway before it has its own.
 
 mod token_file;
 
@@ -13,7 +13,7 @@ use relayline_core::secret::Secret;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-/// Source of an identity token.
+/// Source of an access token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TokenSource {
     /// The token itself.
