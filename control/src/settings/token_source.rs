@@ -12,8 +12,8 @@ use crate::url::is_loopback;
 use std::path::Path;
 use url::Url;
 
-/// Chooses the source of identity tokens: a token, else a command, else a file, else an identity provider. A flag
-/// overrides the environment, which overrides the configuration file.
+/// Chooses the source of access tokens. The highest layer that sets one counts: flags, then the environment, then the env
+/// file, then the configuration file. Within a layer a token overrides a command, then a file, then an identity provider.
 ///
 /// # Errors
 /// Fails if the chosen source is malformed or lacks a setting that it needs.
@@ -130,7 +130,7 @@ mod tests {
     const PASSWORD: (&str, &str) = (CLIENT_SECRET, "hunter2+\n");
 
     #[test]
-    fn each_source_of_identity_tokens_is_chosen() {
+    fn a_token_precedes_a_command_and_errors_name_the_setting() {
         let token = ("GATEWAY_RELAY_ACCESS_TOKEN", "t");
         let command = ("GATEWAY_RELAY_ACCESS_TOKEN_COMMAND", "print-token");
         let given = |token: &str| TokenSource::Given(Bearer::new(&Secret::new(token)).unwrap());
