@@ -90,7 +90,7 @@ fn token_file(setting: &Setting) -> Result<TokenFile, ConfigError> {
 /// Parses the URL of an identity provider, to which the client's secret may go (C-6).
 fn parse_token_url(setting: &Setting, allow_insecure: bool, names: Names) -> Result<Url, ConfigError> {
     let wrong =
-        || setting.invalid("not an https URL without user-info and fragment: write https://HOST/PATH");
+        || setting.invalid("it must be an https URL without user-info and fragment: write https://HOST/PATH");
     let url = Url::parse(setting.text()).map_err(|_| wrong())?;
     let is_bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     let is_local = url.host_str().is_some_and(|host| is_loopback(host.trim_matches(['[', ']'])));
@@ -157,7 +157,7 @@ mod tests {
             ),
             (
                 &[(TOKEN_URL, "https://me:hunter2@idp.example"), ID, PASSWORD],
-                "GATEWAY_RELAY_IDP_TOKEN_URL: not an https URL without user-info and fragment: write https://HOST/PATH",
+                "GATEWAY_RELAY_IDP_TOKEN_URL: it must be an https URL without user-info and fragment: write https://HOST/PATH",
             ),
             (
                 &[(TOKEN_URL, "http://idp.example"), ID, PASSWORD],

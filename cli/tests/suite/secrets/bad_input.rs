@@ -20,7 +20,7 @@ fn c_4_c_6_errors_of_settings_quote_no_secret() {
             &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"],
             "GATEWAY_RELAY_IDP_TOKEN_URL",
             &idp,
-            "not an https URL",
+            "must be an https URL",
         ),
         (
             &["SECRET", "ACCESS_TOKEN", "ACCESS_TOKEN_COMMAND"],
