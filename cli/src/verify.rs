@@ -1,4 +1,4 @@
-//! `relayline verify`: verifies an upgrade token or a signed delivery, as a connector or a gateway does.
+//! `relayline verify`: verifies an upgrade token or a webhook request, as a connector or a gateway does.
 
 use crate::gateway::{secret_file, variable};
 use crate::{fail, print, unix_s};
@@ -9,20 +9,21 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Verify an upgrade token, or with --signature a signed delivery.
+/// Verify an upgrade token, or with --signature a webhook request.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   relayline token --gateway-id gw-1 | relayline verify
   GATEWAY_RELAY_DELIVERY_KEY=new,old relayline verify --timestamp 1782554400 --signature ce72... --body body.json
 
-A token is read from stdin, since it is a credential, and verified with GATEWAY_RELAY_SECRET. A delivery is its exact
-body, on stdin or in --body, with the values of its headers x-relay-timestamp and x-relay-signature. It is verified with
-GATEWAY_RELAY_DELIVERY_KEY, which is a comma-separated list during a rotation. --secret-file overrides both variables.
+A token is read from stdin, since it is a credential, and verified with GATEWAY_RELAY_SECRET. A webhook request
+is its exact body, on stdin or in --body, with the values of its headers x-relay-timestamp and x-relay-signature. It is
+verified with GATEWAY_RELAY_DELIVERY_KEY, which is a comma-separated list during a rotation. --secret-file overrides both
+variables.
 
 Exit codes: 0 valid; 1 not valid or not readable; 2 flags or environment wrong.")]
 pub(crate) struct VerifyArguments {
-    /// Signature of a delivery: its header x-relay-signature
+    /// Signature of a webhook request: its header x-relay-signature
     #[arg(long, value_name = "HEX", requires = "timestamp")]
     signature: Option<String>,
 
@@ -30,7 +31,7 @@ pub(crate) struct VerifyArguments {
     #[arg(long, value_name = "UNIX_S", requires = "signature", allow_hyphen_values = true)]
     timestamp: Option<String>,
 
-    /// File with the exact body of the delivery; stdin by default
+    /// File with the exact body of the webhook request; stdin by default
     #[arg(long, value_name = "FILE", requires = "signature")]
     body: Option<PathBuf>,
 

@@ -147,8 +147,8 @@ pub fn resolve_with(
     let keys = sources.line(&table::DELIVERY_KEY)?;
     config.machine.delivery_keys = keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default();
     if config.inbound_listen.is_some() && config.machine.delivery_keys.is_empty() && !provisions {
-        let why = "signed deliveries are taken, but there is no key to check them with: set GATEWAY_RELAY_DELIVERY_KEY, \
-                   or each is refused";
+        let why = "webhook requests are accepted, but there is no key to verify them with: set GATEWAY_RELAY_DELIVERY_KEY, \
+                   or each is rejected";
         warnings.push(why.to_owned());
     }
     set_switches(&mut config.machine, sources)?;

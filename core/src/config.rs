@@ -150,7 +150,7 @@ limits! {
         reply_target_bytes: Size = 1 << 20, least 1024;
         /// Maximum number of open turns; 1024 by default.
         turns: Size = 1024, least 1;
-        /// Maximum number of signed deliveries that wait for the host; 64 by default.
+        /// Maximum number of webhook requests that wait for the host; 64 by default.
         deliveries: Size = 64, least 1;
     }
 }
@@ -197,7 +197,7 @@ limits! {
         dormant_delay: Time = Duration::from_secs(1), least Duration::ZERO;
         /// Maximum time that the host may hold re-dials; 60 s by default.
         hold_most: Time = Duration::from_secs(60), least Duration::ZERO;
-        /// Maximum time from a signed delivery's arrival to its settlement by the host; 10 s by default.
+        /// Maximum time from a webhook request's arrival to its settlement by the host; 10 s by default.
         delivery_timeout: Time = Duration::from_secs(10), least MIN_INTERVAL;
     }
 }

@@ -74,15 +74,15 @@ numbers! {
     unknown_http_requests;
     /// HTTP requests without a valid, recent signature (401).
     unsigned_deliveries;
-    /// Signed deliveries whose body timed out (408).
+    /// Signed webhook requests whose body timed out (408).
     slow_deliveries;
-    /// Signed deliveries whose body is larger than `delivery_body` (413).
+    /// Signed webhook requests whose body is larger than `delivery_body` (413).
     overlong_deliveries;
-    /// Signed deliveries whose body is not a JSON object or has nothing to deliver (400).
+    /// Signed webhook requests whose body is not a JSON object or has nothing to deliver (400).
     unusable_deliveries;
-    /// Signed deliveries that were rejected because the inbox was full or the relay has ended (503).
+    /// Signed webhook requests that were rejected because the inbox was full or the relay has ended (503).
     deliveries_turned_away;
-    /// Signed deliveries that the host did not settle in time (503 or 504).
+    /// Signed webhook requests that the host did not settle in time (503 or 504).
     deliveries_expired;
     /// Duplicates of accepted deliveries.
     duplicates;

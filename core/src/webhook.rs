@@ -1,4 +1,4 @@
-//! Webhook requests and their responses as values: signed deliveries over HTTP.
+//! Webhook requests and their responses as values: deliveries over HTTP, which are signed.
 //!
 //! There are three requests: `POST /` with `{"type":"message","event":{…}}`, `POST /interrupt` with
 //! `{"type":"interrupt","session_key":"…"}`, and `GET /healthz`, which needs no signature. Of the others nothing of

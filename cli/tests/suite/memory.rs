@@ -418,5 +418,5 @@ fn x_1_signed_deliveries_in_flight() {
         crowded += usize::from(answer.ends_with(b"503"));
     }
     assert!(crowded > 0, "none was answered that there is no room");
-    gateway.stays_small("signed deliveries in flight");
+    gateway.stays_small("webhook requests in flight");
 }

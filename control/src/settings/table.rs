@@ -172,7 +172,7 @@ settings! {
     /// Scope to ask the identity provider for.
     IDP_SCOPE = Text, { variable: "GATEWAY_RELAY_IDP_SCOPE", key: "idp.scope" };
     ["Provisioning"]
-    /// URL at which the connector reaches this gateway for signed deliveries.
+    /// URL at which the connector reaches this gateway with webhook requests.
     ENDPOINT = Text, {
         flag: "--endpoint", value: "URL", variable: "GATEWAY_RELAY_ENDPOINT", key: "endpoint", secrecy: Sensitive,
     };
@@ -193,12 +193,12 @@ settings! {
     /// Messages of shared chats that are meant for this gateway, as a JSON object or an array of them.
     POLICY = Text, { flag: "--policy", value: "JSON", variable: "GATEWAY_RELAY_POLICY", key: "policy" };
     ["Webhooks"]
-    /// Address on which signed deliveries over HTTP are accepted.
+    /// Address on which webhook requests are accepted.
     INBOUND_LISTEN = Text, {
         flag: "--inbound-listen", value: "HOST:PORT", method: "Builder::webhook", variable: "GATEWAY_RELAY_INBOUND_LISTEN",
         key: "inbound-listen",
     };
-    /// File that holds the key of signed deliveries, or several keys separated by commas.
+    /// File that holds the key that signs webhook requests, or several keys separated by commas.
     DELIVERY_KEY = List, {
         flag: "--delivery-key-file", value: "FILE", method: "Builder::webhook", variable: "GATEWAY_RELAY_DELIVERY_KEY",
         key: "delivery-key", file_key: "delivery-key-file", secrecy: Credential,
