@@ -21,9 +21,9 @@ pub(crate) struct RestartLimits {
     pub(crate) first: Duration,
     /// Longest back-off.
     pub(crate) most: Duration,
-    /// Number of deaths after which the agent is abandoned.
+    /// Number of deaths after which the agent is given up.
     pub(crate) deaths: usize,
-    /// Running time within which those deaths count. An agent that lives this long resets the back-off.
+    /// Maximum running time from the first of those deaths to the last. An agent that runs this long resets the back-off.
     pub(crate) within: Duration,
 }
 

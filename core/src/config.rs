@@ -122,12 +122,12 @@ limits! {
     pub struct Limits {
         /// Maximum size of a line that is read, in bytes without its newline; 1 MiB by default.
         max_line_bytes: Size = 1 << 20, least 1024;
-        /// Number of waiting events at which reading stops, once they have `read_ahead_bytes`; 1024 by default.
+        /// Number of waiting events at which reading stops, if they take at least `read_ahead_bytes`; 1024 by default.
         host_queue: Size = 1024, least 1;
         /// Bytes of waiting events at which reading stops. The last event may exceed this limit; 64 MiB by default.
         host_queue_bytes: Size = 64 << 20, least 1;
-        /// Bytes of unsettled deliveries at which the host gets no further one whose sender waits. The last delivery
-        /// may exceed this limit; 64 MiB by default.
+        /// Bytes of unsettled deliveries at which the host gets no further buffered delivery or webhook request. The
+        /// last delivery may exceed this limit; 64 MiB by default.
         unsettled_bytes: Size = 64 << 20, least 1;
         /// Bytes of waiting events that are read even if `host_queue` is reached, since results may follow them; 4 MiB
         /// by default.

@@ -6,7 +6,7 @@ use relayline_core::limits::MIN_INTERVAL;
 use std::time::Duration;
 
 limits! {
-    /// Limits of what waits between the agent and the gateway.
+    /// Limits and time-outs of the agent and its bridge.
     pub(crate) struct AgentSettings {
         /// Maximum number of event lines that wait for the agent; 256 by default.
         agent_events: Size = 256, least 1;
@@ -22,18 +22,18 @@ limits! {
         media_transfers: Size = 8, least 1;
         /// Time that an agent may leave its input unread before a warning; 5 s by default.
         agent_read_warning: Time = Duration::from_secs(5), least MIN_INTERVAL;
-        /// Time that an agent with `agent_result_bytes` to read may read nothing before the gateway ends; 60 s by
-        /// default.
+        /// Maximum time without a read by the agent while `agent_result_bytes` wait for it. The gateway ends then; 60 s
+        /// by default.
         agent_read_timeout: Time = Duration::from_secs(60), least MIN_INTERVAL;
         /// Time from an agent's death to its next start (`--restart`), doubled with each further one; 500 ms by
         /// default.
         agent_restart_first: Time = Duration::from_millis(500), least MIN_INTERVAL;
         /// Maximum time from an agent's death to its next start; 30 s by default.
         agent_restart_most: Time = Duration::from_secs(30), least MIN_INTERVAL;
-        /// Number of deaths within `agent_deaths_within` after which an agent is given up; 10 by default.
+        /// Number of deaths after which an agent is given up, if they are within `agent_deaths_within`; 10 by default.
         agent_deaths: Size = 10, least 1;
-        /// Maximum time that the agent runs between those deaths. An agent that lives this long begins with the first
-        /// back-off again; 60 s by default.
+        /// Maximum total time that the agent runs from the first of those deaths to the last, back-offs left out. An
+        /// agent that runs this long starts over with the first back-off; 60 s by default.
         agent_deaths_within: Time = Duration::from_secs(60), least MIN_INTERVAL;
     }
 }

@@ -190,7 +190,7 @@ settings! {
     DISPLAY_NAME = Text, {
         flag: "--display-name", value: "NAME", variable: "GATEWAY_RELAY_DISPLAY_NAME", key: "display-name",
     };
-    /// Messages of shared chats that are meant for this gateway, as a JSON object or an array of them.
+    /// Policies that say which messages of shared chats are meant for this gateway, as a JSON object or an array of them.
     POLICY = Text, { flag: "--policy", value: "JSON", variable: "GATEWAY_RELAY_POLICY", key: "policy" };
     ["Webhooks"]
     /// Address on which webhook requests are accepted.
