@@ -1,8 +1,8 @@
 //! Drive loop: performs the machine's actions, moves its bytes over the socket, and runs its timer.
 
+mod dispatch;
 mod lingering_close;
 mod open;
-mod outcome;
 
 use crate::Runtime;
 use crate::dial::{DialError, WebSocket, dial};
@@ -11,10 +11,10 @@ use crate::progress::Progress;
 use crate::shared::{Shared, State, wake};
 use crate::trace;
 use crate::watch::wake_all;
+use dispatch::{complete_requests, notify_host, send_responses};
 use futures_channel::oneshot;
 use lingering_close::lingering_close;
 use open::{OpenSocket, SocketEnd};
-use outcome::{complete_requests, notify_host, send_responses};
 use relayline_core::command::Command;
 use relayline_core::machine::IoEvent;
 use relayline_core::output::{Action, Conn, Notice, Timer};

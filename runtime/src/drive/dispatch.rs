@@ -1,4 +1,4 @@
-//! Effects of the machine's actions on the host, on pending requests and on HTTP clients.
+//! Dispatch of the machine's actions: to the host, to pending requests and to HTTP clients.
 
 use crate::control_queue::ControlItem;
 use crate::shared::{PendingRequest, State};
@@ -14,10 +14,10 @@ use std::sync::MutexGuard;
 pub(super) type Response = (Option<oneshot::Sender<WebhookResponse>>, WebhookResponse);
 
 /// Takes the machine's actions, and completes pending requests at once: the host gets a reply before the notice of its
-/// cause. Returns true if a request was completed, the other actions, and the answers to HTTP requests for
-/// [`send_responses`].
+/// cause. Returns three values: true if a request was completed; the other actions; and the responses to HTTP requests,
+/// for [`send_responses`].
 ///
-/// Releases the lock first: a reply runs a waker, which is foreign code.
+/// Releases the lock before it sends replies: a reply runs a waker, which is foreign code.
 pub(super) fn complete_requests(
     mut state: MutexGuard<'_, State>,
     at: Time,
@@ -52,7 +52,8 @@ pub(super) fn send_responses(responses: Vec<Response>) {
     }
 }
 
-/// Queues the interrupt or notice of an action for the host. Other actions do not concern the host.
+/// Queues the interrupt or notice of an action for the host, and records a fatal error. All other actions are handled
+/// elsewhere.
 pub(super) fn notify_host(state: &mut State, action: Action) {
     match action {
         Action::Dial { .. } | Action::Drop { .. } | Action::Complete { .. } | Action::Respond { .. } => {}
