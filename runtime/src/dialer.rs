@@ -68,15 +68,15 @@ macro_rules! delegate_writes {
 }
 pub(crate) use delegate_writes;
 
-/// Object-safe part of [`Runtime`] that connecting needs.
-trait NetRuntime: Send + Sync {
+/// Object-safe part of [`Runtime`] for clients: connections, files to send, and time.
+trait ClientRuntime: Send + Sync {
     fn look_up(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
     fn connect(&self, address: SocketAddr) -> BoxFuture<io::Result<ByteStream>>;
     fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>>;
     fn sleep(&self, span: Duration) -> BoxFuture<()>;
 }
 
-impl<R: Runtime> NetRuntime for R {
+impl<R: Runtime> ClientRuntime for R {
     fn look_up(&self, host: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         Box::pin(Runtime::look_up(self, host, port))
     }
@@ -99,10 +99,10 @@ impl<R: Runtime> NetRuntime for R {
     }
 }
 
-/// Connector of byte streams on a runtime, with the configured proxies and certificates.
+/// Dialer of byte streams on a runtime, with the configured proxies and certificates.
 #[derive(Clone)]
 pub(crate) struct Dialer {
-    net: Arc<dyn NetRuntime>,
+    runtime: Arc<dyn ClientRuntime>,
     tls: TlsConnector,
     proxies: Proxies,
     /// Names of settings in messages.
@@ -122,15 +122,15 @@ impl Dialer {
     /// The configured certificates cannot be used.
     pub(crate) fn new<R: Runtime>(runtime: R, network: &Network) -> Result<Dialer, ConnectError> {
         let tls = tls::connector(network).map_err(ConnectError::Certificates)?;
-        Ok(Dialer { net: Arc::new(runtime), tls, proxies: network.proxies.clone(), names: network.names })
+        Ok(Dialer { runtime: Arc::new(runtime), tls, proxies: network.proxies.clone(), names: network.names })
     }
 
     pub(crate) fn open(&self, file: PathBuf) -> BoxFuture<io::Result<(u64, BoxReader)>> {
-        self.net.open(file)
+        self.runtime.open(file)
     }
 
     pub(crate) fn sleep(&self, span: Duration) -> BoxFuture<()> {
-        self.net.sleep(span)
+        self.runtime.sleep(span)
     }
 
     /// Connects to a host, which is a name or an address without brackets. Uses TLS if `secure`. Reports each step to
@@ -158,7 +158,7 @@ impl Dialer {
     /// [`ADDRESS_DELAY`] only: otherwise it would use up the dial's time.
     async fn tcp(&self, host: &str, port: u16, progress: &Progress) -> Result<ByteStream, Unreachable> {
         progress.begin(Step::Name);
-        let addresses = self.net.look_up(host.to_owned(), port).await;
+        let addresses = self.runtime.look_up(host.to_owned(), port).await;
         let mut addresses = addresses.map_err(|error| Unreachable::Name(error.to_string()))?;
         if is_loopback(host) {
             // C-6: traffic to a name of this machine may be unencrypted, so it must not leave the machine, whatever
@@ -170,8 +170,8 @@ impl Dialer {
         let mut failed = Unreachable::Name("it has no address".to_owned());
         let mut attempts = FuturesUnordered::new();
         loop {
-            attempts.extend(addresses.next().map(|address| self.net.connect(address)));
-            let pause = if addresses.len() > 0 { self.net.sleep(ADDRESS_DELAY) } else { Box::pin(pending()) };
+            attempts.extend(addresses.next().map(|address| self.runtime.connect(address)));
+            let pause = if addresses.len() > 0 { self.runtime.sleep(ADDRESS_DELAY) } else { Box::pin(pending()) };
             match select(attempts.next(), pause).await {
                 Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
                 Either::Left((Some(Err(error)), _)) => failed = Unreachable::Connect(error.to_string()),
@@ -227,9 +227,9 @@ mod tests {
 
     /// Runtime whose look-up returns another machine's address before this one's. Holds the addresses connected to.
     #[derive(Default)]
-    struct FakeResolver(Mutex<Vec<SocketAddr>>);
+    struct FakeRuntime(Mutex<Vec<SocketAddr>>);
 
-    impl NetRuntime for Arc<FakeResolver> {
+    impl ClientRuntime for Arc<FakeRuntime> {
         fn look_up(&self, _: String, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
             Box::pin(ready(Ok(vec![([192, 0, 2, 1], port).into(), ([127, 0, 0, 1], port).into()])))
         }
@@ -255,12 +255,12 @@ mod tests {
             ("relay.localhost", "127.0.0.1:80"),
             ("c.example", "192.0.2.1:80"),
         ] {
-            let resolver = Arc::new(FakeResolver::default());
+            let runtime = Arc::new(FakeRuntime::default());
             let tls = tls::connector(&Network::default()).unwrap();
             let (proxies, names) = (Proxies::default(), Names::default());
-            let dialer = Dialer { net: Arc::new(resolver.clone()), tls, proxies, names };
+            let dialer = Dialer { runtime: Arc::new(runtime.clone()), tls, proxies, names };
             assert!(dialer.connect(false, host, 80, &Progress::default()).now_or_never().unwrap().is_ok());
-            assert_eq!(*resolver.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
+            assert_eq!(*runtime.0.lock().unwrap(), [expected.parse().unwrap()], "{host}");
         }
     }
 }
