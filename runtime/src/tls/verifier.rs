@@ -71,10 +71,12 @@ fn check_validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(),
     }
     let validity = parsed.validity();
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    match () {
-        () if now < validity.not_before.timestamp() => Err(CertificateError::NotValidYet),
-        () if now > validity.not_after.timestamp() => Err(CertificateError::Expired),
-        () => Ok(()),
+    if now < validity.not_before.timestamp() {
+        Err(CertificateError::NotValidYet)
+    } else if now > validity.not_after.timestamp() {
+        Err(CertificateError::Expired)
+    } else {
+        Ok(())
     }
 }
 
@@ -185,7 +187,7 @@ mod tests {
             expect(&unnamed, &key, "c.example", nobody);
             expect(&ours, &other_key, "c.example", "no trusted authority has signed its certificate");
 
-            // A certificate that differs in one bit is another one, and the error names the expected kind.
+            // Another certificate of the same key is not the trusted one, and the error says which kind to use.
             let renewed = self_signed(&key, &names, (1976, 4000));
             let failure = handshake(&trusting(renewed.pem()), &ours, &key, "c.example", version).unwrap_err();
             assert_eq!(
