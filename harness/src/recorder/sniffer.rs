@@ -1,5 +1,4 @@
-//! Reader of a WebSocket's bytes beside the traffic. It neither answers nor changes anything. An unreadable stream is
-//! reported once.
+//! Reader of a copy of a WebSocket's bytes. It neither answers nor changes anything. It reports an unreadable stream once.
 
 use crate::recording::Data;
 use async_tungstenite::tungstenite::protocol::frame::FrameHeader;
@@ -24,15 +23,15 @@ pub(super) enum SniffedMessage {
     Unreadable(&'static str),
 }
 
-/// One direction of one socket.
+/// Reader of one direction of one socket.
 #[derive(Debug, Default)]
 pub(super) struct FrameSniffer {
-    head: Vec<u8>,
+    header: Vec<u8>,
     frame: Option<Frame>,
     message: Message,
     /// Payload of a control frame, which may come between the frames of a message.
     control: Vec<u8>,
-    broken: bool,
+    is_broken: bool,
 }
 
 /// A frame whose payload is being read.
@@ -54,15 +53,15 @@ struct Message {
 
 impl FrameSniffer {
     /// Reads the next bytes. They may be cut at any position.
-    pub(super) fn read(&mut self, mut bytes: &[u8], seen: &mut impl FnMut(SniffedMessage)) {
-        while !self.broken {
+    pub(super) fn read(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(SniffedMessage)) {
+        while !self.is_broken {
             if self.frame.as_ref().is_some_and(|frame| frame.at == frame.length) {
-                self.end_frame(seen);
+                self.end_frame(emit);
             }
             let Some((first, rest)) = bytes.split_first() else { return };
             if let Some(frame) = &mut self.frame {
                 let left = usize::try_from(frame.length - frame.at).unwrap_or(usize::MAX);
-                let (payload, behind) = bytes.split_at(left.min(bytes.len()));
+                let (payload, remaining) = bytes.split_at(left.min(bytes.len()));
                 let into = match frame.opcode {
                     OpCode::Control(_) => &mut self.control,
                     OpCode::Data(_) => &mut self.message.bytes,
@@ -75,13 +74,13 @@ impl FrameSniffer {
                 if let OpCode::Data(_) = frame.opcode {
                     self.message.length += payload.len() as u64;
                 }
-                bytes = behind;
+                bytes = remaining;
             } else {
-                self.head.push(*first);
+                self.header.push(*first);
                 bytes = rest;
                 if let Err(why) = self.begin_frame() {
-                    self.broken = true;
-                    seen(SniffedMessage::Unreadable(why));
+                    self.is_broken = true;
+                    emit(SniffedMessage::Unreadable(why));
                 }
             }
         }
@@ -89,13 +88,13 @@ impl FrameSniffer {
 
     /// Starts a frame once its header is complete.
     fn begin_frame(&mut self) -> Result<(), &'static str> {
-        let parsed = FrameHeader::parse(&mut Cursor::new(&self.head));
+        let parsed = FrameHeader::parse(&mut Cursor::new(&self.header));
         let (header, length) = match parsed {
             Ok(Some(parsed)) => parsed,
-            Ok(None) if self.head.len() < MAX_FRAME_HEADER_BYTES => return Ok(()),
-            Ok(None) | Err(_) => return Err("a frame has no valid head"),
+            Ok(None) if self.header.len() < MAX_FRAME_HEADER_BYTES => return Ok(()),
+            Ok(None) | Err(_) => return Err("a frame has no valid header"),
         };
-        self.head.clear();
+        self.header.clear();
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err("a frame uses an extension");
         }
@@ -112,15 +111,15 @@ impl FrameSniffer {
         Ok(())
     }
 
-    fn end_frame(&mut self, seen: &mut impl FnMut(SniffedMessage)) {
+    fn end_frame(&mut self, emit: &mut impl FnMut(SniffedMessage)) {
         match self.frame.take().map(|frame| (frame.opcode, frame.is_final)) {
-            Some((OpCode::Data(_), true)) => seen(std::mem::take(&mut self.message).seen()),
+            Some((OpCode::Data(_), true)) => emit(std::mem::take(&mut self.message).into_sniffed()),
             Some((OpCode::Control(Control::Close), _)) => {
                 let (code, reason) = match self.control.split_first_chunk() {
                     Some((code, reason)) => (Some(u16::from_be_bytes(*code)), reason),
                     None => (None, [].as_slice()),
                 };
-                seen(SniffedMessage::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
+                emit(SniffedMessage::Close { code, reason: String::from_utf8_lossy(reason).into_owned() });
             }
             // Pings and pongs belong to each hop. They are forwarded, and not recorded.
             Some((OpCode::Control(Control::Ping | Control::Pong | Control::Reserved(_)), _))
@@ -143,7 +142,7 @@ impl Frame {
 }
 
 impl Message {
-    fn seen(self) -> SniffedMessage {
+    fn into_sniffed(self) -> SniffedMessage {
         if self.length > self.bytes.len() as u64 {
             return SniffedMessage::TooLong(self.length);
         }
@@ -181,7 +180,7 @@ mod tests {
     fn seen(bytes: &[u8], cut: usize) -> Vec<SniffedMessage> {
         let (mut sniffer, mut all) = (FrameSniffer::default(), Vec::new());
         for piece in bytes.chunks(cut) {
-            sniffer.read(piece, &mut |seen| all.push(seen));
+            sniffer.read(piece, &mut |message| all.push(message));
         }
         all
     }
@@ -242,7 +241,7 @@ mod tests {
         compressed.header_mut().rsv1 = true;
         for (mut bytes, why) in [
             (bytes(vec![compressed], true), "a frame uses an extension"),
-            (vec![0x83, 0], "a frame has no valid head"),
+            (vec![0x83, 0], "a frame has no valid header"),
             (vec![0x89, 126, 0, 126], "a control frame is too long"),
         ] {
             bytes.extend_from_slice(&[0x81, 1, b'x', 0x83, 0]);
@@ -261,7 +260,7 @@ mod tests {
         let mut sniffer = FrameSniffer::default();
         let mut all = Vec::new();
         for piece in bytes(frames, false).chunks(1 << 16) {
-            sniffer.read(piece, &mut |seen| all.push(seen));
+            sniffer.read(piece, &mut |message| all.push(message));
             assert!(sniffer.message.bytes.len() <= MAX_MESSAGE_BYTES);
         }
         let next = SniffedMessage::Message(Data::Text("next".into()));
