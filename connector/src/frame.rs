@@ -113,8 +113,8 @@ pub(crate) enum GatewayFrame {
 /// Reads a gateway's JSON; `NaN`, `Infinity` and `-Infinity` read as null (W-11).
 pub(crate) fn value(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().or_else(|| {
-        let mended = json::mend(std::str::from_utf8(bytes).ok()?)?;
-        serde_json::from_str(&mended).ok()
+        let repaired = json::repair(std::str::from_utf8(bytes).ok()?)?;
+        serde_json::from_str(&repaired).ok()
     })
 }
 

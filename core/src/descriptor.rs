@@ -129,8 +129,8 @@ impl Descriptor {
 
     /// Reads a `descriptor` value, and counts what was dropped.
     pub(crate) fn read_counting(raw: &str) -> Result<(Descriptor, Dropped), DescriptorError> {
-        let mended = json::mend(raw);
-        let raw = mended.as_deref().unwrap_or(raw);
+        let repaired = json::repair(raw);
+        let raw = repaired.as_deref().unwrap_or(raw);
         let found = json::fields(raw, &FIELDS).ok_or(DescriptorError::NotAnObject)?;
         let required = |at: usize| found[at].ok_or(DescriptorError::Missing(FIELDS[at]));
         let text =

@@ -4,16 +4,16 @@
 //! on its raw text. So a bad field loses only itself, a number of any length keeps its digits, and a lone surrogate
 //! becomes U+FFFD instead of an error.
 
-mod mend;
 mod object;
+mod repair;
 mod salvage;
 mod scan;
 mod verbatim;
 mod weight;
 mod whole;
 
-pub use mend::mend;
 pub(crate) use object::{Fields, FromObject, Pass, keep, read_object};
+pub use repair::repair;
 pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
@@ -47,7 +47,7 @@ pub fn peer_fields<'a, const N: usize>(
     if let Some(found) = fields(text, names) {
         return Some(found);
     }
-    *room = mend(text)?;
+    *room = repair(text)?;
     fields(room, names)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn peer_object<'a, T: FromObject<'a>>(
     if let Ok(read) = read_object(text, pass).or_else(|_| read_object(text, Pass::Two)) {
         return read;
     }
-    *room = mend(text)?;
+    *room = repair(text)?;
     read_object(room, Pass::Two).ok()?
 }
 

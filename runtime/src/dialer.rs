@@ -171,7 +171,8 @@ impl Dialer {
         let mut attempts = FuturesUnordered::new();
         loop {
             attempts.extend(addresses.next().map(|address| self.runtime.connect(address)));
-            let pause = if addresses.len() > 0 { self.runtime.sleep(ADDRESS_DELAY) } else { Box::pin(pending()) };
+            let pause =
+                if addresses.len() > 0 { self.runtime.sleep(ADDRESS_DELAY) } else { Box::pin(pending()) };
             match select(attempts.next(), pause).await {
                 Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
                 Either::Left((Some(Err(error)), _)) => failed = Unreachable::Connect(error.to_string()),

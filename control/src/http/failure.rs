@@ -120,7 +120,7 @@ pub(super) fn judge<'a>(
 /// dropped.
 pub(super) enum Object<'a> {
     AsItCame(&'a str),
-    Mended(Zeroizing<String>),
+    Repaired(Zeroizing<String>),
 }
 
 impl Deref for Object<'_> {
@@ -129,7 +129,7 @@ impl Deref for Object<'_> {
     fn deref(&self) -> &str {
         match self {
             Object::AsItCame(text) => text,
-            Object::Mended(text) => text,
+            Object::Repaired(text) => text,
         }
     }
 }
@@ -139,8 +139,8 @@ fn object(text: &str) -> Option<Object<'_>> {
     if is_object(text) {
         return Some(Object::AsItCame(text));
     }
-    let mended = Zeroizing::new(json::mend(text)?);
-    is_object(&mended).then_some(Object::Mended(mended))
+    let repaired = Zeroizing::new(json::repair(text)?);
+    is_object(&repaired).then_some(Object::Repaired(repaired))
 }
 
 /// Returns the host that a redirect points to. The rest of the URL is not shown, since it may contain anything.

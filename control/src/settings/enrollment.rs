@@ -4,8 +4,8 @@ use super::error::ConfigError;
 use super::sources::Sources;
 use super::{table, token_source};
 use crate::http::Base;
-use crate::http::enroll::default_gateway_id;
 use crate::http::access_token::TokenSource;
+use crate::http::enroll::default_gateway_id;
 use crate::network::Network;
 use relayline_core::secret::Secret;
 

@@ -73,8 +73,8 @@ fn fault(line: &[u8]) -> String {
     if !json::depth_is_fine(text) {
         return format!("it nests deeper than {}", json::MAX_DEPTH);
     }
-    let mended = json::mend(text);
-    match serde_json::from_str::<IgnoredAny>(mended.as_deref().unwrap_or(text)) {
+    let repaired = json::repair(text);
+    match serde_json::from_str::<IgnoredAny>(repaired.as_deref().unwrap_or(text)) {
         Err(error) => format!("it is not valid JSON: {error}"),
         Ok(IgnoredAny) => "it is not an object with a string `type`".to_owned(),
     }

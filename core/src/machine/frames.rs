@@ -152,8 +152,8 @@ impl RelayMachine {
         }
         // The line was read before, so it is UTF-8.
         let line = String::from_utf8_lossy(line);
-        let mended = json::mend(&line);
-        let raw = json::verbatim(mended.as_deref().unwrap_or(&line));
+        let repaired = json::repair(&line);
+        let raw = json::verbatim(repaired.as_deref().unwrap_or(&line));
         self.notify(Notice::UnknownFrame { kind: kind.to_owned(), raw });
     }
 

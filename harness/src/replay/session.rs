@@ -237,8 +237,8 @@ fn frames(splitter: &mut LineSplitter, line: usize, data: &Data) -> Vec<Frame> {
         if !bytes.is_empty() {
             let text = String::from_utf8_lossy(bytes).into_owned();
             let plain = serde_json::from_str(&text);
-            let mended = || json::mend(&text).and_then(|mended| serde_json::from_str(&mended).ok());
-            let value = plain.ok().or_else(mended).unwrap_or_default();
+            let repaired = || json::repair(&text).and_then(|repaired| serde_json::from_str(&repaired).ok());
+            let value = plain.ok().or_else(repaired).unwrap_or_default();
             found.push(Frame { line, text, value, cause: None });
         }
     }

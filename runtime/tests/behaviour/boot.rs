@@ -3,8 +3,8 @@
 use super::may_move;
 use super::server::{Reply, Server};
 use crate::Kit;
-use relayline_control::http::boot::{Plan, Report};
 use relayline_control::http::access_token::TokenSource;
+use relayline_control::http::boot::{Plan, Report};
 use relayline_control::http::provision::Profile;
 use relayline_control::http::{Base, policy};
 use relayline_control::network::Network;

@@ -5,7 +5,7 @@ use super::fields::is_secret;
 use super::words::{self, FieldClass};
 use super::{Edit, HIDDEN, Redactor};
 use memchr::memchr2;
-use relayline_core::json::{MAX_DEPTH, mend};
+use relayline_core::json::{MAX_DEPTH, repair};
 use serde::de::{IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -14,12 +14,12 @@ use std::fmt;
 use std::iter::Peekable;
 use std::ops::Range;
 
-/// Returns true if a text is one JSON object or array, as it is or once it is mended.
+/// Returns true if a text is one JSON object or array, as it is or once it is repaired.
 pub(super) fn is_container(text: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(text) else { return false };
     let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     text.trim_ascii_start().starts_with(['{', '['])
-        && (is_json(text) || mend(text).is_some_and(|text| is_json(&text)))
+        && (is_json(text) || repair(text).is_some_and(|text| is_json(&text)))
 }
 
 /// Returns the edits of a text, in order and without overlaps. `nesting` is the number of JSON texts whose strings the

@@ -340,9 +340,9 @@ fn limit(descriptor: &Value) -> Option<u64> {
 /// The workload never writes those constants as text.
 fn read(line: &[u8]) -> Option<Value> {
     let text = std::str::from_utf8(line).ok()?;
-    let mended = text.replace("\\ud800", "\\ufffd").replace("-Infinity", "null");
-    let mended = mended.replace("Infinity", "null").replace("NaN", "null");
-    let frame: Value = serde_json::from_str(&mended).ok()?;
+    let repaired = text.replace("\\ud800", "\\ufffd").replace("-Infinity", "null");
+    let repaired = repaired.replace("Infinity", "null").replace("NaN", "null");
+    let frame: Value = serde_json::from_str(&repaired).ok()?;
     frame.get("type")?.as_str()?;
     Some(frame)
 }

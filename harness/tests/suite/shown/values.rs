@@ -5,9 +5,9 @@ use relayline_connector::{
     Act, ConnectorConfig, ConnectorMachine, Control, ServerConfig, StateFile, Webhook,
 };
 use relayline_control::env_file;
+use relayline_control::http::access_token::TokenSource;
 use relayline_control::http::boot::{Boot, Plan, Step};
 use relayline_control::http::enroll::Enroll;
-use relayline_control::http::access_token::TokenSource;
 use relayline_control::http::media::{Download, Upload};
 use relayline_control::http::provision::{Profile, Provision, Provisioned};
 use relayline_control::http::{Base, Bearer, Body, Request, Unreachable};

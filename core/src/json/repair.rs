@@ -6,9 +6,9 @@ use memchr::memchr3;
 /// Replaces `NaN`, `Infinity` and `-Infinity` outside strings by `null`. Returns `None` if the text has none of them.
 ///
 /// The result is valid JSON only if each constant is a value of its own: `NaN1` becomes `null1`.
-pub fn mend(text: &str) -> Option<String> {
+pub fn repair(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let mut mended = String::new();
+    let mut repaired = String::new();
     let (mut copied, mut at) = (0, 0);
     while let Some(found) = memchr3(b'"', b'N', b'I', &bytes[at..]) {
         at += found;
@@ -22,13 +22,13 @@ pub fn mend(text: &str) -> Option<String> {
             continue;
         };
         let signed = bytes[at] == b'I' && at > copied && bytes[at - 1] == b'-';
-        mended.push_str(&text[copied..at - usize::from(signed)]);
-        mended.push_str("null");
+        repaired.push_str(&text[copied..at - usize::from(signed)]);
+        repaired.push_str("null");
         at += length;
         copied = at;
     }
-    mended.push_str(&text[copied..]);
-    (copied > 0).then_some(mended)
+    repaired.push_str(&text[copied..]);
+    (copied > 0).then_some(repaired)
 }
 
 /// Returns the length of the constant that `rest` starts with.
@@ -44,7 +44,7 @@ mod tests {
     use serde_json::Value;
 
     fn read(text: &str) -> Option<Value> {
-        serde_json::from_str(&mend(text)?).ok()
+        serde_json::from_str(&repair(text)?).ok()
     }
 
     #[test]
@@ -55,10 +55,10 @@ mod tests {
             (r#"{"a":NaN,"b":[Infinity,-Infinity],"c":1}"#, r#"{"a":null,"b":[null,null],"c":1}"#),
             (r#"["NaN \" NaN",NaN,"Infinity\\",Infinity]"#, r#"["NaN \" NaN",null,"Infinity\\",null]"#),
         ] {
-            assert_eq!(mend(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(repair(text).as_deref(), Some(expected), "{text}");
         }
         for text in ["", "1", r#""NaN""#, r#"{"NaN":"-Infinity"}"#, "nan", "Inf", "\"NaN", r#""\"NaN"#] {
-            assert_eq!(mend(text), None, "{text}");
+            assert_eq!(repair(text), None, "{text}");
         }
         for text in [
             "-NaN",
@@ -110,10 +110,10 @@ mod tests {
             ]), 0..12)
         ) {
             let text = tokens.concat();
-            let mended = mend(&text);
+            let repaired = repair(&text);
             if serde_json::from_str::<Value>(&text).is_ok() {
-                prop_assert_eq!(mended, None, "{}", text);
-            } else if let Some(value) = mended.and_then(|mended| serde_json::from_str::<Value>(&mended).ok()) {
+                prop_assert_eq!(repaired, None, "{}", text);
+            } else if let Some(value) = repaired.and_then(|repaired| serde_json::from_str::<Value>(&repaired).ok()) {
                 prop_assert_eq!(serde_json::from_str(&with_nulls(&text)).ok(), Some(value), "{}", text);
             }
         }
