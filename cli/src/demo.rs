@@ -31,7 +31,7 @@ Examples:
   relayline demo --script FILE   play your own: one step per line, # for comments
 
 Steps of a script: `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT`, `!drop`; a CHAT is
-discord, telegram or slack.
+discord, telegram, slack or sms.
 
 Exit codes: 0 done; 1 failed; 2 wrong flags.")]
 pub(crate) struct DemoArguments {

@@ -83,9 +83,9 @@ impl Conversation {
         Ok(())
     }
 
-    /// Returns why a step cannot be performed now, and what to do instead.
+    /// Returns the reason for which a step cannot be performed now, and what to do instead.
     pub(super) fn problem(&mut self, step: &Step) -> Option<String> {
-        let away = self.away();
+        let is_away = self.is_away();
         match (step, &self.question) {
             (Step::Press(DemoChat::Sms, _), _) => {
                 Some("text messages have no buttons: answer with the number, as in `1`".to_owned())
@@ -102,25 +102,25 @@ impl Conversation {
             (Step::Command(_, name), _) if name.is_empty() => {
                 Some("a slash command has a name, as in `/command status`".to_owned())
             }
-            (Step::Interrupt(_), _) if away => {
+            (Step::Interrupt(_), _) if is_away => {
                 Some("the gateway is away and hears no interrupt: try again in a second".to_owned())
             }
-            (Step::Drop, _) if away => {
+            (Step::Drop, _) if is_away => {
                 Some("the connection is cut already: say something, and it waits in the buffer".to_owned())
             }
             _ => None,
         }
     }
 
-    /// Returns true if the gateway is not back yet.
-    fn away(&mut self) -> bool {
+    /// Discards observations until the gateway has dialed again, and shows that it has. Returns true if it has not.
+    fn is_away(&mut self) -> bool {
         while self.cut.is_some() {
             match self.connector.next_observation(Duration::ZERO) {
                 Some(Observation::Dial { dial, authenticated: true, .. }) => {
                     // The duration is unknown, since the return was not observed.
                     self.cut = None;
                     self.transcript
-                        .aside(&format!("dial {dial} has come back meanwhile, with a fresh token"));
+                        .aside(&format!("the gateway is back meanwhile (dial {dial}), with a fresh token"));
                 }
                 Some(_) => {}
                 None => return true,
@@ -146,7 +146,7 @@ impl Conversation {
         let room = chat.room();
         let event = self.event(&room, text);
         self.transcript.said(&room, room.person.name, text);
-        if self.away() {
+        if self.is_away() {
             self.transcript.aside("the gateway is away: the connector keeps that in its buffer");
         }
         self.control(Act::Inbound { event, buffered: None })?;
@@ -251,7 +251,8 @@ impl Conversation {
         if let (Observation::Dial { dial, authenticated: true, .. }, Some(cut)) = (saw, self.cut) {
             self.cut = None;
             let after = cut.elapsed().as_secs_f32();
-            self.transcript.aside(&format!("dial {dial} came back after {after:.1} s, with a fresh token"));
+            self.transcript
+                .aside(&format!("the gateway is back after {after:.1} s (dial {dial}), with a fresh token"));
         }
         let Some(frame) = frame(saw) else { return };
         let action = &frame["action"];
@@ -297,7 +298,7 @@ impl Conversation {
             }
             (Some("outbound"), Some("typing")) => self.transcript.said(room, "agent", "is typing …"),
             (Some("inbound_ack"), _) => {
-                self.transcript.aside("the agent has taken it: acknowledged, and gone from the buffer");
+                self.transcript.aside("the agent has accepted it: acknowledged, and gone from the buffer");
             }
             _ => {}
         }

@@ -68,9 +68,9 @@ discord: general
 slack: platform, a thread
   lin   Did you get this?
   -- the gateway is away: the connector keeps that in its buffer
-  -- dial 2 came back after SECONDS s, with a fresh token
+  -- the gateway is back after SECONDS s (dial 2), with a fresh token
   agent you said: Did you get this?
-  -- the agent has taken it: acknowledged, and gone from the buffer
+  -- the agent has accepted it: acknowledged, and gone from the buffer
 
 -- the gateway went idle and closed with 1000
 -- 2 dials, 12 messages delivered, 39 frames in, 27 out, 1 acknowledged
@@ -86,7 +86,7 @@ fn blank(text: &str, before: &str, after: &str, word: &str) -> String {
 fn play(command: Command) -> Ended {
     let Ended { code, stdout, stderr } = Program::start(command).ended();
     let stdout = blank(&stdout, "ws://127.0.0.1:", " (", "PORT");
-    Ended { code, stdout: blank(&stdout, "came back after ", " s,", "SECONDS"), stderr }
+    Ended { code, stdout: blank(&stdout, "is back after ", " s (", "SECONDS"), stderr }
 }
 
 fn the_built_in_conversation(runtime: &str) {
