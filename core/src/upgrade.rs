@@ -112,8 +112,8 @@ impl<'a> Refusal<'a> {
         match self.status {
             401 if self.verdict().is_some() => Some("check the gateway's id and secret"),
             401 | 403 => Some(
-                "this is not the connector's verdict: check the gateway's id and secret, and what stands before the \
-                 connector",
+                "this is not the connector's verdict: check the gateway's id and secret, and the proxy or load \
+                 balancer in front of the connector",
             ),
             300..=399 => Some("redirects are not followed: set the URL to the connector's own address"),
             _ => None,

@@ -112,7 +112,7 @@ fn l_18_a_reason_quotes_the_answer() {
         (
             with(403, "no"),
             "credentials refused: the upgrade was answered 403 Forbidden: no; this is not the connector's verdict: \
-             check the gateway's id and secret, and what stands before the connector",
+             check the gateway's id and secret, and the proxy or load balancer in front of the connector",
         ),
         (
             Refusal { is_whole: false, ..with(500, "half") },

@@ -234,7 +234,8 @@ fn l_09_a_foreign_refusal_is_never_final() {
     rig.refused_by(foreign()[1]);
     rig.expect(&[
         "disconnected - credentials refused: the upgrade was answered 401 Unauthorized: expired; this is not the \
-         connector's verdict: check the gateway's id and secret, and what stands before the connector; again later",
+         connector's verdict: check the gateway's id and secret, and the proxy or load balancer in front of \
+         the connector; again later",
     ]);
 }
 
