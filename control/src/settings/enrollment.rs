@@ -23,10 +23,10 @@ pub struct Enrollment {
     pub token: Secret,
     /// Id that the gateway asks for.
     pub gateway_id: String,
-    /// URL of the connector without a trailing `/`, if it was given as an argument. Only then it is written into the
+    /// URL of the connector without a trailing `/`, if it was given as an argument. Only then is it written into the
     /// env file.
     pub url: Option<String>,
-    /// URL that wakes the gateway if it was given as an argument.
+    /// URL that wakes the gateway; `None` if it was not given as an argument.
     pub wake_url: Option<String>,
     /// Values that look wrong, a sentence each.
     pub warnings: Vec<String>,
@@ -62,7 +62,7 @@ pub fn enrollment(sources: &Sources<'_>) -> Result<Enrollment, ConfigError> {
     })
 }
 
-/// Returns a URL without the trailing `/` of its path, which has no meaning.
+/// Removes the `/`s at the end of a URL's path. They have no meaning.
 fn without_slash(mut url: String) -> String {
     let path = url.find('?').unwrap_or(url.len());
     let kept = url[..path].trim_end_matches('/').len();
