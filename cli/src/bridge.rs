@@ -48,7 +48,7 @@ pub(crate) struct Agent {
     pub(crate) from: Box<dyn Read + Send>,
     pub(crate) to: Box<dyn Write + Send>,
     /// True if another agent may follow: the end of this one's output does not end the gateway then.
-    pub(crate) replaceable: bool,
+    pub(crate) is_replaceable: bool,
 }
 
 /// End of an agent while the gateway stays connected.

@@ -181,7 +181,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         return fail(1, format_args!("signals cannot be watched: {error}"));
     }
     let Some(program) = arguments.exec.first() else {
-        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()), replaceable: false };
+        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()), is_replaceable: false };
         let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
         return end(ended.map(|end| (end, true)));
     };

@@ -97,7 +97,7 @@ impl AgentProcess {
 
     fn start(&mut self) -> Result<(Child, Agent), StartError> {
         let (child, mut agent) = Child::start(self.program(), self.exec.get(1..).unwrap_or_default())?;
-        agent.replaceable = self.restarts.may_restart();
+        agent.is_replaceable = self.restarts.may_restart();
         self.current.set(&child);
         self.started = Instant::now();
         Ok((child, agent))

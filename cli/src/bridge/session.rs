@@ -55,7 +55,7 @@ pub(super) struct Session<'g> {
     room: Option<BoxFuture<'static, ()>>,
     timer: Option<(Instant, smol::Timer)>,
     /// True if another agent may follow this one.
-    replaceable: bool,
+    is_replaceable: bool,
     /// Deadline for the last ops of a replaceable agent whose output has ended.
     draining: Option<Instant>,
     /// Number of the latest delivery.
@@ -65,7 +65,7 @@ pub(super) struct Session<'g> {
 impl<'g> Session<'g> {
     pub(super) fn start(gateway: &'g mut Gateway, agent: Agent) -> io::Result<Session<'g>> {
         let (unsettled, changes) = (Unsettled::default(), ChangeSignal::default());
-        let Agent { from, to, replaceable } = agent;
+        let Agent { from, to, is_replaceable } = agent;
         let writer =
             Writer::start(to, &gateway.settings, unsettled.clone(), gateway.auto_ack, changes.clone())?;
         let relay = gateway.relay.clone();
@@ -82,7 +82,7 @@ impl<'g> Session<'g> {
             answers,
             room,
             timer,
-            replaceable,
+            is_replaceable,
             draining,
             newest: 0,
         };
@@ -129,13 +129,13 @@ impl<'g> Session<'g> {
         }
         if self.writer.is_closed() {
             // The agent does not read: buffered events stay with the connector.
-            if self.replaceable {
+            if self.is_replaceable {
                 return Some(AgentEnd::InputClosed);
             }
             self.leave(Cause::InputClosed, None);
         }
         if self.reader.with(|ops| ops.is_done()) {
-            if !self.replaceable {
+            if !self.is_replaceable {
                 self.leave(Cause::OutputEnded, None);
             } else {
                 let until = *self.draining.get_or_insert(now + self.gateway.budget());

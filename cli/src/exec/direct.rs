@@ -27,7 +27,7 @@ impl Child {
         let from = child.stdout.take().ok_or_else(lost)?;
         Ok((
             Child(Arc::new(Mutex::new(child))),
-            Agent { from: Box::new(from), to: Box::new(to), replaceable: false },
+            Agent { from: Box::new(from), to: Box::new(to), is_replaceable: false },
         ))
     }
 

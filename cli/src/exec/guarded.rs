@@ -71,7 +71,7 @@ impl Child {
         let child = Child { guard, shared: Arc::new(shared) };
         let shared = child.shared.clone();
         std::thread::Builder::new().name("guard".to_owned()).spawn(move || shared.follow(reports))?;
-        Ok((child, Agent { from: Box::new(from), to: Box::new(to), replaceable: false }))
+        Ok((child, Agent { from: Box::new(from), to: Box::new(to), is_replaceable: false }))
     }
 
     /// Returns a handle that kills the agent's group.
