@@ -8,7 +8,7 @@ use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use serde_json::{Value, json};
 
 on_one_runtime! {
-    x_4_events_and_forwards_carry_the_json_they_came_as x_4_without_the_flag_no_json_is_kept,
+    x_4_events_and_forwards_carry_the_json_they_came_as x_4_with_the_flag_off_no_json_is_kept,
     x_4_descriptors_show_their_unknown_fields x_5_unknown_frames_are_lines_or_are_counted,
     x_5_an_error_is_logged_and_explains_the_failed_dial i_6_an_agent_may_choose_its_own_ids,
     i_6_with_prompts_off_answers_are_messages p_9_all_parts_of_an_interaction_reach_the_agent,
@@ -38,11 +38,11 @@ fn x_4_events_and_forwards_carry_the_json_they_came_as(runtime: &str) {
     let line = bridge.next();
     assert_eq!(line["event"], "passthrough", "{line}");
     assert_eq!(line["raw"], json!({"platform": "twilio", "region": "eu"}));
-    // An interaction was received as a forward.
+    // The `raw` of an interaction is its forward.
     bridge.tell(interaction(&json!({"type": 2, "id": "9", "channel_id": "c", "data": {"name": "ping"}})));
     let line = bridge.next();
     assert_eq!((&line["event"], &line["raw"]["botId"]), (&json!("message"), &json!("1")), "{line}");
-    // This includes answers to prompts.
+    // An answer to a prompt carries its JSON, too.
     let press = json!({"new": 1, "message_id": "77", "source": {"chat_id": "7", "platform": "discord"},
         "prompt_response": {"prompt_id": "order-7", "option_id": "y"}});
     let op = json!({"op": "prompt", "prompt_id": "order-7", "chat_id": "7", "content": "?", "platform": "discord",
@@ -53,7 +53,7 @@ fn x_4_events_and_forwards_carry_the_json_they_came_as(runtime: &str) {
     assert_eq!((&line["event"], &line["raw"]), (&json!("prompt_answer"), &press), "{line}");
 }
 
-fn x_4_without_the_flag_no_json_is_kept(runtime: &str) {
+fn x_4_with_the_flag_off_no_json_is_kept(runtime: &str) {
     let mut bridge = Bridge::start(runtime, &["--raw-events=false"]);
     bridge.deliver(&discord::guild_channel(), "hi", false);
     assert_eq!(bridge.next().get("raw"), None);
@@ -106,7 +106,7 @@ fn x_5_an_error_is_logged_and_explains_the_failed_dial(runtime: &str) {
     connector.control(Act::Raw { text: format!("{frame}\n") }).unwrap();
     // Only a frame that was read before the close can explain it.
     let logged = program.logged("connector_error");
-    // The log quotes a field.
+    // The log escapes the backslashes of a field.
     assert!(logged.contains(&shown.replace('\\', "\\\\")), "{logged}");
     assert!(program.log().lines().any(|line| line.contains("WARN") && line.contains("connector_error")));
     connector.control(Act::Close { code: 1008, reason: "policy".into() }).unwrap();

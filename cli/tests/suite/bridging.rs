@@ -91,7 +91,7 @@ impl Bridge {
         self.outcome(id).1
     }
 
-    /// Returns true if an op succeeded, and its result or error.
+    /// Returns two values: true if the op succeeded, and its result or error.
     #[track_caller]
     fn outcome(&mut self, id: &str) -> (bool, Value) {
         let mut line = self.next();
@@ -159,10 +159,10 @@ impl Unread {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (mut stdin, mut stderr) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
-        let (sender, lines) = channel::<String>();
+        let (sender, texts) = channel::<String>();
         std::thread::spawn(move || {
-            for lines in lines {
-                let _ = stdin.write_all(lines.as_bytes());
+            for text in texts {
+                let _ = stdin.write_all(text.as_bytes());
             }
         });
         let log = Arc::new(Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! `relayline connector`: gateways enroll, and deliveries are signed, by its flags and instructions.
+//! `relayline connector`: enrollment, provisioning and signed webhook requests, by its flags and instructions.
 
 use crate::support::{Ended, Program, relayline};
 use relayline_core::secret::Secret;
@@ -32,7 +32,7 @@ fn post(url: &str, path: &str, body: &Value) -> Value {
 }
 
 /// Accepts one request and answers 200. Returns its head and body.
-fn take(listener: &TcpListener) -> (String, Vec<u8>) {
+fn answer_next(listener: &TcpListener) -> (String, Vec<u8>) {
     let (stream, _) = listener.accept().unwrap();
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -80,7 +80,7 @@ fn c_3_c_4_an_enrolled_gateway_gets_signed_webhooks() {
     );
     assert_eq!(line(&mut program)["request"], profile);
     program.write(b"{\"do\":\"deliver\",\"event\":{\"text\":\"hi\"}}\n");
-    let (head, body) = take(&listener);
+    let (head, body) = answer_next(&listener);
     assert!(head.starts_with("POST / HTTP/1.1\r\n"), "{head}");
     assert!(verified(&head, &body, provisioned["deliveryKey"].as_str().unwrap()), "{head}");
     let saw = line(&mut program);
@@ -92,7 +92,7 @@ fn c_3_c_4_an_enrolled_gateway_gets_signed_webhooks() {
     // After a rotation, the next provisioning gets new credentials, and webhook requests are signed with the new key.
     program.write(format!("{{\"do\":\"rotate\",\"delivery_key\":\"{KEY}\",\"overlap_ms\":0}}\n").as_bytes());
     program.write(b"{\"do\":\"deliver\",\"interrupt\":{\"session_key\":\"k\"}}\n");
-    let (head, body) = take(&listener);
+    let (head, body) = answer_next(&listener);
     assert!(head.starts_with("POST /interrupt HTTP/1.1\r\n") && verified(&head, &body, KEY), "{head}");
     assert_eq!(line(&mut program)["path"], "/interrupt");
     let rotated = post(&url, "/relay/provision", &profile);

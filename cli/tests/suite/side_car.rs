@@ -86,7 +86,7 @@ impl SideCar {
         (event["code"].as_u64(), reason, event["retry_in_ms"].as_u64())
     }
 
-    /// Waits for these words in its log. Returns the rest of their line, and the text before them.
+    /// Waits for these words in its log. Returns the line that contains them.
     #[track_caller]
     pub(crate) fn logged(&self, words: &str) -> String {
         self.program.logged(words);

@@ -166,9 +166,9 @@ impl Program {
         let until = Instant::now() + SOON;
         loop {
             let log = self.log();
-            let behind = log.split_once(words).and_then(|(_, behind)| behind.split_once('\n'));
-            if let Some((behind, _)) = behind {
-                return behind.to_owned();
+            let remaining = log.split_once(words).and_then(|(_, remaining)| remaining.split_once('\n'));
+            if let Some((line, _)) = remaining {
+                return line.to_owned();
             }
             assert!(Instant::now() < until, "no {words:?} in its log:\n{log}");
             std::thread::sleep(Duration::from_millis(5));

@@ -51,8 +51,8 @@ fn ids(text: &str) -> Vec<Rule> {
 /// Returns the ids in the names of functions: `fn l_07_a_07_waits` names L-7 and A-7.
 fn ids_in_names(text: &str) -> Vec<Rule> {
     let names = text.lines().filter_map(|line| {
-        let (_, behind) = line.split_once("fn ")?;
-        behind.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+        let (_, remaining) = line.split_once("fn ")?;
+        remaining.split(|c: char| !c.is_alphanumeric() && c != '_').next()
     });
     let pairs = |name: &str| {
         let words: Vec<&str> = name.split('_').collect();

@@ -73,7 +73,7 @@ fn l_14_going_idle_is_not_written_again() {
 }
 
 #[test]
-fn l_14_answers_count_until_a_second_before_the_budget() {
+fn l_14_it_closes_a_second_before_the_budget_ends() {
     let mut rig = Rig::up();
     rig.submit(send("c", "a"));
     let late = rig.submit(send("c", "b"));
@@ -129,7 +129,7 @@ fn l_14_unwritten_fails_as_definite_and_acks_are_written() {
     rig.expect(&["r2 definite: the connection is being closed"]);
     rig.writable = true;
     rig.drain();
-    // Nothing is written after the close frame (W), and only acknowledgements before it.
+    // Nothing is written after the close frame (RFC 6455, 5.5.1), and only acknowledgements before it.
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b1"}"#, CLOSE]);
     rig.wait(1_000);
     let log = rig.log();

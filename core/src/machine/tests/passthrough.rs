@@ -67,7 +67,7 @@ fn p_02_other_platforms_go_to_hosts_that_ask() {
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
 }
 
-/// A-3: it is handled like an `inbound` frame without an event.
+/// A-3: an unusable forward is handled like an `inbound` frame without an event.
 #[test]
 fn a_03_an_unusable_forward_is_a_dead_letter() {
     for passthrough in [true, false] {
