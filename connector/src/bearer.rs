@@ -59,7 +59,7 @@ mod tests {
     use relayline_core::token;
 
     #[test]
-    fn c_02_a_token_counts_only_for_the_gateway_it_names() {
+    fn c_2_a_token_counts_only_for_the_gateway_it_names() {
         let config =
             ConnectorConfig::default().gateway("a:1", "old").gateway("a:1", "new").gateway("b", "other");
         let bearer = |id: &str, secret: &str, ttl_s: u64| {

@@ -156,7 +156,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn w_03_and_w_04_kinds_of_lines_are_distinguished() {
+    fn w_3_and_w_4_kinds_of_lines_are_distinguished() {
         let check = |line: &str, expected: Incoming| assert_eq!(read(line.as_bytes()), expected, "{line}");
         check("  \r", Incoming::Blank);
         check("{", Incoming::Malformed);

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn o_02_every_op_gets_a_plausible_result() {
+    fn o_2_every_op_gets_a_plausible_result() {
         let (mut responder, telegram) = platform("telegram");
         let mut check = |action: Value, expected: Value| {
             let got = responder.answer(now(), telegram.ids, &telegram.descriptor, &action);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn d_04_a_text_over_the_limit_is_refused_in_the_platforms_unit() {
+    fn d_4_a_text_over_the_limit_is_refused_in_the_platforms_unit() {
         let check = |name: &str, text: String, expected: Option<&str>| {
             let (mut responder, platform) = platform(name);
             let action = json!({"op": "send", "chat_id": "1", "content": text});
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn o_09_an_op_that_the_descriptor_does_not_offer_is_refused() {
+    fn o_9_an_op_that_the_descriptor_does_not_offer_is_refused() {
         let check = |name: &str, action: Value, offered: bool| {
             let (mut responder, platform) = platform(name);
             let got = responder.answer(now(), platform.ids, &platform.descriptor, &action);

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn w_06_frames_are_compact_with_a_fixed_order() {
+    fn w_6_frames_are_compact_with_a_fixed_order() {
         let identity = |platform: &str, bot_id: &str| Identity::new(platform, bot_id);
         let manifest = vec![json!({"name": "ask"})];
         let frame = |write: &dyn Fn(&mut Vec<u8>)| {

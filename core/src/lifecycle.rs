@@ -720,7 +720,7 @@ mod tests {
     }
 
     #[test]
-    fn l_04_l_14_every_time_out_has_a_row() {
+    fn l_4_l_14_every_time_out_has_a_row() {
         let overdue = STATES.iter().flat_map(|state| {
             let signals: &[Signal] = match state {
                 Waiting => &[S::DialDue, S::Leave],
@@ -742,7 +742,7 @@ mod tests {
     }
 
     #[test]
-    fn l_07_a_refusal_before_any_handshake_backs_off_in_every_state() {
+    fn l_7_a_refusal_before_any_handshake_backs_off_in_every_state() {
         for state in STATES.into_iter().filter(|state| !state.is_up() && *state != Closing(Stop)) {
             let taken = transition(state, S::Refused, |when| {
                 matches!(when, Condition::Always | Condition::NeverConnected)
@@ -756,7 +756,7 @@ mod tests {
     /// L-6: a socket that may still be open is dropped before the next dial. O-4: every end of a connection ends its
     /// requests.
     #[test]
-    fn l_06_an_open_socket_is_dropped_before_the_next_dial() {
+    fn l_6_an_open_socket_is_dropped_before_the_next_dial() {
         for row in TABLE {
             let exists = |state: State| REFUSABLE.iter().any(|source| source.contains(state));
             let leaves = STATES

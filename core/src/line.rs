@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn w_05_a_line_over_the_limit_is_discarded_up_to_its_newline() {
+    fn w_5_a_line_over_the_limit_is_discarded_up_to_its_newline() {
         let some = |text: &str| Some(text.as_bytes().to_vec());
         assert_eq!(lines(4, &[b"1234\n12345\nab\n"]), [some("1234"), None, some("ab")]);
         // Reported once, however many pieces the line arrives in, and before its newline arrives.
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn w_02_an_unterminated_tail_waits_and_is_dropped_at_the_end() {
+    fn w_2_an_unterminated_tail_waits_and_is_dropped_at_the_end() {
         let mut splitter = LineSplitter::new(100);
         assert_eq!(splitter.next(&mut b"tail".as_slice()), None);
         assert_eq!(splitter.pending_bytes(), 4);
@@ -171,7 +171,7 @@ mod tests {
     proptest! {
         /// W-1: cuts in the stream mean nothing. W-5: the memory is bounded.
         #[test]
-        fn w_01_the_cuts_of_the_stream_do_not_matter(text in "[ab\n]{0,64}", cuts in prop::collection::vec(0usize..64, 0..8), max in 1usize..8) {
+        fn w_1_the_cuts_of_the_stream_do_not_matter(text in "[ab\n]{0,64}", cuts in prop::collection::vec(0usize..64, 0..8), max in 1usize..8) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).collect();
             cuts.extend([0, bytes.len()]);

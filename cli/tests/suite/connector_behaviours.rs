@@ -12,13 +12,13 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 on_one_runtime! {
-    l_08_an_expired_token_is_an_ordinary_loss l_09_l_10_refused_twice_is_revoked,
-    l_09_the_401_of_a_proxy_is_never_final l_09_refused_once_and_then_accepted_it_continues,
-    l_09_a_refusal_on_the_accepted_connection_is_final l_18_a_displaced_older_session_backs_off,
+    l_8_an_expired_token_is_an_ordinary_loss l_9_l_10_refused_twice_is_revoked,
+    l_9_the_401_of_a_proxy_is_never_final l_9_refused_once_and_then_accepted_it_continues,
+    l_9_a_refusal_on_the_accepted_connection_is_final l_18_a_displaced_older_session_backs_off,
     l_18_a_refused_newer_session_backs_off l_18_every_other_close_is_reported_as_ordinary,
-    l_04_a_silent_peer_causes_a_dial_time_out l_04_a_mute_connector_causes_a_handshake_time_out,
-    l_11_a_half_open_connection_is_detected w_05_an_overlong_line_is_only_a_dead_letter,
-    a_02_a_08_a_drain_with_a_refused_entry_loses_nothing,
+    l_4_a_silent_peer_causes_a_dial_time_out l_4_a_mute_connector_causes_a_handshake_time_out,
+    l_11_a_half_open_connection_is_detected w_5_an_overlong_line_is_only_a_dead_letter,
+    a_2_a_8_a_drain_with_a_refused_entry_loses_nothing,
 }
 
 fn connector() -> EmbeddedConnector {
@@ -77,7 +77,7 @@ fn refuse_once() -> Act {
     Act::Close { code: 4401, reason: "unauthorized".to_owned() }
 }
 
-fn l_08_an_expired_token_is_an_ordinary_loss(runtime: &str) {
+fn l_8_an_expired_token_is_an_ordinary_loss(runtime: &str) {
     for how in [UpgradeRefusal::Close, UpgradeRefusal::Http] {
         expires(runtime, how);
     }
@@ -118,7 +118,7 @@ fn expires(runtime: &str, how: UpgradeRefusal) {
     assert_eq!(dials(&connector), [accepted, accepted, accepted, accepted, refused, accepted]);
 }
 
-fn l_09_l_10_refused_twice_is_revoked(runtime: &str) {
+fn l_9_l_10_refused_twice_is_revoked(runtime: &str) {
     for how in [UpgradeRefusal::Close, UpgradeRefusal::Http] {
         is_revoked(runtime, how);
     }
@@ -163,7 +163,7 @@ fn is_revoked(runtime: &str, how: UpgradeRefusal) {
 }
 
 /// Only the connector's own verdict leads to exit code 3: a proxy's 401 between two verdicts changes nothing.
-fn l_09_the_401_of_a_proxy_is_never_final(runtime: &str) {
+fn l_9_the_401_of_a_proxy_is_never_final(runtime: &str) {
     let connector = connector();
     let proxy = Proxy::start(connector.local_addr());
     let mut gateway = SideCar::start(runtime, &proxy.url(), &[]);
@@ -201,7 +201,7 @@ fn l_09_the_401_of_a_proxy_is_never_final(runtime: &str) {
     assert_eq!(gateway.exit_code(), Some(3));
 }
 
-fn l_09_refused_once_and_then_accepted_it_continues(runtime: &str) {
+fn l_9_refused_once_and_then_accepted_it_continues(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &[]);
     gateway.event("connected");
@@ -218,7 +218,7 @@ fn l_09_refused_once_and_then_accepted_it_continues(runtime: &str) {
     }
 }
 
-fn l_09_a_refusal_on_the_accepted_connection_is_final(runtime: &str) {
+fn l_9_a_refusal_on_the_accepted_connection_is_final(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &[]);
     gateway.event("connected");
@@ -291,7 +291,7 @@ fn l_18_every_other_close_is_reported_as_ordinary(runtime: &str) {
     alive(&connector, &mut gateway, "after all that");
 }
 
-fn l_04_a_silent_peer_causes_a_dial_time_out(runtime: &str) {
+fn l_4_a_silent_peer_causes_a_dial_time_out(runtime: &str) {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", silent.local_addr().unwrap());
     let mut gateway = SideCar::start(runtime, &url, &["dial_timeout=300ms", "handshake_timeout=1h"]);
@@ -309,7 +309,7 @@ fn l_04_a_silent_peer_causes_a_dial_time_out(runtime: &str) {
     }
 }
 
-fn l_04_a_mute_connector_causes_a_handshake_time_out(runtime: &str) {
+fn l_4_a_mute_connector_causes_a_handshake_time_out(runtime: &str) {
     let connector = connector();
     connector.control(Act::Mute { on: true }).unwrap();
     let settings = ["handshake_timeout=100ms", "close_timeout=100ms", "dial_timeout=1h"];
@@ -341,7 +341,7 @@ fn l_11_a_half_open_connection_is_detected(runtime: &str) {
     alive(&connector, &mut gateway, "after");
 }
 
-fn w_05_an_overlong_line_is_only_a_dead_letter(runtime: &str) {
+fn w_5_an_overlong_line_is_only_a_dead_letter(runtime: &str) {
     let connector = connector();
     let mut gateway = SideCar::start(runtime, &connector.url(), &[]);
     gateway.event("connected");
@@ -354,7 +354,7 @@ fn w_05_an_overlong_line_is_only_a_dead_letter(runtime: &str) {
     alive(&connector, &mut gateway, "short");
 }
 
-fn a_02_a_08_a_drain_with_a_refused_entry_loses_nothing(runtime: &str) {
+fn a_2_a_8_a_drain_with_a_refused_entry_loses_nothing(runtime: &str) {
     let connector = connector();
     let mut gateway =
         SideCar::start(runtime, &connector.url(), &["backoff_first=100ms", "backoff_most=100ms"]);

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 on_one_runtime! {
     l_18_strict_closes_and_the_gateway_reconnects l_18_strict_with_two_identities_causes_no_tight_loop,
-    l_12_l_14_silent_stays_live_and_disconnects_in_time a_07_a_08_flood_is_accepted_and_acknowledged_in_any_order,
-    l_18_displaced_gateways_back_off_and_name_their_id o_04_x_05_errors_leave_requests_ambiguous_and_are_logged,
-    o_02_o_05_lenient_fails_all_requests_but_chat_info l_07_l_09_a_revoked_gateway_ends_by_close_or_by_401,
-    i_03_i_04_a_press_answers_the_prompt_of_the_agent,
+    l_12_l_14_silent_stays_live_and_disconnects_in_time a_7_a_8_flood_is_accepted_and_acknowledged_in_any_order,
+    l_18_displaced_gateways_back_off_and_name_their_id o_4_x_5_errors_leave_requests_ambiguous_and_are_logged,
+    o_2_o_5_lenient_fails_all_requests_but_chat_info l_7_l_9_a_revoked_gateway_ends_by_close_or_by_401,
+    i_3_i_4_a_press_answers_the_prompt_of_the_agent,
 }
 
 fn like(name: &str) -> Connector {
@@ -116,7 +116,7 @@ fn l_12_l_14_silent_stays_live_and_disconnects_in_time(runtime: &str) {
 
 /// everything is delivered in order and once. Each entry is acknowledged when the agent settles it, and not
 /// before.
-fn a_07_a_08_flood_is_accepted_and_acknowledged_in_any_order(runtime: &str) {
+fn a_7_a_8_flood_is_accepted_and_acknowledged_in_any_order(runtime: &str) {
     const ENTRIES: usize = 120;
     let mut connector = like("flood");
     for n in 0..ENTRIES {
@@ -169,7 +169,7 @@ fn l_18_displaced_gateways_back_off_and_name_their_id(runtime: &str) {
 }
 
 /// O-4: no result will arrive, so the outcome of the request is unknown. It is not sent again (O-3).
-fn o_04_x_05_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
+fn o_4_x_5_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
     let mut connector = like("errors");
     let mut gateway = SideCar::start(runtime, &connector.url, &["request_timeout=300ms"]);
     gateway.event("connected");
@@ -193,7 +193,7 @@ fn o_04_x_05_errors_leave_requests_ambiguous_and_are_logged(runtime: &str) {
 
 /// O-2: only `success: true` is success, so each request is rejected although the message may have been sent. O-5: chat
 /// info needs no `success`.
-fn o_02_o_05_lenient_fails_all_requests_but_chat_info(runtime: &str) {
+fn o_2_o_5_lenient_fails_all_requests_but_chat_info(runtime: &str) {
     let connector = like("lenient");
     let mut gateway = SideCar::start(runtime, &connector.url, &[]);
     gateway.event("connected");
@@ -211,7 +211,7 @@ fn o_02_o_05_lenient_fails_all_requests_but_chat_info(runtime: &str) {
 }
 
 /// L-9: the program ends with 3 after the second refusal, by a close or by a 401.
-fn l_07_l_09_a_revoked_gateway_ends_by_close_or_by_401(runtime: &str) {
+fn l_7_l_9_a_revoked_gateway_ends_by_close_or_by_401(runtime: &str) {
     for (how, first) in [("close", Some(4401)), ("http", None)] {
         let mut connector = Connector::start(&["--refuse", how, "--gateway", &format!("{ID}={SECRET}")]);
         // L-7: before any handshake a refusal is an ordinary failure.
@@ -228,7 +228,7 @@ fn l_07_l_09_a_revoked_gateway_ends_by_close_or_by_401(runtime: &str) {
     }
 }
 
-fn i_03_i_04_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
+fn i_3_i_4_a_press_answers_the_prompt_of_the_agent(runtime: &str) {
     let mut connector = Connector::start(&["--gateway", &format!("{ID}={SECRET}")]);
     let identities = ["discord:1", "telegram:2", "slack:3"];
     let mut gateway = SideCar::start_as(runtime, &connector.url, &[], &identities);
@@ -282,7 +282,7 @@ fn an_unknown_connector_to_imitate_is_refused() {
 
 /// an entry that the agent does not settle is reported by the connector after ten seconds.
 #[test]
-fn a_08_an_unsettled_entry_is_reported() {
+fn a_8_an_unsettled_entry_is_reported() {
     let mut connector = Connector::start(&["--gateway", &format!("{ID}={SECRET}")]);
     connector.tell(json!({"do": "inbound", "event": event("held"), "buffered": true}));
     let mut gateway = SideCar::start("tokio", &connector.url, &[]);

@@ -68,7 +68,7 @@ fn restored(buffered: usize, revoked: bool, idle: bool) -> Value {
 /// an entry that was observed as buffered is delivered, however often and whenever the connector is killed. An
 /// acknowledged entry need not be.
 #[test]
-fn a_01_no_buffered_entry_is_lost_by_kill_9() {
+fn a_1_no_buffered_entry_is_lost_by_kill_9() {
     let place = Place::new();
     let (mut promised, mut text) = (Vec::new(), 0);
     for round in 0..6 {

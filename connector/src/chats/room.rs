@@ -95,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn e_05_a_scope_is_sent_under_both_names() {
+    fn e_5_a_scope_is_sent_under_both_names() {
         let mut ids = Ids::new([0; 32]);
         let now = Now { unix_s: 1_718_900_000, ..Now::default() };
         for room in rooms() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn e_01_an_event_has_only_fields_that_apply() {
+    fn e_1_an_event_has_only_fields_that_apply() {
         let mut ids = Ids::new([0; 32]);
         let now = Now { unix_s: 1_718_900_000, ..Now::default() };
         let check = |event: Map<String, Value>, expected: Value| assert_eq!(Value::Object(event), expected);

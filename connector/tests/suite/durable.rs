@@ -43,7 +43,7 @@ fn is_good(bench: &mut Bench, secret: &str) -> bool {
 }
 
 #[test]
-fn a_01_entries_keep_their_ids_and_their_order() {
+fn a_1_entries_keep_their_ids_and_their_order() {
     let mut bench = durable(known());
     for text in ["one", "two", "three"] {
         bench.inject(text);
@@ -113,7 +113,7 @@ fn every_change_of_the_durable_state_is_noticed() {
 }
 
 #[test]
-fn c_02_an_overlap_continues_and_flags_stay_valid() {
+fn c_2_an_overlap_continues_and_flags_stay_valid() {
     let bare = || ConnectorConfig::default().identity("access", "t");
     let mut bench = durable(known());
     for (secret, overlap_ms) in [("first", 0), ("second", 60_000)] {

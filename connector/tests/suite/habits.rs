@@ -20,7 +20,7 @@ fn id(n: usize) -> Value {
 // ---- missing acks -----------------------------------------------------------------------------------------
 
 #[test]
-fn a_08_an_entry_without_its_ack_is_reported_once() {
+fn a_8_an_entry_without_its_ack_is_reported_once() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.inject("one");
     let forward = json!({"platform": "twilio", "bodyB64": ""}).as_object().unwrap().clone();
@@ -51,7 +51,7 @@ fn a_08_an_entry_without_its_ack_is_reported_once() {
 }
 
 #[test]
-fn a_08_an_entry_that_is_acknowledged_or_cut_off_is_not_late() {
+fn a_8_an_entry_that_is_acknowledged_or_cut_off_is_not_late() {
     let mut bench = Bench::live();
     let event = bench.event("one");
     bench.does(Act::Inbound { event, buffered: Some(true) });
@@ -243,7 +243,7 @@ fn ask(bench: &mut Bench, platform: &str, action: Value) -> String {
 }
 
 #[test]
-fn p_04_i_04_a_press_on_discord_is_an_interaction() {
+fn p_4_i_4_a_press_on_discord_is_an_interaction() {
     let mut bench = Bench::live();
     hello(&mut bench, "discord");
     let interaction = |frame: &Value| -> Value {
@@ -288,7 +288,7 @@ fn p_04_i_04_a_press_on_discord_is_an_interaction() {
 }
 
 #[test]
-fn e_08_i_04_a_press_elsewhere_is_a_command_with_an_answer() {
+fn e_8_i_4_a_press_elsewhere_is_a_command_with_an_answer() {
     let mut bench = Bench::live();
     let rooms: [(Room, Value, Option<&str>); 4] = [
         (telegram::topic(), json!({}), Some("42")),
@@ -322,7 +322,7 @@ fn e_08_i_04_a_press_elsewhere_is_a_command_with_an_answer() {
 }
 
 #[test]
-fn i_02_a_press_finds_its_prompt_and_its_option() {
+fn i_2_a_press_finds_its_prompt_and_its_option() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
     for (prompt_id, chat_id) in [("a", "1"), ("b", "1"), ("c", "2"), ("d", "2")] {
@@ -364,7 +364,7 @@ fn i_02_a_press_finds_its_prompt_and_its_option() {
 }
 
 #[test]
-fn i_04_a_press_names_its_user() {
+fn i_4_a_press_names_its_user() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
     let event = telegram::dm().message(&mut bench.ids, bench.now, "hi");
@@ -387,7 +387,7 @@ fn i_04_a_press_names_its_user() {
 }
 
 #[test]
-fn i_02_only_shown_prompts_can_be_pressed() {
+fn i_2_only_shown_prompts_can_be_pressed() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
     // A prompt that the platform refused, one that was deleted again, and one without an id.
@@ -418,7 +418,7 @@ fn i_02_only_shown_prompts_can_be_pressed() {
 }
 
 #[test]
-fn i_02_prompts_outlive_a_crash_of_the_connector() {
+fn i_2_prompts_outlive_a_crash_of_the_connector() {
     let mut bench = Bench::live();
     hello(&mut bench, "telegram");
     ask(&mut bench, "telegram", prompt("a", "1", json!({})));
@@ -476,7 +476,7 @@ fn hello_and_ack(bench: &mut Bench, platform: &str) {
 
 /// The time until a report is configurable.
 #[test]
-fn a_08_the_time_until_a_report_is_a_setting() {
+fn a_8_the_time_until_a_report_is_a_setting() {
     let unacked_after = Some(Duration::from_millis(5));
     let mut bench = Bench::new(ConnectorConfig::default().unacked_after(unacked_after));
     bench.inject("one");

@@ -33,7 +33,7 @@ fn accepted() -> (Upgrade, Vec<(ConnId, Value)>) {
 }
 
 #[test]
-fn d_08_each_hello_gets_the_descriptor_of_its_platform() {
+fn d_8_each_hello_gets_the_descriptor_of_its_platform() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.dial(A);
     let hellos = ["discord", "telegram", "slack", "matrix"]
@@ -76,7 +76,7 @@ fn d_08_each_hello_gets_the_descriptor_of_its_platform() {
 }
 
 #[test]
-fn a_08_the_buffer_drains_one_entry_at_a_time() {
+fn a_8_the_buffer_drains_one_entry_at_a_time() {
     let mut bench = Bench::new(ConnectorConfig::default());
     for text in ["one", "two", "three"] {
         bench.inject(text);
@@ -104,7 +104,7 @@ fn a_08_the_buffer_drains_one_entry_at_a_time() {
 }
 
 #[test]
-fn a_02_an_unacknowledged_entry_is_sent_first_next_time() {
+fn a_2_an_unacknowledged_entry_is_sent_first_next_time() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.inject("one");
     bench.inject("two");
@@ -133,7 +133,7 @@ fn a_02_an_unacknowledged_entry_is_sent_first_next_time() {
 }
 
 #[test]
-fn a_07_a_message_does_not_overtake_its_chats_entries() {
+fn a_7_a_message_does_not_overtake_its_chats_entries() {
     let mut bench = Bench::live();
     let event = bench.event("through the buffer");
     bench.does(Act::Inbound { event, buffered: Some(true) });
@@ -200,7 +200,7 @@ fn l_12_a_withheld_idle_ack_leaves_the_connection_live() {
 }
 
 #[test]
-fn c_02_which_dials_are_admitted() {
+fn c_2_which_dials_are_admitted() {
     for how in REFUSALS {
         let mut bench = Bench::refusing_by(how);
         let secret = Secret::from("s3cret");
@@ -236,7 +236,7 @@ fn c_02_which_dials_are_admitted() {
 
 /// L-7: the connection is closed before its frames are read, and the existing connection is not affected.
 #[test]
-fn l_07_a_refused_upgrade_affects_no_other_connection() {
+fn l_7_a_refused_upgrade_affects_no_other_connection() {
     let mut bench = Bench::with_gateway();
     bench.connect(A);
     bench.inject("one");
@@ -267,7 +267,7 @@ fn l_07_a_refused_upgrade_affects_no_other_connection() {
 }
 
 #[test]
-fn l_09_a_revoked_gateway_is_closed_and_refused() {
+fn l_9_a_revoked_gateway_is_closed_and_refused() {
     for (how, error) in REFUSALS.into_iter().zip(["revoked", "unauthorized"]) {
         let mut bench = Bench::refusing_by(how);
         bench.connect(A);
@@ -282,7 +282,7 @@ fn l_09_a_revoked_gateway_is_closed_and_refused() {
 }
 
 #[test]
-fn l_08_expire_works_once() {
+fn l_8_expire_works_once() {
     for how in REFUSALS {
         let mut bench = Bench::refusing_by(how);
         bench.connect(A);
@@ -358,7 +358,7 @@ fn the_side_that_ended_a_connection_is_observed() {
 }
 
 #[test]
-fn l_04_a_mute_connector_sends_nothing() {
+fn l_4_a_mute_connector_sends_nothing() {
     let mut bench = Bench::new(ConnectorConfig::default());
     bench.does(Act::Mute { on: true });
     assert!(matches!(bench.dial(A), Upgrade::Accept { .. }));
@@ -381,7 +381,7 @@ fn l_04_a_mute_connector_sends_nothing() {
 }
 
 #[test]
-fn o_04_a_delayed_result_is_overtaken_by_others() {
+fn o_4_a_delayed_result_is_overtaken_by_others() {
     let mut bench = Bench::live();
     bench.does(Act::Delay { op: "typing".into(), ms: 300 });
     bench.request(A, "late", json!({"op": "typing", "chat_id": "1"}));
@@ -412,7 +412,7 @@ fn o_04_a_delayed_result_is_overtaken_by_others() {
 }
 
 #[test]
-fn o_07_a_result_can_be_scripted() {
+fn o_7_a_result_can_be_scripted() {
     let mut bench = Bench::live();
     let send = json!({"op": "send", "chat_id": "1", "content": "x"});
     let mut check = |result: Value, expected: Value| {
@@ -507,7 +507,7 @@ fn an_instruction_names_its_gateway() {
 }
 
 #[test]
-fn w_03_to_w_05_an_invalid_frame_is_counted_and_skipped() {
+fn w_3_to_w_5_an_invalid_frame_is_counted_and_skipped() {
     let mut limits = Limits::default();
     limits.max_line_bytes = 100;
     let mut bench = Bench::new(ConnectorConfig::default().limits(limits));
@@ -524,7 +524,7 @@ fn w_03_to_w_05_an_invalid_frame_is_counted_and_skipped() {
 }
 
 #[test]
-fn x_01_everything_is_bounded() {
+fn x_1_everything_is_bounded() {
     let mut limits = Limits::default();
     limits.buffer_entries = 2;
     limits.write_bytes = 4000;
@@ -677,7 +677,7 @@ fn play(inputs: &[MachineInput]) -> Vec<String> {
 proptest! {
     /// W-3, L-15: no input makes it panic, and the same inputs give the same outputs.
     #[test]
-    fn w_03_arbitrary_inputs_never_panic_and_repeat_exactly(inputs in prop::collection::vec(input(), 0..60)) {
+    fn w_3_arbitrary_inputs_never_panic_and_repeat_exactly(inputs in prop::collection::vec(input(), 0..60)) {
         prop_assert_eq!(play(&inputs), play(&inputs));
     }
 }

@@ -67,7 +67,7 @@ async fn handshake(client: &mut Client) {
 }
 
 #[tokio::test]
-async fn c_02_the_upgrade_needs_a_valid_token() {
+async fn c_2_the_upgrade_needs_a_valid_token() {
     let config = ConnectorConfig::default().upgrade_refusal(UpgradeRefusal::Http);
     let connector = EmbeddedConnector::start(config.gateway("gw", "s3cret"), "127.0.0.1:0").unwrap();
     let refused = async |authorization: Option<String>| match dial(&connector, authorization.as_deref()).await
@@ -92,7 +92,7 @@ async fn c_02_the_upgrade_needs_a_valid_token() {
 
 /// L-7: the close frame arrives, whatever the gateway sends meanwhile.
 #[tokio::test]
-async fn l_07_an_upgrade_without_a_valid_token_is_closed_with_4401() {
+async fn l_7_an_upgrade_without_a_valid_token_is_closed_with_4401() {
     let connector = start();
     for (authorization, reason) in [
         (None, "unauthorized"),
@@ -109,7 +109,7 @@ async fn l_07_an_upgrade_without_a_valid_token_is_closed_with_4401() {
 }
 
 #[tokio::test]
-async fn d_08_a_descriptor_per_hello_then_requests_and_deliveries() {
+async fn d_8_a_descriptor_per_hello_then_requests_and_deliveries() {
     let connector = start();
     let event = slack::channel().message(&mut Ids::new([0; 32]), Default::default(), "while you were away");
     connector.control(Act::Inbound { event, buffered: None }).unwrap();
@@ -145,7 +145,7 @@ async fn d_08_a_descriptor_per_hello_then_requests_and_deliveries() {
 }
 
 #[tokio::test]
-async fn l_05_a_drop_cuts_the_connection_without_a_close_frame() {
+async fn l_5_a_drop_cuts_the_connection_without_a_close_frame() {
     let connector = start();
     let mut client = connect(&connector).await;
     handshake(&mut client).await;
@@ -160,7 +160,7 @@ async fn l_05_a_drop_cuts_the_connection_without_a_close_frame() {
 }
 
 #[tokio::test]
-async fn l_07_a_close_carries_its_code_and_reason() {
+async fn l_7_a_close_carries_its_code_and_reason() {
     let connector = start();
     let mut client = connect(&connector).await;
     connector.control(Act::Expire).unwrap();
@@ -170,7 +170,7 @@ async fn l_07_a_close_carries_its_code_and_reason() {
 }
 
 #[tokio::test]
-async fn l_04_a_mute_connector_only_answers_pings() {
+async fn l_4_a_mute_connector_only_answers_pings() {
     let connector = start();
     connector.control(Act::Mute { on: true }).unwrap();
     let mut client = connect(&connector).await;
@@ -182,7 +182,7 @@ async fn l_04_a_mute_connector_only_answers_pings() {
 }
 
 #[tokio::test]
-async fn o_04_a_delayed_result_is_sent_when_due() {
+async fn o_4_a_delayed_result_is_sent_when_due() {
     let connector = start();
     let mut client = connect(&connector).await;
     handshake(&mut client).await;
@@ -198,7 +198,7 @@ async fn o_04_a_delayed_result_is_sent_when_due() {
 }
 
 #[tokio::test]
-async fn l_04_a_gateway_that_does_not_answer_a_close_is_cut_off() {
+async fn l_4_a_gateway_that_does_not_answer_a_close_is_cut_off() {
     let connector = start();
     let mut client = connect(&connector).await;
     handshake(&mut client).await;

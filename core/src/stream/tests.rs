@@ -349,7 +349,7 @@ fn o_11_text_beyond_a_message_continues_in_the_next() {
 }
 
 #[test]
-fn o_03_o_07_each_failure_of_each_step() {
+fn o_3_o_7_each_failure_of_each_step() {
     let cases: &[(Mode, &[&str], &[&str])] = &[
         // A message.
         (Mode::Edits, &["definite", "text a b"], &[r#"send "a b""#]),
@@ -432,7 +432,7 @@ fn o_03_o_07_each_failure_of_each_step() {
 }
 
 #[test]
-fn o_03_a_definite_failure_of_the_last_state_can_be_retried() {
+fn o_3_a_definite_failure_of_the_last_state_can_be_retried() {
     check(
         Mode::Edits,
         &["text a", "ok 1", "last a b", "definite", "last a b", "ok"],
@@ -441,7 +441,7 @@ fn o_03_a_definite_failure_of_the_last_state_can_be_retried() {
 }
 
 #[test]
-fn o_03_an_ambiguous_edit_that_shortens_counts_at_its_longest() {
+fn o_3_an_ambiguous_edit_that_shortens_counts_at_its_longest() {
     let long = "the first line\nthe second line goes beyond it all";
     check(
         Mode::Edits,
@@ -645,7 +645,7 @@ proptest! {
 
     /// O-3, O-7: whatever fails, nothing is shown twice. If the stream succeeds, the whole text is shown.
     #[test]
-    fn o_03_whatever_fails_nothing_is_shown_twice(
+    fn o_3_whatever_fails_nothing_is_shown_twice(
         mode in mode(),
         text in text(),
         cuts in prop::collection::vec((any::<usize>(), any::<u8>()), 0..12),

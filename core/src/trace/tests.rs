@@ -263,7 +263,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
 
 /// W-1, W-2, W-5: lines are shown however they were cut, without blank ones, and an overlong line is named.
 #[test]
-fn w_01_w_02_w_05_received_bytes_are_shown_as_lines() {
+fn w_1_w_2_w_5_received_bytes_are_shown_as_lines() {
     let bytes = b"{\"a\":1}\n \r\n\nno JSON\x1b\n{\"overlong\":\"0123456789\"}\n{\"b\":2}\r\nrest";
     let expected =
         ["received  #3 {\"a\":1}", "received  #3 no JSON\\u001b", "overlong  #3", "received  #3 {\"b\":2}"];
@@ -280,7 +280,7 @@ fn w_01_w_02_w_05_received_bytes_are_shown_as_lines() {
 
 /// O-1: a trace does not depend on the seed. C-4: it does not contain a token.
 #[test]
-fn o_01_c_04_a_session_is_traced_without_seed_and_token() {
+fn o_1_c_4_a_session_is_traced_without_seed_and_token() {
     let session = |seed: u8| {
         let mut machine = machine(seed);
         let (ids, now) = (Ids::of(&machine), Now { mono: Time::ZERO, unix_s: 1 });

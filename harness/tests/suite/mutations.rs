@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn e_01_any_value_in_any_field_costs_at_most_that_field(
+    fn e_1_any_value_in_any_field_costs_at_most_that_field(
         frame in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
     ) {

@@ -287,7 +287,7 @@ fn keep(pages: impl IntoIterator<Item = (String, String)>) {
 
 /// D-1 to D-7 and L-17 by vector, D-8 to D-10 by the frames after it.
 #[test]
-fn d_01_d_10_l_17_every_vector_through_a_handshake() {
+fn d_1_d_10_l_17_every_vector_through_a_handshake() {
     let file = std::fs::read_to_string(harness().join("vectors/descriptors.json")).unwrap();
     let file: Value = serde_json::from_str(&file).unwrap();
     let vectors = file["vectors"].as_array().unwrap();
@@ -306,7 +306,7 @@ fn d_01_d_10_l_17_every_vector_through_a_handshake() {
 
 /// The vectors name no ops, unlike the platforms of the embedded connector (D-6).
 #[test]
-fn d_06_every_platform_of_the_embedded_connector() {
+fn d_6_every_platform_of_the_embedded_connector() {
     let platforms = ConnectorConfig::default().platforms;
     let json = |platform: &Platform| serde_json::to_string(&platform.descriptor).unwrap();
     let plain = json(&platforms[0]);
@@ -317,7 +317,7 @@ fn d_06_every_platform_of_the_embedded_connector() {
 }
 
 #[test]
-fn d_08_d_10_every_recorded_handshake() {
+fn d_8_d_10_every_recorded_handshake() {
     let files = std::fs::read_dir(harness().join("recordings")).unwrap();
     let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| name.ends_with(".jsonl"));

@@ -36,7 +36,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 #[test]
-fn c_05_no_source_knows_a_platforms_signature() {
+fn c_5_no_source_knows_a_platforms_signature() {
     let sources = sources();
     assert!(sources.iter().any(|path| path.ends_with("core/src/token.rs")), "the sources were found");
     for path in sources {

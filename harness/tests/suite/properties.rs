@@ -166,7 +166,7 @@ proptest! {
 
     /// W-1: the positions of the cuts do not matter, as long as all outputs are taken in between.
     #[test]
-    fn w_01_cuts_of_the_bytes_do_not_change_the_outputs(
+    fn w_1_cuts_of_the_bytes_do_not_change_the_outputs(
         pieces in prop::collection::vec(bytes(), 1..12),
         cuts in prop::collection::vec(0..3000usize, 0..20),
     ) {

@@ -126,7 +126,7 @@ fn an_error_of_a_file_names_its_line_and_the_fix() {
 
 /// C-4: neither `Debug` nor an error about a bad line shows a secret.
 #[test]
-fn c_04_secrets_are_not_shown() {
+fn c_4_secrets_are_not_shown() {
     let secret = "hunter2";
     let recording = read(&format!(
         "{}\n{}\n",

@@ -81,7 +81,7 @@ fn count(trace: &[String], what: &str) -> usize {
 }
 
 #[test]
-fn o_01_the_nth_request_id_corresponds_to_the_nth() {
+fn o_1_the_nth_request_id_corresponds_to_the_nth() {
     let outbound = |id: &str, text: &str| {
         json!({"type": "outbound", "requestId": id, "action": {"op": "send", "chat_id": "c", "content": text},
                "platform": "discord", "botId": "1"})
@@ -116,7 +116,7 @@ fn o_01_the_nth_request_id_corresponds_to_the_nth() {
 }
 
 #[test]
-fn a_01_an_ack_means_that_the_host_took_the_entry() {
+fn a_1_an_ack_means_that_the_host_took_the_entry() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &format!("{}\n{}", inbound("b1", "one"), inbound("b2", "two"))));
     lines.push(gateway(20, &ack("b2")));
@@ -127,7 +127,7 @@ fn a_01_an_ack_means_that_the_host_took_the_entry() {
 
 /// a gateway that closes and dials again has refused the entries that it did not acknowledge.
 #[test]
-fn a_02_a_close_refuses_unacknowledged_entries() {
+fn a_2_a_close_refuses_unacknowledged_entries() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
     lines.push(close(50, "gateway", 1000, ""));
@@ -166,7 +166,7 @@ fn l_12_l_13_l_14_the_purpose_of_going_idle() {
 /// L-5: dials happen at the recorded times. If a recorded dial came sooner than the machine's, the machine's clock
 /// jumps ahead.
 #[test]
-fn l_05_the_clock_jumps_ahead_to_an_early_recorded_dial() {
+fn l_5_the_clock_jumps_ahead_to_an_early_recorded_dial() {
     let mut lines = handshake(0).to_vec();
     lines.push(cut(10));
     lines.extend(handshake(20));
@@ -181,7 +181,7 @@ fn l_05_the_clock_jumps_ahead_to_an_early_recorded_dial() {
 
 /// If a recorded dial comes later, the clock stands still: a recording of the wire does not contain unanswered dials.
 #[test]
-fn l_05_the_clock_stops_for_a_late_recorded_dial() {
+fn l_5_the_clock_stops_for_a_late_recorded_dial() {
     let mut lines = handshake(0).to_vec();
     lines.push(cut(10));
     lines.extend(handshake(3_600_000));
@@ -218,7 +218,7 @@ fn l_10_l_14_a_dial_after_the_end_is_a_new_process() {
 
 /// L-7, L-8: a 401 whose body says `expired` is not a revocation. Neither is a refusal before the first handshake.
 #[test]
-fn l_07_l_08_kinds_of_refused_upgrades_are_distinguished() {
+fn l_7_l_8_kinds_of_refused_upgrades_are_distinguished() {
     let reject = |t_ms: u64, body: &str| json!({"t_ms": t_ms, "dir": "reject", "status": 401, "body": body});
     let mut lines = vec![connect(0), reject(1, "")];
     lines.extend(handshake(2000));
@@ -285,7 +285,7 @@ fn anonymous(buffer: &str) -> String {
 /// I-1, I-3: a prompt of the recorded gateway corresponds to one of the machine under another id, so its answers are
 /// recognised, in an event and in a forwarded interaction.
 #[test]
-fn i_01_i_03_the_nth_prompt_corresponds_to_the_nth() {
+fn i_1_i_3_the_nth_prompt_corresponds_to_the_nth() {
     let prompt = |request: &str, id: &str| {
         json!({"type": "outbound", "requestId": request, "platform": "discord", "botId": "1", "action":
             {"op": "prompt", "chat_id": "c", "prompt_kind": "choice", "prompt_id": id, "content": "?",
@@ -338,7 +338,7 @@ fn buffer_of(n: u32) -> String {
 
 /// an acknowledgement is for the entry of its own connection, even if an earlier entry is identical.
 #[test]
-fn a_05_an_ack_belongs_to_its_own_connection() {
+fn a_5_an_ack_belongs_to_its_own_connection() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &anonymous("b1")));
     lines.push(cut(10));
@@ -350,7 +350,7 @@ fn a_05_an_ack_belongs_to_its_own_connection() {
 
 /// the refused entry may have come on an earlier connection, with its duplicate on this one.
 #[test]
-fn a_02_a_04_a_close_refuses_a_delivery_and_its_duplicate() {
+fn a_2_a_4_a_close_refuses_a_delivery_and_its_duplicate() {
     let mut lines = handshake(0).to_vec();
     lines.push(connector(5, &inbound("b1", "one")));
     lines.push(cut(10));
@@ -366,7 +366,7 @@ fn a_02_a_04_a_close_refuses_a_delivery_and_its_duplicate() {
 
 /// P-2: only the time of its acknowledgement shows that the host asked for a raw forward.
 #[test]
-fn p_02_a_raw_forward_is_accepted_when_acknowledged() {
+fn p_2_a_raw_forward_is_accepted_when_acknowledged() {
     let forward = json!({"type": "passthrough_forward", "bufferId": "b1", "forward": {"platform": "twilio"}})
         .to_string();
     for acked in [5, 500] {

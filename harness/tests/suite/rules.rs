@@ -1,6 +1,6 @@
 //! Every rule of `PROTOCOL.md` has a test that names it.
 //!
-//! A test names a rule in a comment or a text (`L-7`), or in its own name (`l_07_…`). Only tests count: whole files
+//! A test names a rule in a comment or a text (`L-7`), or in its own name (`l_7_…`). Only tests count: whole files
 //! below a `tests/` folder, and in other sources the items after `#[cfg(test)]`. A rule id in other code proves
 //! nothing, and neither does a snapshot: the test that takes it names the rule.
 
@@ -48,7 +48,7 @@ fn ids(text: &str) -> Vec<Rule> {
     found
 }
 
-/// Returns the ids in the names of functions: `fn l_07_a_07_waits` names L-7 and A-7.
+/// Returns the ids in the names of functions: `fn l_7_a_7_waits` names L-7 and A-7.
 fn ids_in_names(text: &str) -> Vec<Rule> {
     let names = text.lines().filter_map(|line| {
         let (_, remaining) = line.split_once("fn ")?;

@@ -16,7 +16,7 @@ fn reconnect(rig: &mut Rig) {
 }
 
 #[test]
-fn a_01_acknowledged_once_accepted_and_never_twice() {
+fn a_1_acknowledged_once_accepted_and_never_twice() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.line(&inbound("c", "2"));
@@ -77,7 +77,7 @@ fn x_2_frames_in_and_out_are_counted() {
 }
 
 #[test]
-fn a_01_an_event_without_ids_can_be_settled_too() {
+fn a_1_an_event_without_ids_can_be_settled_too() {
     let mut rig = Rig::up();
     for _ in 0..2 {
         rig.line(r#"{"type":"inbound","event":{}}"#);
@@ -92,7 +92,7 @@ fn a_01_an_event_without_ids_can_be_settled_too() {
 }
 
 #[test]
-fn a_02_a_refusal_redials_once_nothing_is_in_flight() {
+fn a_2_a_refusal_redials_once_nothing_is_in_flight() {
     let mut rig = Rig::up();
     let request = rig.submit(send("c", "x"));
     rig.line(&buffered("c", "1", "b1"));
@@ -127,7 +127,7 @@ fn a_02_a_refusal_redials_once_nothing_is_in_flight() {
 /// A buffered duplicate beyond those that may wait is dropped and not acknowledged (A-4). The connector's drain waits
 /// for that acknowledgement, so the entry must be redelivered.
 #[test]
-fn a_02_a_dropped_buffered_duplicate_is_redelivered() {
+fn a_2_a_dropped_buffered_duplicate_is_redelivered() {
     let mut rig = Rig::up();
     rig.room = false;
     for _ in 1..=9 {
@@ -139,7 +139,7 @@ fn a_02_a_dropped_buffered_duplicate_is_redelivered() {
 }
 
 #[test]
-fn a_02_a_refused_live_delivery_causes_no_dial() {
+fn a_2_a_refused_live_delivery_causes_no_dial() {
     let mut rig = Rig::up();
     rig.line(&inbound("c", "1"));
     rig.log();
@@ -149,7 +149,7 @@ fn a_02_a_refused_live_delivery_causes_no_dial() {
 }
 
 #[test]
-fn a_02_refused_after_its_connection_it_is_redelivered() {
+fn a_2_refused_after_its_connection_it_is_redelivered() {
     // Refused before the next dial, during it, and after it.
     for place in 0..3 {
         let mut rig = Rig::up();
@@ -177,7 +177,7 @@ fn a_02_refused_after_its_connection_it_is_redelivered() {
 }
 
 #[test]
-fn a_03_an_undeliverable_entry_is_acknowledged_and_counted() {
+fn a_3_an_undeliverable_entry_is_acknowledged_and_counted() {
     let mut rig = Rig::up();
     for (frame, expected) in [
         (r#"{"type":"future","bufferId":"b"}"#, vec![ack("b")]),
@@ -218,7 +218,7 @@ fn a_03_an_undeliverable_entry_is_acknowledged_and_counted() {
 }
 
 #[test]
-fn a_04_an_accepted_duplicate_is_only_acknowledged() {
+fn a_4_an_accepted_duplicate_is_only_acknowledged() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.taken(1);
@@ -239,7 +239,7 @@ fn a_04_an_accepted_duplicate_is_only_acknowledged() {
 }
 
 #[test]
-fn a_04_which_deliveries_are_duplicates() {
+fn a_4_which_deliveries_are_duplicates() {
     let event = |platform: &str, chat: &str, id: &str, more: &str| {
         format!(
             r#"{{"type":"inbound","event":{{{id}"source":{{"platform":"{platform}","chat_id":"{chat}"{more}}}}}}}"#
@@ -276,7 +276,7 @@ fn a_04_which_deliveries_are_duplicates() {
 }
 
 #[test]
-fn a_04_a_duplicate_waits_for_the_settlement() {
+fn a_4_a_duplicate_waits_for_the_settlement() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     for n in 2..=9 {
@@ -298,7 +298,7 @@ fn a_04_a_duplicate_waits_for_the_settlement() {
 }
 
 #[test]
-fn a_04_a_queued_delivery_is_in_flight() {
+fn a_4_a_queued_delivery_is_in_flight() {
     let mut rig = Rig::up();
     rig.room = false;
     rig.line(&inbound("c", "1"));
@@ -310,7 +310,7 @@ fn a_04_a_queued_delivery_is_in_flight() {
 }
 
 #[test]
-fn a_05_acknowledged_on_its_own_connection_only() {
+fn a_5_acknowledged_on_its_own_connection_only() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.line(&buffered("c", "2", "b2"));
@@ -333,7 +333,7 @@ fn a_05_acknowledged_on_its_own_connection_only() {
 }
 
 #[test]
-fn a_05_a_delivery_is_acknowledged_where_it_came_again() {
+fn a_5_a_delivery_is_acknowledged_where_it_came_again() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     reconnect(&mut rig);
@@ -345,7 +345,7 @@ fn a_05_a_delivery_is_acknowledged_where_it_came_again() {
 }
 
 #[test]
-fn a_05_an_unwritten_ack_is_dropped_with_its_connection() {
+fn a_5_an_unwritten_ack_is_dropped_with_its_connection() {
     let mut rig = Rig::up();
     rig.line(&buffered("c", "1", "b1"));
     rig.writable = false;
@@ -360,7 +360,7 @@ fn a_05_an_unwritten_ack_is_dropped_with_its_connection() {
 }
 
 #[test]
-fn a_07_the_order_of_arrival_is_the_order_of_delivery() {
+fn a_7_the_order_of_arrival_is_the_order_of_delivery() {
     let mut rig = Rig::up();
     rig.room = false;
     for n in 0..100 {
@@ -377,7 +377,7 @@ fn a_07_the_order_of_arrival_is_the_order_of_delivery() {
 }
 
 #[test]
-fn a_08_an_ack_waits_only_for_the_host() {
+fn a_8_an_ack_waits_only_for_the_host() {
     let mut rig = Rig::up();
     rig.submit(send("c", "unanswered"));
     rig.submit(Command::GoIdle);

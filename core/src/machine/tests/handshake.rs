@@ -17,7 +17,7 @@ fn three_platforms(config: &mut Config) {
 }
 
 #[test]
-fn l_02_each_dial_has_a_token_minted_for_it() {
+fn l_2_each_dial_has_a_token_minted_for_it() {
     let mut rig = Rig::new();
     for dial in 0..3 {
         let token = rig.tokens[dial].clone().expect("a token");
@@ -35,7 +35,7 @@ fn l_02_each_dial_has_a_token_minted_for_it() {
 }
 
 #[test]
-fn c_04_neither_secret_nor_token_is_shown() {
+fn c_4_neither_secret_nor_token_is_shown() {
     let rig = Rig::up();
     let token = rig.tokens[0].clone().unwrap();
     let mut untaken = crate::machine::RelayMachine::new(rig.machine.config.clone(), [7; 32], rig.now);
@@ -44,7 +44,7 @@ fn c_04_neither_secret_nor_token_is_shown() {
 }
 
 #[test]
-fn l_03_one_hello_per_identity_in_order() {
+fn l_3_one_hello_per_identity_in_order() {
     let mut rig = Rig::with(three_platforms);
     rig.log();
     rig.opened();
@@ -60,7 +60,7 @@ fn l_03_one_hello_per_identity_in_order() {
 }
 
 #[test]
-fn l_04_the_handshake_times_out_on_every_dial() {
+fn l_4_the_handshake_times_out_on_every_dial() {
     let mut rig = Rig::new();
     for dial in 1..4 {
         rig.opened();
@@ -85,7 +85,7 @@ fn l_04_the_handshake_times_out_on_every_dial() {
 }
 
 #[test]
-fn l_04_neither_bytes_nor_pongs_prolong_the_handshake() {
+fn l_4_neither_bytes_nor_pongs_prolong_the_handshake() {
     let mut rig = Rig::new();
     rig.opened();
     for _ in 0..3 {
@@ -205,7 +205,7 @@ fn l_17_events_after_the_handshake_outlive_the_connection() {
 }
 
 #[test]
-fn d_08_the_first_descriptor_stays_the_default() {
+fn d_8_the_first_descriptor_stays_the_default() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     rig.log();
@@ -226,7 +226,7 @@ fn d_08_the_first_descriptor_stays_the_default() {
 }
 
 #[test]
-fn d_09_capabilities_follow_the_chats_platform() {
+fn d_9_capabilities_follow_the_chats_platform() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     for platform in ["discord", "telegram"] {
@@ -249,7 +249,7 @@ fn d_09_capabilities_follow_the_chats_platform() {
 }
 
 #[test]
-fn d_09_edits_are_gated_by_the_chat() {
+fn d_9_edits_are_gated_by_the_chat() {
     let mut rig = Rig::with(three_platforms);
     rig.opened();
     rig.line(&descriptor("discord", ""));

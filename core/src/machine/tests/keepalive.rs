@@ -97,7 +97,7 @@ fn l_11_a_blocked_socket_is_lost_too() {
 }
 
 #[test]
-fn l_11_a_06_the_silence_timer_pauses_with_the_reading() {
+fn l_11_a_6_the_silence_timer_pauses_with_the_reading() {
     let mut rig = Rig::up_with(|config| {
         config.limits.read_ahead_bytes = 1;
         config.limits.host_queue = 1;

@@ -5,7 +5,7 @@ use crate::command::Command;
 use std::time::Duration;
 
 #[test]
-fn x_01_acks_that_cannot_be_written_stop_the_reading() {
+fn x_1_acks_that_cannot_be_written_stop_the_reading() {
     // Bounded by their number,
     let mut rig = Rig::up_with(|config| config.limits.dedupe = 10);
     rig.writable = false;
@@ -27,7 +27,7 @@ fn x_01_acks_that_cannot_be_written_stop_the_reading() {
 }
 
 #[test]
-fn x_01_unsettled_deliveries_are_bounded_in_bytes() {
+fn x_1_unsettled_deliveries_are_bounded_in_bytes() {
     // Bounded by the bytes of the entries' ids, and of the texts.
     for (id, text) in [(1000, 0), (1, 1000)] {
         let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 20_000);
@@ -51,7 +51,7 @@ fn x_01_unsettled_deliveries_are_bounded_in_bytes() {
 }
 
 #[test]
-fn x_01_one_oversized_delivery_is_handed_out_alone() {
+fn x_1_one_oversized_delivery_is_handed_out_alone() {
     let mut rig = Rig::up_with(|config| config.limits.unsettled_bytes = 1);
     for n in 0..2 {
         rig.line(&buffered("c", &n.to_string(), &"b".repeat(5000)));
@@ -63,7 +63,7 @@ fn x_01_one_oversized_delivery_is_handed_out_alone() {
 }
 
 #[test]
-fn x_01_timed_out_unwritten_requests_leave_nothing() {
+fn x_1_timed_out_unwritten_requests_leave_nothing() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
     rig.writable = false;
     let mut accepted = 0;
@@ -83,7 +83,7 @@ fn x_01_timed_out_unwritten_requests_leave_nothing() {
 }
 
 #[test]
-fn x_01_a_host_that_polls_no_results_is_refused() {
+fn x_1_a_host_that_polls_no_results_is_refused() {
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 10);
     let accepted =
         (0..100_000).filter(|_| rig.machine.submit(rig.now, Command::Hold(Duration::ZERO)).is_ok()).count();
@@ -94,14 +94,14 @@ fn x_01_a_host_that_polls_no_results_is_refused() {
 }
 
 #[test]
-fn x_01_an_oversized_message_leaves_no_large_buffer() {
+fn x_1_an_oversized_message_leaves_no_large_buffer() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 10_000);
     rig.refused(send("c", &"x".repeat(1 << 20)));
     assert!(rig.machine.outbox.capacity() <= 20_000, "{}", rig.machine.outbox.capacity());
 }
 
 #[test]
-fn x_01_limits_of_zero_do_not_block_the_machine() {
+fn x_1_limits_of_zero_do_not_block_the_machine() {
     let mut rig = Rig::up_with(|config| {
         let limits = &mut config.limits;
         for limit in [
@@ -129,7 +129,7 @@ fn x_01_limits_of_zero_do_not_block_the_machine() {
 }
 
 #[test]
-fn x_02_every_counter_has_a_name() {
+fn x_2_every_counter_has_a_name() {
     let rig = Rig::new();
     let names: Vec<&str> = rig.machine.stats().iter().map(|(name, _)| name).collect();
     assert!(names.contains(&"moot_acks") && names.len() > 20);

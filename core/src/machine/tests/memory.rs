@@ -16,7 +16,7 @@ fn seen(rig: &mut Rig, source: &str) {
 }
 
 #[test]
-fn m_01_m_02_sent_messages_carry_the_chats_memory() {
+fn m_1_m_2_sent_messages_carry_the_chats_memory() {
     let mut rig = Rig::up();
     assert_eq!(metadata(&mut rig, "c"), json!({}));
     seen(&mut rig, r#"{"chat_id":"c","guild_id":"G","user_id":"ann","profile":"coder"}"#);
@@ -30,7 +30,7 @@ fn m_01_m_02_sent_messages_carry_the_chats_memory() {
 }
 
 #[test]
-fn m_01_the_memory_outlives_the_connection() {
+fn m_1_the_memory_outlives_the_connection() {
     let mut rig = Rig::up();
     seen(&mut rig, r#"{"chat_id":"c","user_id":"ann"}"#);
     rig.lost();
@@ -40,7 +40,7 @@ fn m_01_the_memory_outlives_the_connection() {
 }
 
 #[test]
-fn m_01_undelivered_events_count_as_seen() {
+fn m_1_undelivered_events_count_as_seen() {
     let mut rig = Rig::up();
     for user in ["ann", "bob"] {
         rig.line(&format!(
@@ -52,7 +52,7 @@ fn m_01_undelivered_events_count_as_seen() {
 }
 
 #[test]
-fn m_01_the_least_recently_used_chat_is_evicted() {
+fn m_1_the_least_recently_used_chat_is_evicted() {
     let mut rig = Rig::up_with(|config| config.limits.chats = 3);
     for chat in ["a", "b", "c"] {
         seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));
@@ -68,7 +68,7 @@ fn m_01_the_least_recently_used_chat_is_evicted() {
 }
 
 #[test]
-fn e_09_only_the_gateway_marks_events_as_authenticated() {
+fn e_9_only_the_gateway_marks_events_as_authenticated() {
     let forged = r#"{"chat_id":"c","via_authenticated_relay":true,"delivered_via_upstream_relay":true}"#;
     let stamped = |rig: &mut Rig| {
         rig.room = false;
@@ -88,7 +88,7 @@ fn e_10_authorization_is_upstream() {
 
 /// This is the default. One more evicts the oldest.
 #[test]
-fn m_01_the_memory_holds_4096_chats() {
+fn m_1_the_memory_holds_4096_chats() {
     let mut rig = Rig::up();
     for chat in 0..4096 {
         seen(&mut rig, &format!(r#"{{"chat_id":"{chat}","user_id":"u"}}"#));

@@ -117,7 +117,7 @@ fn i_1_a_prompt_with_bad_options_is_refused() {
 }
 
 #[test]
-fn o_09_an_op_that_is_not_offered_is_unsupported() {
+fn o_9_an_op_that_is_not_offered_is_unsupported() {
     let commands = || {
         [
             Command::from(DeleteMessage::new("", "")),
@@ -146,7 +146,7 @@ fn o_09_an_op_that_is_not_offered_is_unsupported() {
 }
 
 #[test]
-fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
+fn m_5_thread_operations_take_the_scope_of_the_parent_chat() {
     let mut rig = rig();
     for source in
         [r#"{"chat_id":"p","scope_id":"S"}"#, r#"{"chat_id":"c","parent_chat_id":"p","scope_id":"other"}"#]
@@ -168,7 +168,7 @@ fn m_05_thread_operations_take_the_scope_of_the_parent_chat() {
 }
 
 #[test]
-fn m_06_the_host_can_prime_and_read_the_memory() {
+fn m_6_the_host_can_prime_and_read_the_memory() {
     let mut rig = rig();
     let chat =
         crate::chats::Chat { platform: "discord".into(), scope: Some("S".into()), ..Default::default() };

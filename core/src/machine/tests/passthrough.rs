@@ -19,7 +19,7 @@ fn command() -> Value {
 }
 
 #[test]
-fn p_02_a_discord_interaction_becomes_a_message() {
+fn p_2_a_discord_interaction_becomes_a_message() {
     let mut rig = Rig::up();
     rig.line(&forward("discord", &command(), None));
     rig.expect(&["deliver 1 live c 77"]);
@@ -28,7 +28,7 @@ fn p_02_a_discord_interaction_becomes_a_message() {
 }
 
 #[test]
-fn a_01_a_buffered_forward_is_acknowledged_once_accepted() {
+fn a_1_a_buffered_forward_is_acknowledged_once_accepted() {
     let mut rig = Rig::up();
     rig.line(&forward("discord", &command(), Some("e1")));
     rig.expect(&["deliver 1 buffered c 77"]);
@@ -40,7 +40,7 @@ fn a_01_a_buffered_forward_is_acknowledged_once_accepted() {
 }
 
 #[test]
-fn p_02_p_06_other_interactions_are_acknowledged() {
+fn p_2_p_6_other_interactions_are_acknowledged() {
     let mut rig = Rig::up();
     for (entry, body) in [("e1", json!({"type": 1})), ("e2", json!([1])), ("e3", json!({"type": 4}))] {
         rig.line(&forward("discord", &body, Some(entry)));
@@ -53,7 +53,7 @@ fn p_02_p_06_other_interactions_are_acknowledged() {
 }
 
 #[test]
-fn p_02_other_platforms_go_to_hosts_that_ask() {
+fn p_2_other_platforms_go_to_hosts_that_ask() {
     let body = json!("From=1");
     let mut rig = Rig::up();
     rig.line(&forward("twilio", &body, Some("e1")));
@@ -69,7 +69,7 @@ fn p_02_other_platforms_go_to_hosts_that_ask() {
 
 /// A-3: an unusable forward is handled like an `inbound` frame without an event.
 #[test]
-fn a_03_an_unusable_forward_is_a_dead_letter() {
+fn a_3_an_unusable_forward_is_a_dead_letter() {
     for passthrough in [true, false] {
         let mut rig = Rig::up_with(|config| config.passthrough = passthrough);
         for forward in [r#","forward":"nonsense""#, r#","forward":null"#, r#","forward":[]"#, ""] {

@@ -11,7 +11,7 @@ fn weight() -> usize {
 }
 
 #[test]
-fn a_06_events_queue_up_while_all_else_gets_through() {
+fn a_6_events_queue_up_while_all_else_gets_through() {
     let mut rig = Rig::up();
     rig.room = false;
     let request = rig.submit(send("c", "x"));
@@ -28,7 +28,7 @@ fn a_06_events_queue_up_while_all_else_gets_through() {
 }
 
 #[test]
-fn a_06_with_a_full_read_ahead_it_only_writes() {
+fn a_6_with_a_full_read_ahead_it_only_writes() {
     let mut rig = Rig::up_with(|config| {
         config.limits.read_ahead_bytes = 10 * weight();
         config.limits.host_queue = 1;
@@ -65,7 +65,7 @@ fn a_06_with_a_full_read_ahead_it_only_writes() {
 /// The queue has room for a number of events of a number of bytes, and for the read-ahead: results may come after the
 /// events.
 #[test]
-fn a_06_a_full_queue_and_read_ahead_stop_the_reading() {
+fn a_6_a_full_queue_and_read_ahead_stop_the_reading() {
     for (host_queue, host_queue_events, read_ahead_events, expected) in [
         (1, 100, 10, 10),
         (20, 100, 10, 20),
@@ -95,7 +95,7 @@ fn a_06_a_full_queue_and_read_ahead_stop_the_reading() {
 
 /// Unsettled deliveries use the queue's room, but not the read-ahead.
 #[test]
-fn a_06_queued_and_unsettled_deliveries_share_a_budget() {
+fn a_6_queued_and_unsettled_deliveries_share_a_budget() {
     let mut rig = Rig::up_with(|config| {
         config.limits.unsettled_bytes = 1;
         // An entry's id is a byte here.
@@ -129,7 +129,7 @@ fn a_4_a_queued_live_delivery_is_not_accepted() {
 }
 
 #[test]
-fn a_06_duplicates_that_wait_count_too() {
+fn a_6_duplicates_that_wait_count_too() {
     let mut rig = Rig::up_with(|config| {
         config.limits.read_ahead_bytes = 4 * weight();
         config.limits.host_queue_bytes = 1;
@@ -146,7 +146,7 @@ fn a_06_duplicates_that_wait_count_too() {
 }
 
 #[test]
-fn a_06_unsettled_deliveries_are_bounded_by_dedupe() {
+fn a_6_unsettled_deliveries_are_bounded_by_dedupe() {
     let mut rig = Rig::up_with(|config| config.limits.dedupe = 3);
     for n in 0..3 {
         rig.line(&buffered("c", &n.to_string(), "b"));
@@ -166,7 +166,7 @@ fn a_06_unsettled_deliveries_are_bounded_by_dedupe() {
 }
 
 #[test]
-fn a_06_a_host_that_is_slow_with_actions_pauses_reading_too() {
+fn a_6_a_host_that_is_slow_with_actions_pauses_reading_too() {
     let mut rig = Rig::up();
     let interrupt = b"{\"type\":\"interrupt_inbound\",\"session_key\":\"k\"}\n".repeat(5000);
     let conn = rig.conn();
@@ -248,7 +248,7 @@ fn x_1_usage_counts_every_queue() {
 /// L-4, A-6: a full read-ahead blocks events, but no handshake. Whatever is left of earlier connections, the descriptor
 /// is read. Events before it have as much room of their own (L-17).
 #[test]
-fn l_04_a_06_a_full_read_ahead_blocks_no_handshake() {
+fn l_4_a_6_a_full_read_ahead_blocks_no_handshake() {
     for dedupe in [false, true] {
         let mut rig = Rig::up_with(|config| match dedupe {
             true => config.limits.dedupe = 3,
@@ -311,7 +311,7 @@ fn l_17_early_duplicates_count_towards_the_early_budget() {
 /// a buffered duplicate of a connection that is over is dropped: its entry is redelivered. Such duplicates do
 /// not pile up, and their number never ends a connection.
 #[test]
-fn a_05_duplicates_of_ended_connections_are_dropped() {
+fn a_5_duplicates_of_ended_connections_are_dropped() {
     let mut rig = Rig::up();
     let big = buffered("c", "1", "a").replace("\"hi\"", &format!("\"{}\"", "x".repeat(900_000)));
     rig.line(&big);

@@ -31,7 +31,7 @@ fn press(prompt_id: &str, message_id: &str, entry: Option<&str>) -> String {
 }
 
 #[test]
-fn i_03_i_04_the_first_answer_is_delivered_with_its_user() {
+fn i_3_i_4_the_first_answer_is_delivered_with_its_user() {
     let (mut rig, id) = asked();
     rig.line(&press(&id, "1", None));
     rig.expect(&[&format!("deliver 1 live answer {id} yes by ann")]);
@@ -42,7 +42,7 @@ fn i_03_i_04_the_first_answer_is_delivered_with_its_user() {
 }
 
 #[test]
-fn i_03_foreign_and_stale_answers() {
+fn i_3_foreign_and_stale_answers() {
     let (mut rig, id) = asked();
     rig.line(&press("000000.00000000", "1", Some("e1")));
     // The answer reaches no host, so it is acknowledged (A-3).
@@ -55,7 +55,7 @@ fn i_03_foreign_and_stale_answers() {
 }
 
 #[test]
-fn i_02_an_expired_prompt_is_stale() {
+fn i_2_an_expired_prompt_is_stale() {
     let mut rig = Rig::new();
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
@@ -70,7 +70,7 @@ fn i_02_an_expired_prompt_is_stale() {
 }
 
 #[test]
-fn i_03_a_refused_answer_can_be_given_again() {
+fn i_3_a_refused_answer_can_be_given_again() {
     let (mut rig, id) = asked();
     rig.line(&press(&id, "1", Some("e1")));
     rig.expect(&[&format!("deliver 1 buffered answer {id} yes by ann")]);
@@ -89,7 +89,7 @@ fn i_03_a_refused_answer_can_be_given_again() {
 }
 
 #[test]
-fn i_02_a_prompt_that_was_never_asked_is_not_open() {
+fn i_2_a_prompt_that_was_never_asked_is_not_open() {
     let (mut rig, id) = asked();
     let wire = rig.machine.wire_id(crate::command::RequestId(1));
     rig.line(&format!(
@@ -101,7 +101,7 @@ fn i_02_a_prompt_that_was_never_asked_is_not_open() {
 }
 
 #[test]
-fn i_02_open_prompts_are_bounded_and_the_oldest_leaves() {
+fn i_2_open_prompts_are_bounded_and_the_oldest_leaves() {
     let mut rig = Rig::with(|config| config.limits.prompts = 2);
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
@@ -114,7 +114,7 @@ fn i_02_open_prompts_are_bounded_and_the_oldest_leaves() {
 
 /// This is the default. One more evicts the oldest.
 #[test]
-fn i_02_1024_prompts_can_be_open() {
+fn i_2_1024_prompts_can_be_open() {
     let (mut rig, first) = asked();
     // Each is answered, so that it is no longer in flight (O-6).
     for number in 1..=1024 {
@@ -134,7 +134,7 @@ fn i_02_1024_prompts_can_be_open() {
 }
 
 #[test]
-fn i_02_answered_prompts_are_evicted_before_open_ones() {
+fn i_2_answered_prompts_are_evicted_before_open_ones() {
     let mut rig = Rig::with(|config| config.limits.prompts = 2);
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
@@ -152,7 +152,7 @@ fn i_02_answered_prompts_are_evicted_before_open_ones() {
 }
 
 #[test]
-fn i_02_the_connector_gets_no_longer_time_out() {
+fn i_2_the_connector_gets_no_longer_time_out() {
     for (asked, told) in [(9_999_000, 3600), (60_000, 60), (1_500, 2), (1, 1)] {
         let mut rig = Rig::new();
         rig.opened();
@@ -167,7 +167,7 @@ fn i_02_the_connector_gets_no_longer_time_out() {
 /// A-1: an answer without a message id is identified by its entry, not by its prompt. That it came before does not mean
 /// that the host has it.
 #[test]
-fn a_01_i_03_a_repeated_answer_waits_for_the_host() {
+fn a_1_i_3_a_repeated_answer_waits_for_the_host() {
     let (mut rig, id) = asked();
     let anonymous = press(&id, "", Some("e1")).replace(r#""message_id":"","#, "");
     rig.line(&anonymous);
@@ -192,7 +192,7 @@ fn a_01_i_03_a_repeated_answer_waits_for_the_host() {
 
 /// X-2, I-2: an evicted prompt is counted. A prompt that could not be sent evicts none.
 #[test]
-fn i_02_x_02_only_a_sent_prompt_evicts_another() {
+fn i_2_x_2_only_a_sent_prompt_evicts_another() {
     let mut rig = Rig::with(|config| {
         config.limits.prompts = 1;
         config.limits.write_queue_bytes = 2000;
@@ -216,7 +216,7 @@ fn i_02_x_02_only_a_sent_prompt_evicts_another() {
 
 /// I-3, X-2: a reopened prompt counts as an open one.
 #[test]
-fn i_03_a_reopened_prompt_takes_the_place_of_the_oldest() {
+fn i_3_a_reopened_prompt_takes_the_place_of_the_oldest() {
     let mut rig = Rig::with(|config| config.limits.prompts = 1);
     rig.opened();
     rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));

@@ -19,7 +19,7 @@ fn fail(rig: &mut Rig) -> u64 {
 }
 
 #[test]
-fn l_05_attempt_n_waits_a_draw_from_the_upper_half_of_its_step() {
+fn l_5_attempt_n_waits_a_draw_from_the_upper_half_of_its_step() {
     let mut seen = vec![BTreeSet::new(); 8];
     for seed in 0..64 {
         let mut rig = Rig::seeded(seed, |_| ());
@@ -39,7 +39,7 @@ fn l_05_attempt_n_waits_a_draw_from_the_upper_half_of_its_step() {
 }
 
 #[test]
-fn l_05_the_thousandth_attempt_waits_no_longer_than_the_cap() {
+fn l_5_the_thousandth_attempt_waits_no_longer_than_the_cap() {
     let mut rig = Rig::new();
     for _ in 0..1000 {
         assert!(fail(&mut rig) <= 30_000_000);
@@ -47,7 +47,7 @@ fn l_05_the_thousandth_attempt_waits_no_longer_than_the_cap() {
 }
 
 #[test]
-fn l_05_the_same_seed_draws_the_same_waits() {
+fn l_5_the_same_seed_draws_the_same_waits() {
     let waits = |seed| {
         let mut rig = Rig::seeded(seed, |_| ());
         (0..5).map(|_| fail(&mut rig)).collect::<Vec<_>>()
@@ -57,7 +57,7 @@ fn l_05_the_same_seed_draws_the_same_waits() {
 }
 
 #[test]
-fn l_05_only_a_handshake_that_held_for_60_s_starts_over() {
+fn l_5_only_a_handshake_that_held_for_60_s_starts_over() {
     for (held_ms, longest) in [(0, 8_000_000), (59_999, 8_000_000), (60_000, 1_000_000), (90_000, 1_000_000)]
     {
         let mut rig = Rig::new();
@@ -78,7 +78,7 @@ fn l_05_only_a_handshake_that_held_for_60_s_starts_over() {
 }
 
 #[test]
-fn l_05_a_connector_that_accepts_and_drops_gets_no_tight_loop() {
+fn l_5_a_connector_that_accepts_and_drops_gets_no_tight_loop() {
     let mut rig = Rig::new();
     for attempt in 0..8 {
         rig.connect();
@@ -90,7 +90,7 @@ fn l_05_a_connector_that_accepts_and_drops_gets_no_tight_loop() {
 }
 
 #[test]
-fn l_05_an_upgrade_without_a_handshake_counts_as_a_failed_dial() {
+fn l_5_an_upgrade_without_a_handshake_counts_as_a_failed_dial() {
     let mut rig = Rig::new();
     fail(&mut rig);
     rig.opened();
@@ -100,7 +100,7 @@ fn l_05_an_upgrade_without_a_handshake_counts_as_a_failed_dial() {
 }
 
 #[test]
-fn l_06_inputs_of_an_older_socket_are_ignored() {
+fn l_6_inputs_of_an_older_socket_are_ignored() {
     let mut rig = Rig::up();
     let old = rig.conn();
     rig.lost();
@@ -134,7 +134,7 @@ fn l_06_inputs_of_an_older_socket_are_ignored() {
 }
 
 #[test]
-fn l_06_a_partial_line_ends_with_its_socket() {
+fn l_6_a_partial_line_ends_with_its_socket() {
     let mut rig = Rig::up();
     rig.bytes(b"{\"type\":\"desc");
     rig.lost();
@@ -145,7 +145,7 @@ fn l_06_a_partial_line_ends_with_its_socket() {
 }
 
 #[test]
-fn l_06_one_dial_at_a_time() {
+fn l_6_one_dial_at_a_time() {
     let mut rig = Rig::new();
     rig.expect(&["dial #1"]);
     rig.wait(14_999);

@@ -71,7 +71,7 @@ fn verdict(rig: &mut Rig) -> &'static str {
 }
 
 #[test]
-fn l_07_an_early_refusal_is_an_ordinary_failure() {
+fn l_7_an_early_refusal_is_an_ordinary_failure() {
     for refusal in PLAIN.into_iter().chain(EXPIRED) {
         for confirm in [true, false] {
             let mut rig = Rig::with(|config| config.confirm_revocation = confirm);
@@ -96,7 +96,7 @@ fn l_07_an_early_refusal_is_an_ordinary_failure() {
 }
 
 #[test]
-fn l_08_expired_is_an_ordinary_loss() {
+fn l_8_expired_is_an_ordinary_loss() {
     for refusal in EXPIRED {
         for (confirm, credentials) in [(true, true), (false, true), (true, false)] {
             let mut rig = Rig::up_with(|config| {
@@ -116,7 +116,7 @@ fn l_08_expired_is_an_ordinary_loss() {
 }
 
 #[test]
-fn l_08_expired_does_not_end_the_suspicion() {
+fn l_8_expired_does_not_end_the_suspicion() {
     for refusal in EXPIRED {
         let mut rig = dialing();
         refuse(&mut rig, PLAIN[0]);
@@ -131,7 +131,7 @@ fn l_08_expired_does_not_end_the_suspicion() {
 }
 
 #[test]
-fn l_09_a_refusal_is_retried_once_with_a_fresh_token() {
+fn l_9_a_refusal_is_retried_once_with_a_fresh_token() {
     for first in PLAIN {
         for second in PLAIN {
             let mut rig = dialing();
@@ -147,7 +147,7 @@ fn l_09_a_refusal_is_retried_once_with_a_fresh_token() {
 }
 
 #[test]
-fn l_09_a_refusal_after_the_handshake_counts_the_same() {
+fn l_9_a_refusal_after_the_handshake_counts_the_same() {
     let mut rig = Rig::up();
     rig.wait(5_000);
     rig.closed(4401, "revoked");
@@ -163,7 +163,7 @@ fn l_09_a_refusal_after_the_handshake_counts_the_same() {
 }
 
 #[test]
-fn l_09_the_suspicion_survives_other_failures() {
+fn l_9_the_suspicion_survives_other_failures() {
     let mut rig = dialing();
     refuse(&mut rig, PLAIN[0]);
     // A network error, a status, a dial time-out, a handshake time-out, a bad descriptor, and a loss during the
@@ -213,7 +213,7 @@ fn foreign() -> Vec<upgrade::Refusal<'static>> {
 }
 
 #[test]
-fn l_09_a_foreign_refusal_is_never_final() {
+fn l_9_a_foreign_refusal_is_never_final() {
     for refusal in foreign() {
         for (confirm, credentials) in [(true, true), (false, true), (true, false)] {
             let mut rig = Rig::up_with(|config| {
@@ -240,7 +240,7 @@ fn l_09_a_foreign_refusal_is_never_final() {
 }
 
 #[test]
-fn l_09_the_suspicion_survives_a_foreign_refusal() {
+fn l_9_the_suspicion_survives_a_foreign_refusal() {
     for refusal in foreign() {
         let mut rig = Rig::up();
         rig.closed(4401, "revoked");
@@ -258,7 +258,7 @@ fn l_09_the_suspicion_survives_a_foreign_refusal() {
 
 /// The waits grow as in L-5, but up to five minutes.
 #[test]
-fn l_09_a_foreign_refusal_backs_off_up_to_five_minutes() {
+fn l_9_a_foreign_refusal_backs_off_up_to_five_minutes() {
     for most_s in [300_u64, 7] {
         let mut rig = Rig::with(|config| config.timing.backoff_refused_most = Duration::from_secs(most_s));
         for attempt in 1..14 {
@@ -312,7 +312,7 @@ fn l_18_retry_after_is_honoured_up_to_five_minutes() {
 }
 
 #[test]
-fn l_09_a_completed_handshake_ends_the_suspicion() {
+fn l_9_a_completed_handshake_ends_the_suspicion() {
     let mut rig = dialing();
     refuse(&mut rig, PLAIN[0]);
     rig.connect();
@@ -325,7 +325,7 @@ fn l_09_a_completed_handshake_ends_the_suspicion() {
 }
 
 #[test]
-fn l_09_without_confirmation_the_first_refusal_is_final() {
+fn l_9_without_confirmation_the_first_refusal_is_final() {
     for refusal in PLAIN {
         let mut rig = Rig::up_with(|config| config.confirm_revocation = false);
         redial(&mut rig);
@@ -340,7 +340,7 @@ fn l_09_without_confirmation_the_first_refusal_is_final() {
 }
 
 #[test]
-fn l_09_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
+fn l_9_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
     let mut rig = Rig::up();
     rig.submit(Command::Hold(Duration::from_secs(20)));
     rig.log();
@@ -356,7 +356,7 @@ fn l_09_the_dial_at_once_waits_for_the_host_to_lift_its_hold() {
 }
 
 #[test]
-fn l_09_a_refusal_counts_while_we_close() {
+fn l_9_a_refusal_counts_while_we_close() {
     let mut rig = Rig::up();
     rig.submit(Command::GoDormant);
     rig.line(r#"{"type":"going_idle_ack"}"#);

@@ -16,7 +16,7 @@ fn interrupt(key: &str) -> Command {
 }
 
 #[test]
-fn o_01_ids_are_32_hex_digits_and_never_repeat() {
+fn o_1_ids_are_32_hex_digits_and_never_repeat() {
     let ids = |seed| {
         let mut rig = Rig::seeded(seed, |_| ());
         rig.connect();
@@ -38,7 +38,7 @@ fn o_01_ids_are_32_hex_digits_and_never_repeat() {
 }
 
 #[test]
-fn o_01_results_come_in_any_order_and_others_are_counted() {
+fn o_1_results_come_in_any_order_and_others_are_counted() {
     let mut rig = Rig::up();
     let (a, b) = (rig.submit(send("c", "a")), rig.submit(send("c", "b")));
     rig.log();
@@ -71,7 +71,7 @@ fn o_01_results_come_in_any_order_and_others_are_counted() {
 }
 
 #[test]
-fn o_02_an_absent_result_is_a_failure() {
+fn o_2_an_absent_result_is_a_failure() {
     let mut rig = Rig::up();
     let id = rig.submit(send("c", "a"));
     let wire_id = rig.machine.wire_id(id);
@@ -81,7 +81,7 @@ fn o_02_an_absent_result_is_a_failure() {
 }
 
 #[test]
-fn o_03_kinds_of_failure_are_distinguished() {
+fn o_3_kinds_of_failure_are_distinguished() {
     for (result, expected) in [
         (r#"{"success":false,"error":"no such chat"}"#, "r1 rejected: no such chat"),
         (r#"{"success":false,"error":"lost","ambiguous":true}"#, "r1 ambiguous: lost"),
@@ -104,7 +104,7 @@ fn o_03_kinds_of_failure_are_distinguished() {
 }
 
 #[test]
-fn o_03_written_means_handed_out_by_poll_transmit() {
+fn o_3_written_means_handed_out_by_poll_transmit() {
     let mut rig = Rig::up();
     rig.submit(send("c", "a"));
     rig.writable = false;
@@ -131,7 +131,7 @@ fn o_03_written_means_handed_out_by_poll_transmit() {
 }
 
 #[test]
-fn o_03_an_unwritten_request_cannot_be_answered() {
+fn o_3_an_unwritten_request_cannot_be_answered() {
     let mut rig = Rig::up();
     rig.writable = false;
     let id = rig.submit(send("c", "a"));
@@ -141,7 +141,7 @@ fn o_03_an_unwritten_request_cannot_be_answered() {
 }
 
 #[test]
-fn o_04_the_answer_has_30_s_from_submission() {
+fn o_4_the_answer_has_30_s_from_submission() {
     let mut rig = Rig::up();
     let id = rig.submit(send("c", "written"));
     rig.log();
@@ -166,7 +166,7 @@ fn o_04_the_answer_has_30_s_from_submission() {
 }
 
 #[test]
-fn o_04_written_late_it_still_has_30_s_from_submission() {
+fn o_4_written_late_it_still_has_30_s_from_submission() {
     let mut rig = Rig::up();
     rig.writable = false;
     rig.submit(send("c", "a"));
@@ -179,7 +179,7 @@ fn o_04_written_late_it_still_has_30_s_from_submission() {
 }
 
 #[test]
-fn o_05_chat_info() {
+fn o_5_chat_info() {
     let mut rig = Rig::up();
     let id = rig.submit(Command::from(GetChatInfo::new("c")));
     rig.expect(&[r#"> {"type":"outbound","requestId":"r1","action":{"op":"get_chat_info","chat_id":"c"}}"#]);
@@ -188,7 +188,7 @@ fn o_05_chat_info() {
 }
 
 #[test]
-fn o_06_requests_beyond_max_in_flight_are_handed_back() {
+fn o_6_requests_beyond_max_in_flight_are_handed_back() {
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 2);
     let full = "definite: 2 requests wait for their answer, as many as `max_in_flight` allows";
     let first = rig.submit(send("c", "a"));
@@ -209,7 +209,7 @@ fn o_06_requests_beyond_max_in_flight_are_handed_back() {
 }
 
 #[test]
-fn o_06_a_frame_beyond_the_write_queue_is_refused() {
+fn o_6_a_frame_beyond_the_write_queue_is_refused() {
     let mut rig = Rig::up_with(|config| config.limits.write_queue_bytes = 1000);
     let full =
         "definite: it does not fit into the write queue, which `write_queue_bytes` bounds at 1000 bytes";
@@ -230,7 +230,7 @@ fn o_06_a_frame_beyond_the_write_queue_is_refused() {
 }
 
 #[test]
-fn o_07_a_decline_is_reported_verbatim() {
+fn o_7_a_decline_is_reported_verbatim() {
     let mut rig = Rig::up();
     let id = rig.submit(send("c", "a"));
     rig.log();
@@ -239,7 +239,7 @@ fn o_07_a_decline_is_reported_verbatim() {
 }
 
 #[test]
-fn o_08_nothing_is_accepted_while_the_connection_is_down() {
+fn o_8_nothing_is_accepted_while_the_connection_is_down() {
     let mut rig = Rig::new();
     let all = [
         send("c", "x"),
@@ -311,7 +311,7 @@ fn o_interrupts_are_done_once_written() {
 }
 
 #[test]
-fn m_03_m_04_each_command_has_its_identity() {
+fn m_3_m_4_each_command_has_its_identity() {
     let mut rig = Rig::with(|config| {
         config.identities.push(Identity::new("slack", ""));
     });

@@ -219,7 +219,7 @@ fn o_13_a_lost_seal_is_ambiguous_and_nothing_follows() {
 }
 
 #[test]
-fn o_07_after_a_declined_seal_nothing_more_is_sent() {
+fn o_7_after_a_declined_seal_nothing_more_is_sent() {
     let mut rig = on_slack();
     rig.submit(text("a"));
     ok(&mut rig, 2, "");
@@ -304,7 +304,7 @@ fn o_10_segments_are_separate_messages() {
 }
 
 #[test]
-fn d_09_o_10_each_chat_as_its_platform_allows() {
+fn d_9_o_10_each_chat_as_its_platform_allows() {
     let mut rig = Rig::with(|config| {
         config.identities.push(crate::config::Identity::new("slack", ""));
     });
@@ -388,7 +388,7 @@ fn o_10_two_replies_at_once_keep_their_own_pace() {
 
 /// Each step of a reply fails in each way. Checks the frames and the result of the last state.
 #[test]
-fn o_03_o_07_each_failure_of_a_step() {
+fn o_3_o_7_each_failure_of_a_step() {
     let cases: &[(&str, &str, &[&str])] = &[
         // The message itself.
         (r#"{"success":false,"error":"no"}"#, "", &["r3 rejected: no"]),
@@ -427,7 +427,7 @@ fn o_03_o_07_each_failure_of_a_step() {
 }
 
 #[test]
-fn o_09_a_draft_that_is_refused_becomes_edits() {
+fn o_9_a_draft_that_is_refused_becomes_edits() {
     let mut rig = rig(DRAFTS);
     rig.submit(text("a"));
     rig.answer(RequestId(2), r#"{"success":false,"error":"no drafts in groups"}"#);
@@ -440,7 +440,7 @@ fn o_09_a_draft_that_is_refused_becomes_edits() {
 }
 
 #[test]
-fn o_07_after_a_decline_every_state_fails_until_the_last() {
+fn o_7_after_a_decline_every_state_fails_until_the_last() {
     let mut rig = rig(EDITS);
     rig.submit(text("a"));
     rig.answer(RequestId(2), r#"{"success":false,"code":"egress_declined","error":"x"}"#);
@@ -453,7 +453,7 @@ fn o_07_after_a_decline_every_state_fails_until_the_last() {
 }
 
 #[test]
-fn o_04_a_step_that_is_not_answered_counts_as_shown() {
+fn o_4_a_step_that_is_not_answered_counts_as_shown() {
     let mut rig = rig(EDITS);
     rig.submit(text("a"));
     rig.submit(text("a b"));
@@ -472,7 +472,7 @@ fn o_04_a_step_that_is_not_answered_counts_as_shown() {
 }
 
 #[test]
-fn o_08_a_stream_continues_only_when_the_host_asks() {
+fn o_8_a_stream_continues_only_when_the_host_asks() {
     let mut rig = rig(EDITS);
     rig.submit(text("a"));
     ok(&mut rig, 2, "7");
@@ -491,7 +491,7 @@ fn o_08_a_stream_continues_only_when_the_host_asks() {
 }
 
 #[test]
-fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
+fn o_3_o_8_the_last_state_fails_once_with_its_connection() {
     // Written: the text may be shown, and the stream sends no more.
     let mut rig = rig(EDITS);
     rig.submit(last("a"));
@@ -532,7 +532,7 @@ fn o_03_o_08_the_last_state_fails_once_with_its_connection() {
 }
 
 #[test]
-fn o_06_a_step_counts_as_in_flight() {
+fn o_6_a_step_counts_as_in_flight() {
     let mut rig = Rig::up_with(|config| config.limits.max_in_flight = 1);
     rig.submit(text("a"));
     assert_eq!(
@@ -550,7 +550,7 @@ fn o_06_a_step_counts_as_in_flight() {
 }
 
 #[test]
-fn x_01_streams_and_their_texts_are_bounded() {
+fn x_1_streams_and_their_texts_are_bounded() {
     let of = |name: &str, text: &str, last: bool| {
         Command::Stream(StreamReply { stream: name.into(), ..state(text, last) })
     };
@@ -588,7 +588,7 @@ fn x_01_streams_and_their_texts_are_bounded() {
 }
 
 #[test]
-fn x_01_a_resumed_stream_is_not_evicted() {
+fn x_1_a_resumed_stream_is_not_evicted() {
     let of = |name: &str, text: &str, last: bool| {
         Command::Stream(StreamReply { stream: name.into(), ..state(text, last) })
     };
@@ -643,7 +643,7 @@ fn l_14_a_disconnect_leaves_no_stream_pending() {
 }
 
 #[test]
-fn a_02_the_dial_for_a_refused_entry_waits_for_the_last_state() {
+fn a_2_the_dial_for_a_refused_entry_waits_for_the_last_state() {
     let mut rig = rig(SHORT);
     rig.line(&buffered("d", "1", "b1"));
     rig.submit(last(&format!("{} the rest", "a".repeat(39))));

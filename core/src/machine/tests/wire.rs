@@ -4,7 +4,7 @@ use super::driver::{Rig, buffered, descriptor, inbound, send};
 use crate::stats::Stats;
 
 #[test]
-fn w_01_message_boundaries_mean_nothing() {
+fn w_1_message_boundaries_mean_nothing() {
     let stream = format!(
         "{}\n{}\n\n{}\r\n{}\n",
         descriptor("discord", ""),
@@ -31,7 +31,7 @@ fn w_01_message_boundaries_mean_nothing() {
 }
 
 #[test]
-fn w_02_blank_lines_and_an_unterminated_tail_are_dropped() {
+fn w_2_blank_lines_and_an_unterminated_tail_are_dropped() {
     let mut rig = Rig::up();
     rig.bytes(b"\n \n\t\r\n   \r\n");
     let before = Stats { ..rig.machine.stats().clone() };
@@ -45,7 +45,7 @@ fn w_02_blank_lines_and_an_unterminated_tail_are_dropped() {
 }
 
 #[test]
-fn w_03_invalid_frames_are_skipped_and_counted() {
+fn w_3_invalid_frames_are_skipped_and_counted() {
     let deep = format!(r#"{{"type":"inbound","event":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let lines: [&[u8]; 14] = [
         b"not json",
@@ -84,7 +84,7 @@ fn w_03_invalid_frames_are_skipped_and_counted() {
 }
 
 #[test]
-fn w_04_unknown_types_are_ignored_and_counted() {
+fn w_4_unknown_types_are_ignored_and_counted() {
     let types = [
         "hello",
         "outbound",
@@ -115,7 +115,7 @@ fn w_04_unknown_types_are_ignored_and_counted() {
 }
 
 #[test]
-fn w_05_a_line_too_long_is_a_dead_letter_that_names_the_setting() {
+fn w_5_a_line_too_long_is_a_dead_letter_that_names_the_setting() {
     let mut rig = Rig::up_with(|config| config.limits.max_line_bytes = 2000);
     let held = |rig: &Rig| rig.machine.splitter.pending_bytes();
     for _ in 0..1000 {
@@ -139,7 +139,7 @@ fn w_05_a_line_too_long_is_a_dead_letter_that_names_the_setting() {
 }
 
 #[test]
-fn w_06_a_frame_ends_with_a_newline_and_holds_no_other() {
+fn w_6_a_frame_ends_with_a_newline_and_holds_no_other() {
     let mut rig = Rig::up();
     rig.submit(send("c\n", "a\nb\u{2028}\0\u{7f}"));
     rig.expect(&[
@@ -148,7 +148,7 @@ fn w_06_a_frame_ends_with_a_newline_and_holds_no_other() {
 }
 
 #[test]
-fn w_07_w_08_w_09_odd_frames_are_delivered() {
+fn w_7_w_8_w_9_odd_frames_are_delivered() {
     let mut rig = Rig::up();
     rig.line(r#"{"type":"inbound","event":{"text":"a\ud83db\u0000","message_id":1,"source":{"chat_id":-1001234}}}"#);
     rig.line(
@@ -168,7 +168,7 @@ fn w_07_w_08_w_09_odd_frames_are_delivered() {
 }
 
 #[test]
-fn w_09_128_levels_are_fine() {
+fn w_9_128_levels_are_fine() {
     let mut rig = Rig::up();
     // The frame and the event take two levels.
     for (levels, malformed) in [(126, 0), (127, 1)] {
