@@ -173,9 +173,6 @@ impl Cutter<'_> {
             }
             used += unit.len(cluster);
         }
-        if start.at + window.len() == self.text.len() && used <= budget {
-            places.odd.push(Place { end: self.text.len(), next: self.text.len(), used });
-        }
         places
     }
 
@@ -189,7 +186,7 @@ impl Cutter<'_> {
         splits_a_span: bool,
     ) {
         let line = &self.blocks.lines[line];
-        let is_before_text = place.end < line.content || place.next <= line.content;
+        let is_before_text = place.next <= line.content;
         let is_fence = matches!(line.kind, Kind::Opens(_)) || matches!(line.kind, Kind::Closes(_));
         let is_odd = match is_newline {
             // An empty block would be left, or the next part would begin with empty lines.

@@ -75,7 +75,7 @@ impl Builder<'_> {
         }
         let mut last = None;
         for line in &self.blocks.lines[start.line..] {
-            if line.start >= end && last.is_some() || line.start > end {
+            if line.start >= end && last.is_some() {
                 break;
             }
             last = Some(line);
@@ -90,7 +90,7 @@ impl Builder<'_> {
             }
             Kind::Text => None,
         };
-        if style == Style::Bare || !closes {
+        if !closes {
             return part;
         }
         if let Some(fence) = fence {
@@ -266,7 +266,7 @@ impl Builder<'_> {
     pub(super) fn start(&self, at: usize) -> Start {
         let lines = &self.blocks.lines;
         let number = lines.partition_point(|line| line.next <= at).min(lines.len().saturating_sub(1));
-        let Some(line) = lines.get(number) else { return Start { at, ..Start::default() } };
+        let Some(line) = lines.get(number) else { return Start::default() };
         let is_inside = at > line.start;
         let fence = match line.kind {
             Kind::Inside(fence) => Some(fence),

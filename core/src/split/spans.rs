@@ -48,7 +48,7 @@ pub(super) fn spans(text: &str, lines: &[Range<usize>], open: Option<usize>) -> 
     while let Some(run) = runs.get(next) {
         let skipped = usize::from(run.is_escaped);
         let (start, ticks) = (run.start + skipped, run.length - skipped);
-        match closes(ticks, next + 1).filter(|_| ticks > 0) {
+        match closes(ticks, next + 1) {
             Some(at) => {
                 let close = runs[at].start;
                 found.push(Span { whole: start..close + ticks, code: start + ticks..close, ticks });
