@@ -217,8 +217,7 @@ impl Builder<'_> {
                 Container::Quote { spaced } => part.text.push_str(if spaced { "> " } else { ">" }),
                 // Lost items require no indentation of their own, but items inside them keep theirs.
                 Container::Item { width } => {
-                    let quote_follows = path[depth..].iter().any(|node| !self.is_item(*node));
-                    let is_in = depth >= new || style == Style::AsIs && new < path.len() && !quote_follows;
+                    let is_in = depth >= new || style == Style::AsIs && new < path.len();
                     part.text.extend(std::iter::repeat_n(' ', if is_in { width } else { 0 }));
                 }
             }

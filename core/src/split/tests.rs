@@ -163,6 +163,40 @@ fn o_11_a_code_block_in_a_list_or_quote_stays_one() {
 }
 
 #[test]
+fn o_11_an_item_that_begins_in_a_part_keeps_its_indentation() {
+    let first = "- aaaa aaaa aaaa aaaa aaaa aaaa";
+    check(
+        &format!("{first}\n  - ```\n    bbbb bbbb\n  out `x` of it aaaa\nb"),
+        40,
+        &[
+            "- aaaa aaaa aaaa aaaa aaaa aaaa (1/3)",
+            "  - ```\n    bbbb bbbb\n    ```\n (2/3)",
+            "  out `x` of it aaaa\nb (3/3)",
+        ],
+    );
+    check(
+        &format!("{first}\n  - > ```\n    > bbbb\n    > cccc cccc cccc\n  out `x`"),
+        40,
+        &[
+            "- aaaa aaaa aaaa aaaa aaaa aaaa (1/4)",
+            "  - > ```\n    > bbbb\n    > ```\n (2/4)",
+            "> ```\n> cccc cccc cccc\n> ```\n (3/4)",
+            "  out `x` (4/4)",
+        ],
+    );
+    check(
+        &format!("{first}\n  > - ```\n  >   bbbb bbbb bbbb bbbb\n  >   cccc cccc cccc\n  >   ```"),
+        40,
+        &[
+            "- aaaa aaaa aaaa aaaa aaaa aaaa (1/4)",
+            "> - ```\n>   bbbb bbbb\n>   ```\n (2/4)",
+            ">   ```\n> bbbb bbbb\n>   ```\n (3/4)",
+            ">   ```\n>   cccc cccc cccc\n> ```\n (4/4)",
+        ],
+    );
+}
+
+#[test]
 fn o_11_d_5_without_code_blocks_a_fence_is_text() {
     let plain = SplitOptions { code_blocks: false, ..room(32, Chars) };
     assert_eq!(
