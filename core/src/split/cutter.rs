@@ -31,6 +31,8 @@ struct Places {
     others: Vec<Place>,
     /// Places that are used if none of the others works.
     odd: Vec<Place>,
+    /// Places before the text of a line, used last: the next part would begin with markers, which are text there.
+    in_markers: Vec<Place>,
 }
 
 /// A part, and the start of the next one.
@@ -56,7 +58,7 @@ impl Cutter<'_> {
     /// Returns the first part of the text from `start` on. It reads right if there is such a part.
     pub(super) fn cut(&self, start: &Start) -> Cut {
         let places = self.places(start);
-        let sorts = [&places.newlines, &places.spaces, &places.others, &places.odd];
+        let sorts = [&places.newlines, &places.spaces, &places.others, &places.odd, &places.in_markers];
         for reads in [true, false] {
             let best = || sorts.iter().find_map(|places| self.best(start, places, reads));
             if let Some(cut) = self.all(start, reads).or_else(best) {
@@ -191,9 +193,11 @@ impl Cutter<'_> {
         let is_odd = match is_newline {
             // An empty block would be left, or the next part would begin with empty lines.
             true => matches!(line.kind, Kind::Opens(_)) || place.end == line.start && line.kind == Kind::Text,
-            false => is_fence || is_before_text,
+            false => is_fence,
         };
-        if is_odd || splits_a_span {
+        if is_before_text && !is_newline {
+            places.in_markers.push(place);
+        } else if is_odd || splits_a_span {
             places.odd.push(place);
         } else if is_newline {
             places.newlines.push(place);

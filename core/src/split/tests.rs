@@ -368,4 +368,20 @@ proptest! {
         let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
         prop_assert_eq!(code, documents::code(&text), "{:?}", text);
     }
+    /// A growing text is shown in messages, and each of them is closed.
+    #[test]
+    fn o_11_code_stays_code_in_a_growing_text(text in documents::written(), limit in 64..200usize) {
+        let room = room(limit, Chars);
+        let (mut rest, mut open, mut code, mut messages) = (&*text, None, String::new(), Vec::new());
+        while !rest.is_empty() {
+            let (skip, block) = if messages.is_empty() { (0, None) } else { resume(rest, open.as_ref(), room) };
+            let first = first(&rest[skip..], block.as_ref(), room);
+            prop_assert!(Chars.len(&first.content) <= limit, "{:?}", first.content);
+            prop_assert!(skip + first.next > 0, "{:?} of {:?}", rest, text);
+            code += &documents::code(&first.content);
+            messages.push(first.content);
+            (rest, open) = (&rest[skip + first.next..], first.block);
+        }
+        prop_assert_eq!(code, documents::code(&text), "{:#?} of {:?}", messages, text);
+    }
 }
