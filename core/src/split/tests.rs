@@ -703,6 +703,30 @@ fn tail(blocks: &Blocks, from: usize) -> Vec<String> {
     blocks.lines.iter().enumerate().skip(from).map(describe).collect()
 }
 
+/// Shows a growing text in messages, each of them closed, and compares their code with the text's.
+fn shows_code_of(text: &str, limit: usize) -> Result<(), TestCaseError> {
+    let room = room(limit, Chars);
+    let (mut rest, mut open, mut code, mut messages) = (text, None, String::new(), Vec::new());
+    while !rest.is_empty() {
+        let (skip, block) = if messages.is_empty() { (0, None) } else { resume(rest, open.as_ref(), room) };
+        let first = first(&rest[skip..], block.as_ref(), room);
+        prop_assert!(Chars.len(&first.content) <= limit, "{:?}", first.content);
+        prop_assert!(skip + first.next > 0, "{:?} of {:?}", rest, text);
+        code += &documents::code(&first.content);
+        messages.push(first.content);
+        (rest, open) = (&rest[skip + first.next..], first.block);
+    }
+    prop_assert_eq!(code, documents::code(text), "{:#?} of {:?}", messages, text);
+    Ok(())
+}
+
+#[test]
+fn o_11_a_growing_text_is_cut_before_markers_last() {
+    let lines = "    > ca\n    > da\n    > ea\n    > fa\n    > ga\n    > ha";
+    let text = format!("-   > ba\n    > `\n{lines}\n    > `ia\n    > ja`\n    > ka");
+    shows_code_of(&text, 64).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -746,20 +770,8 @@ proptest! {
         }
     }
 
-    /// A growing text is shown in messages, and each of them is closed.
     #[test]
     fn o_11_code_stays_code_in_a_growing_text(text in documents::written(), limit in 64..200usize) {
-        let room = room(limit, Chars);
-        let (mut rest, mut open, mut code, mut messages) = (&*text, None, String::new(), Vec::new());
-        while !rest.is_empty() {
-            let (skip, block) = if messages.is_empty() { (0, None) } else { resume(rest, open.as_ref(), room) };
-            let first = first(&rest[skip..], block.as_ref(), room);
-            prop_assert!(Chars.len(&first.content) <= limit, "{:?}", first.content);
-            prop_assert!(skip + first.next > 0, "{:?} of {:?}", rest, text);
-            code += &documents::code(&first.content);
-            messages.push(first.content);
-            (rest, open) = (&rest[skip + first.next..], first.block);
-        }
-        prop_assert_eq!(code, documents::code(&text), "{:#?} of {:?}", messages, text);
+        shows_code_of(&text, limit)?;
     }
 }
