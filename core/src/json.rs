@@ -1,10 +1,10 @@
 //! Tolerant reading of JSON that peers wrote.
 //!
-//! serde_json checks that the text is JSON and finds the place of each value. The *meaning* of a value is decided here,
+//! [`reader`] checks that the text is JSON and finds the place of each value. The *meaning* of a value is decided here,
 //! on its raw text. So a bad field loses only itself, a number of any length keeps its digits, and a lone surrogate
 //! becomes U+FFFD instead of an error.
 
-mod object;
+mod reader;
 mod repair;
 mod salvage;
 mod scan;
@@ -12,7 +12,7 @@ mod verbatim;
 mod weight;
 mod whole;
 
-pub(crate) use object::{Fields, FromObject, Pass, keep, read_object};
+pub(crate) use reader::{Fields, FromObject, Malformed, read_object};
 pub use repair::repair;
 pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
@@ -21,20 +21,30 @@ pub use whole::whole;
 
 use compact_str::CompactString;
 use memchr::{memchr, memchr2_iter};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-use std::fmt;
+use serde::de::Error as _;
 
 /// Maximum nesting depth of a line.
 pub const MAX_DEPTH: usize = 128;
 
 /// Returns the raw text of the named fields of the object `raw`, by position in `names`. The last of duplicate keys
-/// wins. Returns `None` if `raw` is not a JSON object.
+/// wins. Returns `None` if `raw` is not a JSON object, or nests deeper than [`MAX_DEPTH`].
 pub fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
-    let mut reader = serde_json::Deserializer::from_str(raw);
-    let found = reader.deserialize_map(Named { names }).ok()?;
-    reader.end().ok()?;
-    Some(found)
+    let mut found = [None; N];
+    // Peers write fields in one order, so the search starts after the last hit.
+    let mut next = 0;
+    let is_object = reader::whole(raw, |reader| {
+        reader.object(|mut fields| {
+            while let Some(name) = fields.next_name()? {
+                let value = fields.raw()?;
+                if let Some(at) = (next..N).chain(0..next).find(|&at| names[at] == name) {
+                    found[at] = Some(value);
+                    next = at + 1;
+                }
+            }
+            Ok(())
+        })
+    });
+    (is_object == Ok(true)).then_some(found)
 }
 
 /// Reads a peer's whole text as [`fields`] does. If the text is JSON but for `NaN`, `Infinity` or `-Infinity`, reads
@@ -51,121 +61,46 @@ pub fn peer_fields<'a, const N: usize>(
     fields(room, names)
 }
 
-/// Reads a peer's whole text as an object. If one pass cannot read it, it is read in two. If it is JSON except for
-/// `NaN`, `Infinity` or `-Infinity`, a copy with `null` in their places is read instead; it is stored in `room` (W-11).
-/// Returns `None` when the text is not a JSON object.
-pub(crate) fn peer_object<'a, T: FromObject<'a>>(
-    text: &'a str,
-    pass: Pass,
-    room: &'a mut String,
-) -> Option<T> {
-    if let Ok(read) = read_object(text, pass).or_else(|_| read_object(text, Pass::Two)) {
+/// Reads a peer's whole text as an object. If it is JSON except for `NaN`, `Infinity` or `-Infinity`, a copy with `null`
+/// in their places is read instead; it is stored in `room` (W-11). Returns `None` when the text is not a JSON object.
+pub(crate) fn peer_object<'a, T: FromObject<'a>>(text: &'a str, room: &'a mut String) -> Option<T> {
+    if let Ok(read) = read_object(text) {
         return read;
     }
     *room = repair(text)?;
-    read_object(room, Pass::Two).ok()?
+    read_object(room).ok()?
 }
 
 /// Calls `visit` with the name and the raw value of each field of the object `raw`, in order. Any other value has no
 /// fields.
-pub(crate) fn entries<'a>(raw: &'a str, visit: impl FnMut(&str, &'a str)) {
-    struct Visiting<F>(F);
-
-    impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Visiting<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(name) = map.next_key_seed(object::Name)? {
-                self.0(&name, map.next_value::<&RawValue>()?.get());
+pub(crate) fn entries<'a>(raw: &'a str, mut visit: impl FnMut(&str, &'a str)) {
+    // The text was parsed before, so this cannot fail.
+    let _ = reader::whole(raw, |reader| {
+        reader.object(|mut fields| {
+            while let Some(name) = fields.next_name()? {
+                visit(&name, fields.raw()?);
             }
             Ok(())
-        }
-    }
-
-    if raw.starts_with('{') {
-        // The text was parsed before, so this cannot fail.
-        let _ = serde_json::Deserializer::from_str(raw).deserialize_map(Visiting(visit));
-    }
-}
-
-struct Named<'n, const N: usize> {
-    names: &'n [&'n str; N],
-}
-
-impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
-    type Value = [Option<&'de str>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        // Peers write fields in one order, so the search starts after the last hit.
-        let mut next = 0;
-        while let Some(at) = map.next_key_seed(Key { names: self.names, next })? {
-            let value: &'de RawValue = map.next_value()?;
-            if let Some(at) = at {
-                found[at] = Some(value.get());
-                next = at + 1;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// A key as its position among `names`. Read as bytes, since a key may hold a lone surrogate too (W-7).
-struct Key<'n, const N: usize> {
-    names: &'n [&'n str; N],
-    next: usize,
-}
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Key<'_, N> {
-    type Value = Option<usize>;
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_bytes(self)
-    }
-}
-
-impl<const N: usize> Visitor<'_> for Key<'_, N> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok((self.next..N).chain(0..self.next.min(N)).find(|&at| self.names[at].as_bytes() == key))
-    }
+        })
+    });
 }
 
 /// Calls `visit` with the raw text of each item of the array `raw`, without collecting them. Does nothing if `raw` is
 /// not an array.
 pub(crate) fn each<'a>(raw: &'a str, visit: impl FnMut(&'a str)) {
-    if raw.starts_with('[') {
-        // The text was parsed before, so this cannot fail.
-        let _ = serde_json::Deserializer::from_str(raw).deserialize_seq(EntryVisitor(visit));
-    }
+    // The text was parsed before, so this cannot fail.
+    let _ = reader::whole(raw, |reader| reader.array(visit));
 }
 
-struct EntryVisitor<F>(F);
-
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for EntryVisitor<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        while let Some(item) = items.next_element::<&'de RawValue>()? {
-            (self.0)(item.get());
-        }
-        Ok(())
+/// Keeps the raw value of a field at the position of its name in `names`. Drops it if the name is not listed.
+pub(crate) fn keep<'a, const N: usize>(
+    values: &mut [Option<&'a str>; N],
+    names: &[&str; N],
+    name: &str,
+    value: &'a str,
+) {
+    if let Some(at) = names.iter().position(|known| *known == name) {
+        values[at] = Some(value);
     }
 }
 
@@ -183,7 +118,7 @@ pub(crate) enum Kind {
     Object,
 }
 
-/// Returns the kind of a value that serde_json has already accepted.
+/// Returns the kind of a value that is known to be JSON.
 pub(crate) fn kind(raw: &str) -> Kind {
     match raw.as_bytes().first() {
         Some(b'"') => Kind::String,
@@ -266,7 +201,7 @@ impl Text for CompactString {
     }
 }
 
-/// Undoes the escapes of a string body that serde_json has found to be well-formed. A surrogate without its
+/// Undoes the escapes of a string body that is known to be well-formed. A surrogate without its
 /// partner becomes U+FFFD (W-7).
 fn unescape(mut body: &str, out: &mut impl Text) {
     while let Some(at) = memchr(b'\\', body.as_bytes()) {

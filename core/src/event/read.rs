@@ -1,12 +1,11 @@
-//! Reads events, in one pass over their JSON if it follows the protocol.
+//! Reads events, in one pass over their JSON.
 //!
-//! serde_json finds the fields. The meaning of a value is decided on its raw text: a field of the wrong type loses only
+//! The reader finds the fields. The meaning of a value is decided on its raw text: a field of the wrong type loses only
 //! itself, a number of any length keeps its digits, and a lone surrogate becomes U+FFFD.
 
 use super::source::FALLBACKS;
 use super::{CompactString, Event, PromptResponse, ReplyTo, Source};
-use crate::json::{self, Fields, FromObject, Kind, Pass};
-use serde::de::MapAccess;
+use crate::json::{self, Fields, FromObject, Kind, Malformed};
 
 /// Returns a string's text; empty for any other value.
 pub(super) fn text(raw: &str) -> CompactString {
@@ -58,12 +57,12 @@ pub(super) fn size(raw: &str) -> Option<u64> {
 impl Event {
     /// Reads an `event` value. Returns `None` if it is not a JSON object.
     pub fn read(raw: &str) -> Option<Event> {
-        json::peer_object(raw, Pass::One, &mut String::new())
+        json::peer_object(raw, &mut String::new())
     }
 }
 
-impl<'de> FromObject<'de> for Event {
-    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+impl<'a> FromObject<'a> for Event {
+    fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
         let mut nested = [None; NESTED.len()];
         while let Some(name) = fields.next_name()? {
             if name == SOURCE {
@@ -72,7 +71,7 @@ impl<'de> FromObject<'de> for Event {
             }
             let raw = fields.raw()?;
             if !self.set(&name, raw) {
-                json::keep(&mut nested, &NESTED, &name, Some(raw));
+                json::keep(&mut nested, &NESTED, &name, raw);
             }
         }
         self.source.assume_platform();
@@ -92,16 +91,16 @@ pub(super) const NESTED: [&str; 5] = ["reply_to", "prompt_response", "media_urls
 
 /// Reads a part that is known to be JSON.
 fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
-    json::read_object(raw, Pass::Two).ok()?
+    json::read_object(raw).ok()?
 }
 
-impl<'de> FromObject<'de> for Source {
-    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+impl<'a> FromObject<'a> for Source {
+    fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
         let mut fallbacks = [None; FALLBACKS.len()];
         while let Some(name) = fields.next_name()? {
             let raw = fields.raw()?;
             if !self.set(&name, raw) {
-                json::keep(&mut fallbacks, &FALLBACKS, &name, Some(raw));
+                json::keep(&mut fallbacks, &FALLBACKS, &name, raw);
             }
         }
         self.fall_back(fallbacks);
@@ -109,8 +108,8 @@ impl<'de> FromObject<'de> for Source {
     }
 }
 
-impl<'de> FromObject<'de> for ReplyTo {
-    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+impl<'a> FromObject<'a> for ReplyTo {
+    fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
         while let Some(name) = fields.next_name()? {
             self.set(&name, fields.raw()?);
         }

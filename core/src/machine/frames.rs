@@ -4,7 +4,7 @@ use super::RelayMachine;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::inbox::{Arrival, Arrived, Origin};
-use crate::json::{self, Fields, FromObject, Pass};
+use crate::json::{self, Fields, FromObject, Malformed};
 use crate::lifecycle::{Signal, State};
 use crate::output::{Action, Content, Notice};
 use crate::passthrough::{Forward, interaction};
@@ -12,7 +12,6 @@ use crate::prompts::PromptStatus;
 use crate::slack;
 use crate::upgrade::complaint;
 use crate::webhook::WebhookResponse;
-use serde::de::MapAccess;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -24,20 +23,20 @@ const EVENT: &str = "event";
 /// A frame of the connector, of any type.
 #[derive(Default)]
 struct Frame<'a> {
-    /// Raw values of [`FIELDS`]. The event's is present only if the frame was read in two passes.
+    /// Raw values of [`FIELDS`].
     fields: [Option<&'a str>; FIELDS.len()],
     event: Option<Box<Event>>,
 }
 
-impl<'de> FromObject<'de> for Frame<'de> {
-    fn fill<A: MapAccess<'de>>(&mut self, mut fields: Fields<A>) -> Result<(), A::Error> {
+impl<'a> FromObject<'a> for Frame<'a> {
+    fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
         while let Some(name) = fields.next_name()? {
             let raw = if name == EVENT {
                 let (event, raw) = fields.object_and_raw()?;
                 self.event = event;
                 raw
             } else {
-                Some(fields.raw()?)
+                fields.raw()?
             };
             json::keep(&mut self.fields, &FIELDS, &name, raw);
         }
@@ -51,10 +50,8 @@ impl RelayMachine {
             return;
         }
         let mut room = String::new();
-        let text = std::str::from_utf8(line).ok().filter(|line| json::depth_is_fine(line));
-        // The raw text of an event is known only after two passes.
-        let pass = if self.config.raw_events { Pass::Two } else { Pass::One };
-        match text.and_then(|text| json::peer_object::<Frame<'_>>(text, pass, &mut room)) {
+        let text = std::str::from_utf8(line).ok();
+        match text.and_then(|text| json::peer_object::<Frame<'_>>(text, &mut room)) {
             Some(Frame { fields: fields @ [Some(kind), ..], event }) if is_string(kind) => {
                 self.stats.frames_in += 1;
                 self.on_frame(&unquoted(kind), &fields, event, line);
