@@ -54,12 +54,14 @@ pub(crate) struct Arrival {
     /// Key that duplicates have in common; `None` if the event cannot have duplicates.
     pub(crate) key: Option<u128>,
     pub(crate) origin: Origin,
+    /// Bytes of the content and of the entry's id.
+    weight: usize,
 }
 
 impl Arrival {
-    /// Returns the bytes of the content and of the entry's id.
-    fn weight(&self) -> usize {
-        self.content.weight() + self.origin.weight()
+    pub(crate) fn new(content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) -> Arrival {
+        let weight = content.weight() + origin.weight();
+        Arrival { content, answers, key, origin, weight }
     }
 }
 
@@ -228,7 +230,7 @@ impl Inbox {
     /// Adds an arrival. `early` is the connection whose handshake is not complete, if any.
     pub(crate) fn arrive(&mut self, arrival: Arrival, early: Option<Conn>) -> Arrived {
         let is_early = early.is_some() && arrival.origin.conn() == early;
-        let early_bytes = if is_early { arrival.weight() } else { 0 };
+        let early_bytes = if is_early { arrival.weight } else { 0 };
         if let Some(key) = arrival.key {
             if self.accepted.contains_key(&key) {
                 return Arrived::Duplicate(arrival.origin);
@@ -237,7 +239,7 @@ impl Inbox {
                 if duplicates.len() >= MAX_DUPLICATES {
                     return Arrived::Dropped(arrival.origin);
                 }
-                self.bytes += arrival.weight();
+                self.bytes += arrival.weight;
                 self.early_bytes += early_bytes;
                 duplicates.push(arrival);
                 return Arrived::Waits;
@@ -246,7 +248,7 @@ impl Inbox {
             self.early_keys += usize::from(is_early);
             self.evict_accepted();
         }
-        self.bytes += arrival.weight();
+        self.bytes += arrival.weight;
         self.early_bytes += early_bytes;
         self.queue.push_back(Queued { place: self.next_place, arrival });
         self.next_place += 1;
@@ -280,9 +282,8 @@ impl Inbox {
     pub(crate) fn poll(&mut self, early: Option<Conn>, to_acknowledge: &mut Vec<Origin>) -> Option<Delivery> {
         let index = self.next_index(early)?;
         let Queued { arrival, .. } = self.queue.remove(index)?;
-        let weight = arrival.weight();
+        let Arrival { content, answers, key, origin, weight } = arrival;
         self.bytes -= weight;
-        let Arrival { content, answers, key, origin } = arrival;
         self.last_id += 1;
         let buffered = matches!(origin, Origin::Buffer(..));
         match origin {
@@ -365,7 +366,7 @@ impl Inbox {
 
     /// Returns the bytes of the queued deliveries, without the waiting duplicates. O(n).
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(|queued| queued.arrival.weight()).sum()
+        self.queue.iter().map(|queued| queued.arrival.weight).sum()
     }
 
     /// Returns the number of queued deliveries and waiting duplicates.
@@ -412,12 +413,12 @@ impl Inbox {
         let is_of_request = |arrival: &Arrival| arrival.origin == Origin::Http(id);
         let index = self.queue.iter().position(|queued| is_of_request(&queued.arrival));
         if let Some(Queued { arrival, .. }) = index.and_then(|index| self.queue.remove(index)) {
-            self.bytes -= arrival.weight();
+            self.bytes -= arrival.weight;
             return Abandoned::Unseen { unanswered: self.replace_or_forget(arrival.key, arrival.answers) };
         }
         for (key, InFlight { duplicates, .. }) in &mut self.in_flight {
             if let Some(index) = duplicates.iter().position(is_of_request) {
-                self.bytes -= duplicates.remove(index).weight();
+                self.bytes -= duplicates.remove(index).weight;
                 // If the other delivery with this key is still queued, the host has received neither.
                 let key = Some(*key);
                 if self.queue.iter().any(|queued| queued.arrival.key == key) {
@@ -457,7 +458,7 @@ impl Inbox {
             .partition(|queued| queued.arrival.origin.conn() == Some(conn));
         self.queue = others;
         for Queued { arrival, .. } in early {
-            self.bytes -= arrival.weight();
+            self.bytes -= arrival.weight;
             unanswered.extend(self.replace_or_forget(arrival.key, arrival.answers));
             dropped += 1;
         }
@@ -475,7 +476,7 @@ impl Inbox {
         let mut dropped = 0;
         for InFlight { duplicates, .. } in self.in_flight.values_mut() {
             for duplicate in duplicates.extract_if(.., |duplicate| is_dropped(&duplicate.origin)) {
-                self.bytes -= duplicate.weight();
+                self.bytes -= duplicate.weight;
                 dropped += 1;
             }
         }
@@ -494,7 +495,7 @@ impl Inbox {
     /// Marks a key as accepted. The origins of its waiting duplicates are added to `to_acknowledge`.
     fn accept(&mut self, key: u128, to_acknowledge: &mut Vec<Origin>) {
         for duplicate in self.in_flight.remove(&key).into_iter().flat_map(|in_flight| in_flight.duplicates) {
-            self.bytes -= duplicate.weight();
+            self.bytes -= duplicate.weight;
             to_acknowledge.push(duplicate.origin);
         }
         self.accepted.insert(key, ());
@@ -556,7 +557,7 @@ mod tests {
 
     fn arrival(key: u128, buffer: Option<&str>, conn: Conn) -> Arrival {
         let content = Content::Message(Box::new(Event::read("{}").unwrap()));
-        Arrival { content, answers: None, key: (key > 0).then_some(key), origin: origin(buffer, conn) }
+        Arrival::new(content, None, (key > 0).then_some(key), origin(buffer, conn))
     }
 
     /// Returns an event of a webhook request. A `key` of zero is none.
@@ -724,7 +725,7 @@ mod tests {
             assert_eq!(arrive(&mut inbox, arrival(1, Some(entry), B)), Arrived::Waits);
         }
         assert_eq!(inbox.drop_buffered_duplicates(B), 2);
-        assert_eq!((inbox.waiting(), inbox.bytes), (1, arrival(1, Some("a"), A).weight()));
+        assert_eq!((inbox.waiting(), inbox.bytes), (1, arrival(1, Some("a"), A).weight));
         assert_eq!(inbox.drop_early(A, &mut Vec::new()), 1);
         assert_eq!((inbox.waiting(), inbox.bytes), (0, 0));
     }

@@ -12,7 +12,7 @@ mod verbatim;
 mod weight;
 mod whole;
 
-pub(crate) use reader::{Fields, FromObject, Malformed, read_object};
+pub(crate) use reader::{Fields, FromObject, Malformed, Raw, read_object};
 pub use repair::repair;
 pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
@@ -147,11 +147,16 @@ pub(crate) fn push_text(raw: &str, out: &mut String) {
 }
 
 /// Returns the text of a raw string, inline where it is short.
-pub(crate) fn compact(raw: &str) -> CompactString {
-    let body = &raw[1..raw.len() - 1];
-    if memchr(b'\\', body.as_bytes()).is_none() {
-        return body.into();
+#[inline]
+pub(crate) fn compact(raw: Raw<'_>) -> CompactString {
+    match raw.plain() {
+        Some(text) => text.into(),
+        None => unescaped(raw.text()),
     }
+}
+
+fn unescaped(raw: &str) -> CompactString {
+    let body = &raw[1..raw.len() - 1];
     let mut text = CompactString::with_capacity(body.len());
     unescape(body, &mut text);
     text

@@ -5,48 +5,52 @@
 
 use super::source::FALLBACKS;
 use super::{CompactString, Event, PromptResponse, ReplyTo, Source};
-use crate::json::{self, Fields, FromObject, Kind, Malformed};
+use crate::json::{self, Fields, FromObject, Kind, Malformed, Raw};
 
 /// Returns a string's text; empty for any other value.
-pub(super) fn text(raw: &str) -> CompactString {
-    match json::kind(raw) {
-        Kind::String => json::compact(raw),
-        _ => CompactString::default(),
-    }
+pub(super) fn text<'a>(raw: impl Into<Raw<'a>>) -> CompactString {
+    name(raw).unwrap_or_default()
 }
 
 /// Returns the text of a string that is not empty.
-pub(super) fn name(raw: &str) -> Option<CompactString> {
-    Some(text(raw)).filter(|text| !text.is_empty())
+pub(super) fn name<'a>(raw: impl Into<Raw<'a>>) -> Option<CompactString> {
+    let raw = raw.into();
+    // The raw text decides. A string that was just made is slow to inspect.
+    (raw.kind() == Kind::String && !raw.is_empty()).then(|| json::compact(raw))
 }
 
 /// Returns the text of a string or an integer (W-8); empty for any other value.
-pub(super) fn id_or_empty(raw: &str) -> CompactString {
-    match json::kind(raw) {
-        Kind::String => json::compact(raw),
-        Kind::Integer => raw.into(),
-        _ => CompactString::default(),
-    }
+pub(super) fn id_or_empty<'a>(raw: impl Into<Raw<'a>>) -> CompactString {
+    id(raw).unwrap_or_default()
 }
 
 /// Returns the text of a string that is not empty, or of an integer (W-8).
-pub(super) fn id(raw: &str) -> Option<CompactString> {
-    Some(id_or_empty(raw)).filter(|text| !text.is_empty())
+pub(super) fn id<'a>(raw: impl Into<Raw<'a>>) -> Option<CompactString> {
+    let raw = raw.into();
+    match raw.kind() {
+        Kind::String if !raw.is_empty() => Some(json::compact(raw)),
+        Kind::Integer => Some(raw.text().into()),
+        _ => None,
+    }
 }
 
 /// Returns the kind of a name; the default for any other value.
-pub(super) fn kind<T: Default + for<'a> From<&'a str>>(raw: &str) -> T {
-    name(raw).map_or_else(T::default, |name| T::from(&name))
+pub(super) fn kind<T: Default + for<'a> From<&'a str>>(raw: Raw<'_>) -> T {
+    match raw.plain() {
+        Some(name) if !name.is_empty() => T::from(name),
+        Some(_) => T::default(),
+        None => name(raw).map_or_else(T::default, |name| T::from(&name)),
+    }
 }
 
-pub(super) fn flag(raw: &str) -> Option<bool> {
-    match json::kind(raw) {
+pub(super) fn flag(raw: Raw<'_>) -> Option<bool> {
+    match raw.kind() {
         Kind::Bool(value) => Some(value),
         _ => None,
     }
 }
 
-pub(super) fn is_set(raw: &str) -> bool {
+pub(super) fn is_set(raw: Raw<'_>) -> bool {
     flag(raw) == Some(true)
 }
 
@@ -63,15 +67,16 @@ impl Event {
 
 impl<'a> FromObject<'a> for Event {
     fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
-        let mut nested = [None; NESTED.len()];
+        let (mut nested, mut next) = ([None; NESTED.len()], 0);
         while let Some(name) = fields.next_name()? {
             if name == SOURCE {
                 fields.object(&mut self.source)?;
                 continue;
             }
-            let raw = fields.raw()?;
-            if !self.set(&name, raw) {
-                json::keep(&mut nested, &NESTED, &name, raw);
+            let value = fields.value()?;
+            match Self::find(&name, &mut next) {
+                Some(field) => self.set(field, value),
+                None => json::keep(&mut nested, &NESTED, &name, value.text()),
             }
         }
         self.source.assume_platform();
@@ -96,11 +101,12 @@ fn part<'a, T: FromObject<'a>>(raw: &'a str) -> Option<T> {
 
 impl<'a> FromObject<'a> for Source {
     fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
-        let mut fallbacks = [None; FALLBACKS.len()];
+        let (mut fallbacks, mut next) = ([None; FALLBACKS.len()], 0);
         while let Some(name) = fields.next_name()? {
-            let raw = fields.raw()?;
-            if !self.set(&name, raw) {
-                json::keep(&mut fallbacks, &FALLBACKS, &name, raw);
+            let value = fields.value()?;
+            match Self::find(&name, &mut next) {
+                Some(field) => self.set(field, value),
+                None => json::keep(&mut fallbacks, &FALLBACKS, &name, value.text()),
             }
         }
         self.fall_back(fallbacks);
@@ -110,8 +116,12 @@ impl<'a> FromObject<'a> for Source {
 
 impl<'a> FromObject<'a> for ReplyTo {
     fn fill(&mut self, mut fields: Fields<'_, 'a>) -> Result<(), Malformed> {
+        let mut next = 0;
         while let Some(name) = fields.next_name()? {
-            self.set(&name, fields.raw()?);
+            let value = fields.value()?;
+            if let Some(field) = Self::find(&name, &mut next) {
+                self.set(field, value);
+            }
         }
         Ok(())
     }

@@ -92,15 +92,28 @@ macro_rules! record {
             #[allow(dead_code)]
             pub(crate) const FIELDS: &'static [&'static str] = &[$( $($key,)? )*];
 
-            /// Sets the field of this name from its raw JSON value. Returns `false` when there is no such field.
+            /// Returns the position in [`FIELDS`](Self::FIELDS) of a name. Peers write fields in one order, so the search
+            /// begins at `next`: the position after the last hit.
+            #[allow(dead_code)]
+            pub(super) fn find(name: &str, next: &mut usize) -> Option<usize> {
+                let (earlier, later) = Self::FIELDS.split_at(*next);
+                let is_it = |known: &&str| *known == name;
+                let later = later.iter().position(is_it).map(|at| at + *next);
+                let at = later.or_else(|| earlier.iter().position(is_it))?;
+                *next = at + 1;
+                Some(at)
+            }
+
+            /// Sets the field at a position of [`FIELDS`](Self::FIELDS).
             #[allow(dead_code, unused_variables, clippy::needless_pass_by_ref_mut)]
-            pub(super) fn set(&mut self, name: &str, raw: &str) -> bool {
-                match name {
-                    $( $( $key => self.$field = crate::event::read::$reader(raw), )? )*
-                    _ => return false,
+            pub(super) fn set(&mut self, at: usize, raw: crate::json::Raw<'_>) {
+                // The positions are constants, so this is compiled to a jump.
+                match at {
+                    $( $( it if it == const { crate::event::record::position(Self::FIELDS, $key) } => {
+                        self.$field = crate::event::read::$reader(raw);
+                    } )? )*
+                    _ => {}
                 }
-                #[allow(unreachable_code)]
-                true
             }
         }
 
@@ -111,6 +124,21 @@ macro_rules! record {
             }
         }
     };
+}
+
+/// Returns the position of a name that the list has.
+pub(super) const fn position(names: &[&str], name: &str) -> usize {
+    let (name, mut at) = (name.as_bytes(), 0);
+    loop {
+        let (known, mut same) = (names[at].as_bytes(), 0);
+        while same < name.len() && known.len() == name.len() && known[same] == name[same] {
+            same += 1;
+        }
+        if same == name.len() && known.len() == name.len() {
+            return at;
+        }
+        at += 1;
+    }
 }
 
 pub(super) use record;

@@ -2,12 +2,46 @@
 //!
 //! The grammar is that of RFC 8259, except that a string may spell a lone surrogate (W-7). A number may have any length.
 
-use super::{MAX_DEPTH, unescape};
+use super::{Kind, MAX_DEPTH, kind, unescape};
 use std::borrow::Cow;
 
 /// Error returned when a text is not JSON, or nests deeper than [`MAX_DEPTH`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed;
+
+/// Raw value that is known to be JSON.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a> {
+    text: &'a str,
+    /// False for a string that is known to have no escapes.
+    may_have_escapes: bool,
+}
+
+impl<'a> Raw<'a> {
+    pub(crate) fn text(self) -> &'a str {
+        self.text
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        kind(self.text)
+    }
+
+    /// Returns true for an empty string.
+    pub(crate) fn is_empty(self) -> bool {
+        self.text == "\"\""
+    }
+
+    /// Returns the text of a string that is known to have no escapes.
+    pub(crate) fn plain(self) -> Option<&'a str> {
+        if self.may_have_escapes { None } else { self.text.get(1..self.text.len() - 1) }
+    }
+}
+
+impl<'a> From<&'a str> for Raw<'a> {
+    fn from(text: &'a str) -> Raw<'a> {
+        Raw { text, may_have_escapes: true }
+    }
+}
 
 /// Value that is filled from a JSON object field by field. Filling in place avoids moves, since some values are large.
 pub(crate) trait FromObject<'a>: Default {
@@ -89,9 +123,18 @@ impl<'a> Reader<'a> {
 
     /// Returns the text of the value here.
     fn raw(&mut self) -> Result<&'a str, Malformed> {
+        self.value().map(|value| value.text)
+    }
+
+    /// Returns the value here.
+    fn value(&mut self) -> Result<Raw<'a>, Malformed> {
         let start = self.at;
-        self.skip()?;
-        self.text.get(start..self.at).ok_or(Malformed)
+        let may_have_escapes = match self.peek() {
+            Some(b'"') => self.skip_string()?,
+            _ => self.skip().map(|()| true)?,
+        };
+        let text = self.text.get(start..self.at).ok_or(Malformed)?;
+        Ok(Raw { text, may_have_escapes })
     }
 
     /// Reads past the value here.
@@ -305,9 +348,14 @@ impl<'a> Fields<'_, 'a> {
         Ok(Some(Cow::Owned(plain)))
     }
 
-    /// Returns the raw value of the field.
+    /// Returns the text of the field's value.
     pub(crate) fn raw(&mut self) -> Result<&'a str, Malformed> {
         self.reader.raw()
+    }
+
+    /// Returns the field's value.
+    pub(crate) fn value(&mut self) -> Result<Raw<'a>, Malformed> {
+        self.reader.value()
     }
 
     /// Reads the field's value into `into`; the default if it is not an object.

@@ -263,7 +263,7 @@ impl RelayMachine {
 
     fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) {
         let early = self.conn.early();
-        match self.inbox.arrive(Arrival { content, answers, key, origin }, early) {
+        match self.inbox.arrive(Arrival::new(content, answers, key, origin), early) {
             Arrived::Queued | Arrived::Waits => {}
             Arrived::Dropped(origin) => {
                 self.stats.waiters_dropped += 1;
