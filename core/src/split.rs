@@ -87,6 +87,10 @@ pub fn split(text: &str, room: SplitOptions) -> Vec<String> {
         digits = needed;
     };
     let count = parts.len();
+    if count == 1 {
+        // The others would have had white space alone.
+        return parts.into_iter().map(|(text, _)| text).collect();
+    }
     let numbered = parts.into_iter().enumerate().map(|(at, (text, ends_with_fence))| {
         let gap = if ends_with_fence && !text.ends_with('\n') { "\n" } else { "" };
         format!("{text}{gap} ({}/{count})", at + 1)

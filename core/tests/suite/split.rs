@@ -9,8 +9,11 @@ use relayline_core::split::{SplitOptions, split};
 /// From this limit on there is room for every fence of these documents inside its quotes.
 const ROOMY: usize = 64;
 
-/// Returns the parts without their numbers.
+/// Returns the parts without their numbers. A single part has none.
 fn bodies(parts: &[String]) -> Vec<&str> {
+    if let [only] = parts {
+        return vec![only];
+    }
     let body = |(at, part): (usize, &'_ String)| {
         let number = format!(" ({}/{})", at + 1, parts.len());
         part.strip_suffix(&number).unwrap_or_else(|| panic!("{part:?} has no{number}")).len()
