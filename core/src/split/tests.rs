@@ -53,7 +53,7 @@ fn o_11_a_cut_at_a_newline_drops_the_newline_alone() {
 
 #[test]
 fn o_11_a_single_part_has_no_number() {
-    let room = SplitOptions::new(32, LenUnit::Chars);
+    let room = SplitOptions::new(32, Chars);
     // The rest of the text is white space, which is not sent.
     let parts = split(&format!("a{}", " ".repeat(40)), room);
     assert_eq!(parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>(), ["a"]);
