@@ -627,8 +627,9 @@ fn h_2_an_interrupted_enrolment_leaves_no_file(runtime: &str) {
     let mut child = enroll(runtime, &server.url(), &place.file()).stderr(Stdio::null()).spawn().unwrap();
     server.seen.recv_timeout(crate::support::SOON).unwrap();
     place.is_tidy();
-    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(Signal::INT.as_raw()));
+    // Not SIGINT, which is ignored if the tests run in the background of a script.
+    rustix::process::kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
     assert_eq!(place.text(), OLD);
     place.is_tidy();
 }
