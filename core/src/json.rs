@@ -1,7 +1,7 @@
 //! Tolerant reading of JSON that peers wrote.
 //!
-//! [`reader`] checks that the text is JSON and finds the place of each value. The *meaning* of a value is decided here,
-//! on its raw text. So a bad field loses only itself, a number of any length keeps its digits, and a lone surrogate
+//! `reader` checks that the text is JSON and finds the place of each value. The *meaning* of a value is decided here, on
+//! its raw text. So a bad field loses only itself, a number of any length keeps its digits, and a lone surrogate
 //! becomes U+FFFD instead of an error.
 
 mod reader;
