@@ -55,24 +55,15 @@ impl Seed {
     }
 
     /// Returns a 128-bit hash of several texts in order. The boundaries between texts count.
-    pub(crate) fn hash(&self, texts: &[&str]) -> u128 {
+    pub(crate) fn hash<const N: usize>(&self, texts: &[&str; N]) -> u128 {
         let mut hasher = SipHasher128::new_with_key(&self.keys);
+        // The lengths come first, in one write. They have the same bytes on every machine, whatever its word size.
+        let lengths = texts.map(|text| (text.len() as u64).to_le_bytes());
+        hasher.write(lengths.as_flattened());
         for text in texts {
-            hasher.write_usize_le(text.len());
             hasher.write(text.as_bytes());
         }
         hasher.finish128().as_u128()
-    }
-}
-
-trait WriteUsize {
-    fn write_usize_le(&mut self, n: usize);
-}
-
-impl WriteUsize for SipHasher128 {
-    /// Writes the same bytes on every machine, regardless of its word size.
-    fn write_usize_le(&mut self, n: usize) {
-        self.write(&(n as u64).to_le_bytes());
     }
 }
 
