@@ -1,0 +1,36 @@
+//! Counts that do not depend on the speed of the machine.
+
+use relayline_bench::workloads::workload;
+use std::process::{Command, Stdio};
+
+/// Returns the mean number of allocations of a call, once all tables are warm.
+pub(crate) fn allocations(name: &str) -> f64 {
+    const CALLS: u32 = 1000;
+    let mut run = workload(name).unwrap();
+    // A workload may prepare inputs for a thousand calls, in its first.
+    run();
+    let counted = allocation_counter::measure(|| (1..CALLS).for_each(|_| run()));
+    counted.count_total as f64 / f64::from(CALLS - 1)
+}
+
+/// Returns the instructions of a call, by valgrind; `None` where it is not installed.
+pub(crate) fn instructions(name: &str) -> Option<f64> {
+    const FEW: u64 = 1000;
+    const MANY: u64 = 11_000;
+    // The difference leaves out the start of the process and the preparation.
+    Some((collected(name, MANY)? - collected(name, FEW)?) / (MANY - FEW) as f64)
+}
+
+/// Returns the instructions of a process that repeats a workload.
+fn collected(name: &str, times: u64) -> Option<f64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["repeat", name, &times.to_string()])
+        .stdout(Stdio::null())
+        .output()
+        .ok()?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let count = report.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    Some(count.unwrap_or_else(|| panic!("valgrind reports no count: {report}")))
+}

@@ -1,0 +1,59 @@
+//! What is counted in instructions and allocations, by name.
+
+use crate::events::{Frame, borrowed, owned};
+use crate::machine::{Gateway, Outbound, send};
+use std::hint::black_box;
+
+/// One call of something that is measured.
+pub type Workload = Box<dyn FnMut()>;
+
+/// Names of the workloads, which are also names of benches.
+pub const NAMES: [&str; 6] =
+    ["event", "buffered_event", "request", "serde_owned", "serde_borrowed", "serde_writer"];
+
+/// Creates a workload; `None` for an unknown name.
+pub fn workload(name: &str) -> Option<Workload> {
+    let mut number = 0;
+    Some(match name {
+        "event" => {
+            let mut gateway = Gateway::new();
+            Box::new(move || drop(black_box(gateway.event())))
+        }
+        "buffered_event" => {
+            let mut gateway = Gateway::new();
+            Box::new(move || drop(black_box(gateway.buffered_event())))
+        }
+        "request" => {
+            let mut gateway = Gateway::new();
+            // The host's own cost of a message is not the machine's.
+            let mut messages = Vec::new();
+            Box::new(move || {
+                if messages.is_empty() {
+                    messages.extend((0..1000).map(|_| send()));
+                }
+                drop(black_box(gateway.request(messages.pop().unwrap())));
+            })
+        }
+        "serde_owned" => {
+            let mut frame = Frame::new(false);
+            Box::new(move || {
+                number += 1;
+                drop(black_box(serde_json::from_slice::<owned::Frame>(frame.with(number, 1)).unwrap()));
+            })
+        }
+        "serde_borrowed" => {
+            let mut frame = Frame::new(false);
+            Box::new(move || {
+                number += 1;
+                drop(black_box(
+                    serde_json::from_slice::<borrowed::Frame<'_>>(frame.with(number, 1)).unwrap(),
+                ));
+            })
+        }
+        "serde_writer" => {
+            let (frame, mut out) = (Outbound::new(), Vec::new());
+            Box::new(move || black_box(&frame).write(black_box(&mut out)))
+        }
+        _ => return None,
+    })
+}
