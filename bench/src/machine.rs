@@ -246,11 +246,11 @@ pub struct Outbound {
     platform: &'static str,
     #[serde(rename = "botId")]
     bot_id: &'static str,
-    action: Send,
+    action: SendAction,
 }
 
 #[derive(Serialize, Debug)]
-struct Send {
+struct SendAction {
     op: &'static str,
     chat_id: String,
     content: String,
@@ -266,7 +266,7 @@ impl Outbound {
             request_id: "0123456789abcdef0123456789abcdef".to_owned(),
             platform: "discord",
             bot_id: "1",
-            action: Send {
+            action: SendAction {
                 op: "send",
                 chat_id: "1000001".to_owned(),
                 content: TEXT.to_owned(),
