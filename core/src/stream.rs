@@ -177,6 +177,8 @@ pub(crate) struct StreamPlan {
     ended: Option<Failure>,
     /// True if the host has stopped the turn.
     stopped: bool,
+    /// True if the last state came after the stop, while a step was in flight. Its text is never shown.
+    came_late: bool,
 }
 
 impl StreamPlan {
@@ -200,6 +202,7 @@ impl StreamPlan {
             held: None,
             ended: None,
             stopped: false,
+            came_late: false,
         }
     }
 
@@ -221,6 +224,7 @@ impl StreamPlan {
             self.ends.push_back(text.len());
         }
         self.last = last;
+        self.came_late = self.stopped && last;
         self.held = None;
     }
 
@@ -323,10 +327,12 @@ impl StreamPlan {
     }
 
     fn finish_stopped(&mut self, doubt: Option<Failure>) -> Next {
-        self.ended = Some(Failure::definite("the turn was stopped"));
+        let stopped = Failure::definite("the turn was stopped");
+        self.ended = Some(stopped.clone());
         self.last = false;
         let ids = std::mem::take(&mut self.message_ids);
-        Next::Over(self.doubt.take().or(doubt).map_or(Ok(ids), Err))
+        let doubt = self.doubt.take().or(doubt).or(self.came_late.then_some(stopped));
+        Next::Over(doubt.map_or(Ok(ids), Err))
     }
 
     /// Returns the wanted state of the open message. `settled` caches the end of the text that can be shown.

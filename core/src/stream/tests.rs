@@ -201,6 +201,13 @@ fn o_13_a_stopped_reply_keeps_what_is_shown() {
         (Mode::Previews, &["text a", "ok", "stop"], &[r#"draft 1 "a""#, "over"]),
         (Mode::Edits, &["text a", "ok 7", "stop"], &[r#"send "a""#, "over 7"]),
         (Mode::Edits, &["text a", "last a b", "stop", "ok 7"], &[r#"send "a""#, "over 7"]),
+        // A last state after the stop fails, also while a step is under way.
+        (Mode::Edits, &["text a", "stop", "last a b", "ok 7"], &[r#"send "a""#, "over definite"]),
+        (
+            Mode::SealedDrafts,
+            &["text a", "ok", "stop", "last a b", "ok 7"],
+            &[r#"draft 1 "a""#, r#"seal 1 "a""#, "over definite"],
+        ),
     ];
     for (mode, script, expected) in cases {
         check(*mode, script, expected);
