@@ -20,24 +20,42 @@ impl<'a> Object<'a> {
         Object { out, empty: true }
     }
 
-    /// Writes the key. The caller writes the value.
-    pub(crate) fn key(&mut self, name: &str) -> &mut Vec<u8> {
-        if !self.empty {
-            self.out.push(b',');
-        }
-        self.empty = false;
+    /// Writes a key of the protocol, none of which needs an escape. The caller writes the value.
+    pub(crate) fn key(&mut self, name: &'static str) -> &mut Vec<u8> {
+        debug_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{name}");
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// Writes a key of the host. The caller writes the value.
+    pub(crate) fn host_key(&mut self, name: &str) -> &mut Vec<u8> {
+        self.separate();
         value(self.out, name);
         self.out.push(b':');
         self.out
     }
 
-    pub(crate) fn field(&mut self, name: &str, content: impl Serialize) -> &mut Self {
+    fn separate(&mut self) {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+    }
+
+    pub(crate) fn field(&mut self, name: &'static str, content: impl Serialize) -> &mut Self {
         value(self.key(name), content);
         self
     }
 
+    pub(crate) fn host_field(&mut self, name: &str, content: impl Serialize) {
+        value(self.host_key(name), content);
+    }
+
     /// Writes a field, unless it is `None`.
-    pub(crate) fn optional(&mut self, name: &str, content: Option<impl Serialize>) -> &mut Self {
+    pub(crate) fn optional(&mut self, name: &'static str, content: Option<impl Serialize>) -> &mut Self {
         match content {
             Some(content) => self.field(name, content),
             None => self,
@@ -74,7 +92,7 @@ pub(crate) fn hello(
         frame.field("command_manifest", manifest);
     }
     for (name, content) in extra.iter().filter(|(name, _)| !HELLO.contains(&name.as_str())) {
-        frame.field(name, content);
+        frame.host_field(name, content);
     }
     end(out);
 }
@@ -147,7 +165,7 @@ pub(crate) fn metadata(
     let is_dropped = |name: &str| anchor == Anchor::Flat && name == "reply_to_message_id";
     for (name, content) in own.iter().filter(|(name, _)| !is_dropped(name)) {
         if missing(name).is_none() {
-            object.field(name, content);
+            object.host_field(name, content);
         }
     }
     for (name, _) in fills {

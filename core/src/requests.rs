@@ -76,7 +76,11 @@ impl fmt::Display for WireId {
 
 impl Serialize for WireId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        let mut id = [0; 32];
+        data_encoding::HEXLOWER
+            .encode_mut([self.0.to_be_bytes(), self.1.to_be_bytes()].as_flattened(), &mut id);
+        // Hex digits are UTF-8.
+        serializer.serialize_str(std::str::from_utf8(&id).unwrap_or_default())
     }
 }
 

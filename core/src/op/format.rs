@@ -74,7 +74,7 @@ pub(crate) trait Format {
     fn read(value: Value) -> Result<Self::Value, String>;
 
     /// Writes the field. Does nothing by default, for fields that are never written or that the op writes itself.
-    fn write(value: &Self::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
+    fn write(value: &Self::Value, name: &'static str, action: &mut Object<'_>, context: &Context<'_>) {
         let _ = (value, name, action, context);
     }
 
@@ -155,7 +155,7 @@ macro_rules! formats {
 
             $(fn write(
                 $given: &$value,
-                $key: &str,
+                $key: &'static str,
                 $action: &mut $crate::encode::Object<'_>,
                 $context: &$crate::op::Context<'_>,
             ) {
@@ -262,7 +262,7 @@ impl<T: Named> Format for OneOf<T> {
         parse(value)
     }
 
-    fn write(value: &T, name: &str, action: &mut Object<'_>, _: &Context<'_>) {
+    fn write(value: &T, name: &'static str, action: &mut Object<'_>, _: &Context<'_>) {
         action.field(name, value);
     }
 }
@@ -279,7 +279,7 @@ impl<F: Format<Value: Default>> Format for OrDefault<F> {
         F::read(value)
     }
 
-    fn write(value: &F::Value, name: &str, action: &mut Object<'_>, context: &Context<'_>) {
+    fn write(value: &F::Value, name: &'static str, action: &mut Object<'_>, context: &Context<'_>) {
         F::write(value, name, action, context);
     }
 

@@ -44,11 +44,9 @@ impl Behavior for Raw {
         for (name, content) in &self.action {
             match content {
                 Value::Object(own) if name == "metadata" && context.chat.is_some() => {
-                    fill(action.key(name), own);
+                    fill(action.key("metadata"), own);
                 }
-                _ => {
-                    action.field(name, content);
-                }
+                _ => action.host_field(name, content),
             }
         }
         if !self.action.contains_key("metadata") {
