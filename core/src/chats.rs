@@ -1,7 +1,7 @@
 //! Chat memory: what was last seen of each chat, so that a reply finds its way.
 
 use crate::command::{MAX_ID_BYTES, id_problem};
-use crate::event::{Event, UNNAMED_PLATFORM};
+use crate::event::{CompactString, Event, UNNAMED_PLATFORM};
 use crate::hash::{Seed, Table, table};
 use crate::slack;
 
@@ -10,28 +10,28 @@ use crate::slack;
 #[non_exhaustive]
 pub struct Chat {
     /// Platform on which the chat was last seen; `relay` if unknown.
-    pub platform: String,
+    pub platform: CompactString,
     /// Server or workspace of the chat.
-    pub scope: Option<String>,
+    pub scope: Option<CompactString>,
     /// Id of the last author.
-    pub author: Option<String>,
+    pub author: Option<CompactString>,
     /// Agent profile of the chat.
-    pub profile: Option<String>,
+    pub profile: Option<CompactString>,
     /// Parent chat, if the chat is a thread.
-    pub parent: Option<String>,
+    pub parent: Option<CompactString>,
     /// Type of the chat, for instance `dm`; `None` if only the host has described the chat.
-    pub chat_type: Option<String>,
+    pub chat_type: Option<CompactString>,
     /// Id of the last message that was seen in the chat. Kept for Slack only, where typing signs need it.
-    pub message_id: Option<String>,
+    pub message_id: Option<CompactString>,
     /// Last thread that the connector created for an answer in this chat.
-    pub auto_thread_id: Option<String>,
+    pub auto_thread_id: Option<CompactString>,
     /// Name of that thread.
-    pub auto_thread_name: Option<String>,
+    pub auto_thread_name: Option<CompactString>,
 }
 
 impl Chat {
     /// Creates the memory of a chat of which only its platform is known.
-    pub fn new(platform: impl Into<String>) -> Chat {
+    pub fn new(platform: impl Into<CompactString>) -> Chat {
         Chat { platform: platform.into(), ..Chat::default() }
     }
 
@@ -42,7 +42,7 @@ impl Chat {
 
     /// Returns all texts of a chat, each with the name of its field on the wire.
     fn texts<'a>(&'a self, chat_id: &'a str) -> [(&'static str, &'a str); 10] {
-        let text = |text: &'a Option<String>| text.as_deref().unwrap_or("");
+        let text = |text: &'a Option<CompactString>| text.as_deref().unwrap_or("");
         [
             ("chat_id", chat_id),
             ("platform", &self.platform),
@@ -118,7 +118,7 @@ impl Chats {
             update(&mut chat.message_id, message_id);
             return all_fit;
         }
-        let own = |text: Option<&str>| text.map(str::to_owned);
+        let own = |text: Option<&str>| text.map(CompactString::from);
         let platform = platform.unwrap_or(UNNAMED_PLATFORM);
         let chat = Chat {
             platform: platform.into(),
@@ -192,11 +192,15 @@ fn name_of(seed: &Seed, platform: &str) -> Option<u128> {
 
 /// Replaces a text by the one seen last. A text that an event lacks is kept: a message without an author does not
 /// take the chat out of its server.
-fn update(slot: &mut Option<String>, seen: Option<&str>) {
+fn update(slot: &mut Option<CompactString>, seen: Option<&str>) {
     match (slot, seen) {
-        // Reuses the buffer, since the id of the last message changes each time.
-        (Some(known), Some(seen)) => seen.clone_into(known),
-        (slot @ None, Some(seen)) => *slot = Some(seen.to_owned()),
+        (Some(known), Some(seen)) if known == seen => {}
+        (Some(known), Some(seen)) => {
+            // Reuses the buffer, since the id of the last message changes each time.
+            known.clear();
+            known.push_str(seen);
+        }
+        (slot @ None, Some(seen)) => *slot = Some(seen.into()),
         (_, None) => {}
     }
 }
@@ -310,7 +314,7 @@ mod tests {
         let expected = Chat { platform: "telegram".into(), chat_type: Some("dm".into()), ..Chat::default() };
         assert_eq!(chats.get(&seed, "7"), Some(&expected));
         for (primed, kept) in [("", true), ("relay", true), ("discord", false)] {
-            let scope = Some("g".to_owned());
+            let scope = Some("g".into());
             let chat = Chat { platform: primed.into(), scope, ..Chat::default() };
             assert_eq!(chats.prime(&seed, "7", chat), Ok(()));
             chats.note(&seed, &event("7", r#","platform":"telegram""#));
@@ -322,8 +326,8 @@ mod tests {
     fn m_6_x_1_a_primed_text_is_at_most_a_kibibyte() {
         let seed = Seed::new(&[1; 32]);
         let mut chats = Chats::new(2);
-        let text = |length: usize| Some("x".repeat(length));
-        type Make = fn(Option<String>) -> Chat;
+        let text = |length: usize| Some("x".repeat(length).into());
+        type Make = fn(Option<CompactString>) -> Chat;
         let rows: [(&str, Make); 5] = [
             ("platform", |text| Chat { platform: text.unwrap_or_default(), ..Chat::default() }),
             ("scope_id", |scope| Chat { scope, ..Chat::default() }),
@@ -356,7 +360,7 @@ mod tests {
         assert_eq!(chats.get(&seed, "a"), Some(&expected));
         assert!(chats.note(&seed, &event("b", &format!(r#","user_id":"{}""#, &long[1..]))));
         assert_eq!(
-            chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(String::len),
+            chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(|author| author.len()),
             Some(MAX_ID_BYTES)
         );
     }

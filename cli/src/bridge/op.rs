@@ -5,6 +5,7 @@ use super::op_deserializer::{self, OpDeserializer};
 use super::parts::PartedText;
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, MAX_ID_BYTES};
+use relayline_core::event::CompactString;
 use relayline_core::json::{self, weight_of_fields};
 use relayline_core::op::{
     COMMANDS, Definition, Field, InFrame, Kind, OPS, Op, SendMedia, SendMessage, definition, read_id,
@@ -355,8 +356,10 @@ fn parse_request(mut fields: Map<String, Value>) -> Result<OpRequest, String> {
         }
         OwnOp::Prime { chat_id, platform, scope_id, user_id, profile, parent_chat_id } => {
             let mut chat = Chat::new(platform);
-            (chat.scope, chat.author) = (scope_id, user_id);
-            (chat.profile, chat.parent) = (profile, parent_chat_id);
+            let [scope, author, profile, parent] =
+                [scope_id, user_id, profile, parent_chat_id].map(|text| text.map(CompactString::from));
+            (chat.scope, chat.author) = (scope, author);
+            (chat.profile, chat.parent) = (profile, parent);
             OpRequest::Prime { chat_id, chat }
         }
         OwnOp::GoIdle {} => OpRequest::Command(Command::GoIdle),

@@ -216,7 +216,7 @@ impl World<'_> {
     fn prime(&mut self, random: &mut Random) {
         let chat = random.pick(&self.setup.chats).clone();
         let mut remembered = Remembered::new(chat.platform);
-        remembered.scope = Some("s".to_owned());
+        remembered.scope = Some("s".into());
         if let Some(process) = &mut self.gateway.process {
             // The texts are short, so this succeeds.
             let _ = process.machine.prime(&chat.id, remembered);

@@ -66,7 +66,7 @@ impl World<'_> {
         let Some(process) = &mut self.gateway.process else { return };
         let before = process.machine.chat(chat_id).cloned();
         let mut remembered = Remembered::default();
-        remembered.scope = Some(long);
+        remembered.scope = Some(long.into());
         let primed = process.machine.prime(chat_id, remembered);
         let is_kept = process.machine.chat(chat_id) == before.as_ref();
         process.model.prime_refused();

@@ -197,7 +197,7 @@ fn o_8_o_9_an_op_can_be_checked_before_it_is_submitted() {
 #[test]
 fn x_2_each_refusal_of_a_command_is_counted() {
     let mut rig = rig();
-    let chat = crate::chats::Chat { scope: Some("s".repeat(2000)), ..Default::default() };
+    let chat = crate::chats::Chat { scope: Some("s".repeat(2000).into()), ..Default::default() };
     let failure = rig.machine.prime("c", chat).unwrap_err();
     assert_eq!((failure.kind, rig.machine.chat("c")), (FailureKind::Definite, None));
     assert_eq!(rig.machine.stats().not_accepted, 1);
@@ -362,7 +362,7 @@ fn o_18_an_auto_thread_is_reported_and_remembered() {
         let chat = rig.machine.chat(chat).cloned().unwrap_or_default();
         (chat.auto_thread_id, chat.auto_thread_name)
     };
-    let some = |id: &str, name: &str| (Some(id.to_owned()), Some(name.to_owned()));
+    let some = |id: &str, name: &str| (Some(id.into()), Some(name.into()));
     rig.line(r#"{"type":"inbound","event":{"source":{"platform":"discord","chat_id":"c","scope_id":"S"}}}"#);
     rig.log();
     for (chat, result, told, remembered) in [
