@@ -100,9 +100,7 @@ impl EnvFile {
     fn try_write(&self) -> Result<(), EnvFileWriteError> {
         let old = self.folder.existing(&self.name, &self.path)?;
         let len = old.as_ref().map_or(0, ExistingFile::len);
-        if len > MAX_BYTES {
-            return Err(EnvFileWriteError::NoEnvFile(self.path.clone(), "is larger than any env file"));
-        }
+        self.check_size(len)?;
         let failed = |error| EnvFileWriteError::Io("write beside", self.path.clone(), error);
         let mut draft = self.folder.draft().map_err(failed)?;
         if let Some(old) = &old {
@@ -110,6 +108,13 @@ impl EnvFile {
             taken.map_err(|error| EnvFileWriteError::Owner(self.path.clone(), error))?;
         }
         io::copy(&mut io::repeat(b'\n').take(len + GROWTH), draft.file()).map_err(failed)?;
+        Ok(())
+    }
+
+    fn check_size(&self, bytes: u64) -> Result<(), EnvFileWriteError> {
+        if bytes > MAX_BYTES {
+            return Err(EnvFileWriteError::NoEnvFile(self.path.clone(), "is larger than any env file"));
+        }
         Ok(())
     }
 
@@ -130,6 +135,7 @@ impl EnvFile {
         if let Some(old) = &old {
             let read = (&old.file).take(MAX_BYTES + 1).read_to_end(&mut before);
             read.map_err(|error| self.failed("read", error))?;
+            self.check_size(before.len() as u64)?;
         }
         let after = env_file::set(&before, values).map_err(EnvFileWriteError::Content)?;
         if *after == *before && old.as_ref().is_some_and(|old| old.is_private() || self.is_linked) {
@@ -294,6 +300,24 @@ mod tests {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
         assert!(set(&way.join(".env"), &[("ID", "4")]).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "ID=3\n");
+    }
+
+    /// H-2: a file that is too large is refused and unchanged, also if it has grown since it was opened.
+    #[test]
+    fn h_2_a_file_that_is_too_large_is_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".env");
+        fs::write(&path, "ID=1\n").unwrap();
+        let opened = EnvFile::open(&path, false).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        for error in
+            [opened.set(&[("ID", &Secret::from("2"))]).unwrap_err(), set(&path, &[("ID", "2")]).unwrap_err()]
+        {
+            let error = error.to_string();
+            assert!(error.contains("is larger than any env file"), "{error}");
+        }
+        assert_eq!(fs::metadata(&path).unwrap().len(), MAX_BYTES + 1);
+        assert_eq!(names(folder.path()), [".env"]);
     }
 
     /// H-2: a folder and a pipe are refused without waiting, and so is a path that goes through a file.
