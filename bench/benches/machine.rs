@@ -1,4 +1,4 @@
-//! Time of the machine, and of hand-written code for the same.
+//! Time of the machine, and of hand-written code for the same frames.
 #![allow(clippy::unwrap_used)] // A bench that cannot go on should stop.
 
 use divan::{Bencher, black_box};

@@ -1,13 +1,13 @@
 //! Counts that do not depend on the speed of the machine.
 
-use relayline_bench::workloads::workload;
+use relayline_bench::workloads::{MAX_CALLS, workload};
 use std::process::{Command, Stdio};
 
 /// Returns the mean number of allocations of a call, once all tables are warm.
 pub(crate) fn allocations(name: &str) -> f64 {
     const CALLS: u32 = 1000;
     let mut run = workload(name).unwrap();
-    // A workload may prepare inputs for a thousand calls, in its first.
+    // The first call may still grow a buffer.
     run();
     let counted = allocation_counter::measure(|| (1..CALLS).for_each(|_| run()));
     counted.count_total as f64 / f64::from(CALLS - 1)
@@ -16,9 +16,8 @@ pub(crate) fn allocations(name: &str) -> f64 {
 /// Returns the instructions of a call, by valgrind; `None` where it is not installed.
 pub(crate) fn instructions(name: &str) -> Option<f64> {
     const FEW: u64 = 1000;
-    const MANY: u64 = 11_000;
     // The difference leaves out the start of the process and the preparation.
-    Some((collected(name, MANY)? - collected(name, FEW)?) / (MANY - FEW) as f64)
+    Some((collected(name, MAX_CALLS)? - collected(name, FEW)?) / (MAX_CALLS - FEW) as f64)
 }
 
 /// Returns the instructions of a process that repeats a workload.

@@ -10,9 +10,9 @@ const MESSAGE_ID: &str = "1299999999999999001";
 #[derive(Clone, Debug)]
 pub struct Frame {
     bytes: Vec<u8>,
+    /// Places of the message id, also inside the entry id.
     message_ids: Vec<usize>,
     chat_ids: Vec<usize>,
-    buffer_ids: Vec<usize>,
 }
 
 impl Frame {
@@ -21,14 +21,13 @@ impl Frame {
         let entry = if buffered { format!(r#","bufferId":"{MESSAGE_ID}-b""#) } else { String::new() };
         let text = format!("{{\"type\":\"inbound\",\"event\":{EVENT}{entry}}}\n");
         let places = |id: &str| text.match_indices(id).map(|(at, _)| at).collect::<Vec<_>>();
-        let buffer_ids = places(&format!("{MESSAGE_ID}-b"));
         let (message_ids, chat_ids) = (places(MESSAGE_ID), places(CHAT_ID));
-        Frame { bytes: text.into_bytes(), message_ids, chat_ids, buffer_ids }
+        Frame { bytes: text.into_bytes(), message_ids, chat_ids }
     }
 
     /// Gives the frame other ids. Returns its bytes.
     pub fn with(&mut self, message: u64, chat: u64) -> &[u8] {
-        for at in self.message_ids.iter().chain(&self.buffer_ids) {
+        for at in &self.message_ids {
             write_digits(&mut self.bytes[*at..at + MESSAGE_ID.len()], message);
         }
         for at in &self.chat_ids {

@@ -1,4 +1,4 @@
-//! What the benches measure: the machine, and hand-written code for the same.
+//! Subjects of the benches: the machine, and hand-written code for the same frames.
 #![allow(clippy::unwrap_used)] // A bench that cannot go on should stop.
 
 pub mod events;

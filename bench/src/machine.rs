@@ -81,13 +81,16 @@ impl Gateway {
     pub fn under(load: Load, count: usize) -> Gateway {
         let mut config = Config::new(Identity::new("discord", "1"));
         let limits = &mut config.limits;
+        // Other tables keep their usual size, and their usual cost.
+        let limit = match load {
+            Load::Chats => &mut limits.chats,
+            Load::Requests => &mut limits.max_in_flight,
+            Load::Prompts => &mut limits.prompts,
+            Load::Streams => &mut limits.streams,
+            Load::Unsettled => &mut limits.dedupe,
+        };
         // One more, for what is measured.
-        let most = |limit: usize| limit.max(count + 1);
-        limits.chats = most(limits.chats);
-        limits.max_in_flight = most(limits.max_in_flight);
-        limits.prompts = most(limits.prompts);
-        limits.streams = most(limits.streams);
-        limits.dedupe = most(limits.dedupe);
+        *limit = (*limit).max(count + 1);
         (limits.unsettled_bytes, limits.write_queue_bytes) = (1 << 30, 1 << 30);
         let mut machine = RelayMachine::new(Arc::new(config), [7; 32], NOW);
         let Some(Action::Dial { conn, .. }) = machine.poll_action() else { unreachable!("it dials first") };

@@ -1,4 +1,4 @@
-//! `cargo bench-all`: measures, prints one table, and writes `bench/latest.json` and `docs/performance.md` with its plot.
+//! `cargo bench-all`: measures, prints the tables, and writes `bench/latest.json` and `docs/performance.md` with its plot.
 #![allow(clippy::print_stdout)] // It prints its table.
 #![allow(clippy::unwrap_used)] // A bench that cannot go on should stop.
 
