@@ -71,7 +71,7 @@ pub struct Config {
     pub passthrough: bool,
     /// Keeps the received JSON with each event and forward; false by default.
     pub raw_events: bool,
-    /// Delivers frames of an unknown type as notices; false by default.
+    /// Delivers frames of an unknown type, and those of type `error`, as notices; false by default.
     pub unknown_frames: bool,
     /// Recognises answers to prompts; true by default. If false, every answer is delivered as a message.
     pub prompts: bool,

@@ -19,9 +19,9 @@ impl KeepAlive {
         KeepAlive { heard: now, pinged: None, wants_ping: false }
     }
 
-    /// Counts silence from now: something was received, or the driver did not read.
+    /// Counts silence from now, and forgets an unwritten ping. Called when something was received, when the socket is
+    /// new, and when the driver did not read.
     pub(crate) fn restart(&mut self, now: Time) {
-        // An unwritten ping is of no use any more: the socket has shown life.
         *self = KeepAlive::new(now);
     }
 

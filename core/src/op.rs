@@ -124,7 +124,7 @@ pub(crate) trait Fields {
 
 /// Behavior of an op beyond its fields.
 pub(crate) trait Behavior: Fields {
-    /// Returns what is wrong with the op as a host gave it field by field, apart from errors of a single field.
+    /// Returns what is wrong with the combination of the fields that a host gave. Each field alone has been checked.
     fn problem_as_given(&self) -> Option<String> {
         None
     }

@@ -131,7 +131,7 @@ pub enum Notice {
         /// Text of the error: at most 300 characters, with control characters escaped.
         text: String,
     },
-    /// The connector sent a frame of an unknown type, and
+    /// The connector sent a frame of an unknown type or of type `error`, and
     /// [`Config::unknown_frames`](crate::config::Config::unknown_frames) is set.
     UnknownFrame {
         /// Type of the frame.

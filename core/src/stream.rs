@@ -177,7 +177,7 @@ pub(crate) struct StreamPlan {
     ended: Option<Failure>,
     /// True if the host has stopped the turn.
     stopped: bool,
-    /// True if the last state came after the stop, while a step was in flight. Its text is never shown.
+    /// True if the last state came after the stop (O-13). Its text is never shown.
     came_late: bool,
 }
 
@@ -228,7 +228,7 @@ impl StreamPlan {
         self.held = None;
     }
 
-    /// Bytes that it keeps for the host.
+    /// Returns the number of bytes that it keeps for the host.
     pub(crate) fn weight(&self) -> usize {
         self.rest.weight() + self.ends.len() * size_of::<usize>() + self.id_bytes
     }
@@ -331,6 +331,7 @@ impl StreamPlan {
         self.ended = Some(stopped.clone());
         self.last = false;
         let ids = std::mem::take(&mut self.message_ids);
+        self.id_bytes = 0;
         let doubt = self.doubt.take().or(doubt).or(self.came_late.then_some(stopped));
         Next::Over(doubt.map_or(Ok(ids), Err))
     }
@@ -411,7 +412,7 @@ impl StreamPlan {
     pub(crate) fn result(&mut self, result: Result<Option<String>, Failure>) {
         let Some((kind, part)) = self.flight.take() else { return };
         let result = match (&kind, result) {
-            // The first try may have been carried out, so the whole seal may have been (O-13).
+            // The first try may have sealed the message, so the result is ambiguous, with the first failure (O-13).
             (Kind::Seal { doubt: Some(doubt), .. }, Err(failure))
                 if failure.kind != FailureKind::Declined =>
             {

@@ -13,7 +13,7 @@ const MOST_SPARE: usize = 4096;
 /// Renders `context`: the heading, then `author: text` per usable item, oldest first. Returns `None` when no item is
 /// usable.
 pub(super) fn render(raw: &str) -> Option<CompactString> {
-    // Names, commas and quotes take more room than the heading and the line breaks.
+    // Enough for three items and more: their names, commas and quotes take more room than the heading and line breaks.
     let mut lines = String::with_capacity(raw.len());
     json::each(raw, |item| {
         let Some([Some(text), source]) = json::fields(item, &["text", "source"]) else { return };
@@ -46,7 +46,7 @@ fn push_flat(text: &str, out: &mut String) {
     }
 }
 
-/// Returns whether anything shows a character as a new line.
+/// Returns true if some programs show this character as a line break.
 fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }

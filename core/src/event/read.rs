@@ -1,4 +1,4 @@
-//! Reads events, in one pass over their JSON.
+//! Reads events: the event and its source in one pass over the JSON, the rare nested fields in a second one.
 //!
 //! The reader finds the fields. The meaning of a value is decided on its raw text: a field of the wrong type loses only
 //! itself, a number of any length keeps its digits, and a lone surrogate becomes U+FFFD.
@@ -15,7 +15,7 @@ pub(super) fn text<'a>(raw: impl Into<Raw<'a>>) -> CompactString {
 /// Returns the text of a string that is not empty.
 pub(super) fn name<'a>(raw: impl Into<Raw<'a>>) -> Option<CompactString> {
     let raw = raw.into();
-    // The raw text decides. A string that was just made is slow to inspect.
+    // Emptiness is checked on the raw text: a string that was just made is slow to inspect.
     (raw.kind() == Kind::String && !raw.is_empty()).then(|| json::compact(raw))
 }
 

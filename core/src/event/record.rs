@@ -1,8 +1,8 @@
-//! Structs that are read from JSON objects: one line a field says its name, its type, and how it is read.
+//! Structs that are read from JSON objects. Each field is one line: its name, its type, and the reader of its value.
 
 use compact_str::CompactString;
 
-/// Part of an event: what it costs, and whether it is there.
+/// Part of an event that has a size and can be absent.
 pub(crate) trait Part {
     /// Returns the bytes that it keeps alive on the heap.
     fn heap(&self) -> usize;
@@ -67,8 +67,8 @@ impl<T: Part> Part for Vec<T> {
     }
 }
 
-/// Defines a struct. A field with a reader (`= id "message_id"`) is read from the JSON field of that name by the function
-/// of that name in [`read`](super::read); any other is set by hand. Absent fields are left out of its JSON form.
+/// Defines a struct. A field with `= id "message_id"` is read from the JSON field `message_id` by the function `id` of
+/// [`read`](super::read); any other is set by hand. Absent fields are left out of its JSON form.
 macro_rules! record {
     (
         $(#[$meta:meta])*

@@ -1,6 +1,6 @@
 //! Reads JSON in one pass, which checks the grammar and the depth, and finds the fields and items.
 //!
-//! The grammar is that of RFC 8259, except that a string may spell a lone surrogate (W-7). A number may have any length.
+//! The grammar is that of RFC 8259, in which a string may spell a lone surrogate (W-7). A number may have any length.
 
 use super::{Kind, MAX_DEPTH, kind, unescape};
 use std::borrow::Cow;
@@ -83,7 +83,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads a value: by `visit` if it is an object, else past it. Returns true for an object.
+    /// Calls `visit` with the fields of the object here, or skips a value of another kind. Returns true for an object.
     pub(super) fn object(
         &mut self,
         visit: impl FnOnce(Fields<'_, 'a>) -> Result<(), Malformed>,
@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Reads a value: by calls of `visit` with each raw item if it is an array, else past it.
+    /// Calls `visit` with each raw item of the array here, or skips a value of another kind.
     pub(super) fn array(&mut self, mut visit: impl FnMut(&'a str)) -> Result<(), Malformed> {
         if self.peek() != Some(b'[') {
             return self.skip();

@@ -4,7 +4,8 @@ use super::{Kind, kind, unescape};
 
 /// Reads a raw value as a whole number: `2000`, `2000.0`, `2e3` and `"2000"` alike. Returns `None` for anything else.
 ///
-/// The arithmetic is exact and never expands an exponent. Numbers of 39 digits and more become the nearest `i128`.
+/// The arithmetic is exact and never expands an exponent. A magnitude over `i128::MAX` becomes
+/// `i128::MAX`.
 pub fn whole(raw: &str) -> Option<i128> {
     match kind(raw) {
         Kind::Integer | Kind::Fraction => number(raw),
@@ -185,7 +186,7 @@ mod tests {
             prop_assert_eq!(whole(&left), Some(i128::from(value)), "{}", left);
         }
 
-        /// D-3: an integer of the parser is read as that integer, and nothing panics.
+        /// D-3: an integer that serde_json parses is read as that integer, and nothing panics.
         #[test]
         fn d_3_any_text_is_read_without_a_panic(text in r#"[-+0-9.eE"\\ ]{0,12}"#) {
             let read = whole(&text);

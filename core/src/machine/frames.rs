@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub(crate) const FIELDS: [&str; 9] =
     ["type", "descriptor", EVENT, "bufferId", "requestId", "result", "session_key", "chat_id", "forward"];
-/// Name of the one field that is read as it arrives.
+/// Name of the one field that is parsed while the frame is read. The others are only kept as raw values.
 const EVENT: &str = "event";
 
 /// A frame of the connector, of any type.
@@ -96,7 +96,8 @@ impl RelayMachine {
                 self.notify_unknown_frame(kind, line);
             }
         }
-        // Only an event is delivered to the host. Any other entry would block the drain for ever.
+        // An `inbound` or `passthrough_forward` frame settles its own entry. No other frame becomes a delivery, so an
+        // entry of it would block the drain for ever.
         if !matches!(kind, "inbound" | "passthrough_forward") && is_acknowledged(kind) {
             self.acknowledge_lost(buffer_id);
         }
@@ -236,7 +237,8 @@ impl RelayMachine {
         let Some(response) = event.prompt_response.as_ref().filter(|_| self.config.prompts) else {
             return self.arrive(Content::Message(event), None, key, origin);
         };
-        // A message without an id is known by its entry: that it came before does not mean that the host has it.
+        // An answer without a message id is identified by its entry. An earlier copy may have answered the prompt, but
+        // the host may not have accepted it yet.
         let key = key.or_else(|| match &origin {
             Origin::Buffer(_, id) => Some(self.seed.hash(&["answer", id])),
             Origin::Live(_) | Origin::Http(_) => None,

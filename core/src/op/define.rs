@@ -95,7 +95,7 @@ macro_rules! op {
         op!(@type $state { [$($doc)*] $field optional } $($rest)*);
     };
 
-    // The type of the field, the type that a host gives, and how the one is made of the other.
+    // Adds the field's stored type, the type that `new` or the setter takes, and the conversion to the stored type.
     (@type $state:tt { $doc:tt $field:ident $presence:ident } Id = $($rest:tt)*) => {
         op!(@add $presence $state
             { $doc $field [String] [impl Into<$crate::id::Id>] [$field.into().into()] } $($rest)*);

@@ -356,6 +356,6 @@ fn a_descriptor_is_shown_with_its_changes() {
     assert!(
         shown(&["label", "emoji"]).ends_with("connected p, changed: label, emoji"),
         "{}",
-        shown(&["label"])
+        shown(&["label", "emoji"])
     );
 }

@@ -3,6 +3,7 @@
 use super::driver::{EPOCH_S, Rig, buffered, descriptor, inbound, send};
 use crate::command::Command;
 use crate::config::{Config, Identity};
+use crate::machine::IoEvent;
 use crate::op::EditMessage;
 use crate::output::Phase;
 use crate::secret::Secret;
@@ -91,6 +92,8 @@ fn l_4_neither_bytes_nor_pongs_prolong_the_handshake() {
     for _ in 0..3 {
         rig.wait(9_000);
         rig.line("");
+        let conn = rig.conn();
+        rig.io(IoEvent::Alive { conn });
     }
     rig.log();
     rig.wait(3_000);
@@ -339,7 +342,7 @@ fn d_10_a_short_connection_does_not_hide_a_change() {
     rig.line(&descriptor("discord", ""));
     rig.line(&descriptor("telegram", r#","max_message_length":99"#));
     rig.expect(&[r#"connected discord ["emoji"]"#, r#"platform telegram ["max_message_length"]"#]);
-    // However many names a peer invents, only as many are remembered as are fronted (X-1).
+    // At most as many platforms are remembered as are fronted, whatever names a peer invents (X-1).
     for dial in 0..10 {
         rig.lost();
         rig.next();

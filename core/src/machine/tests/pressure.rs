@@ -62,8 +62,8 @@ fn a_6_with_a_full_read_ahead_it_only_writes() {
     assert_eq!(ids, (1001..1100).map(|n| n.to_string()).collect::<Vec<_>>());
 }
 
-/// The queue has room for a number of events of a number of bytes, and for the read-ahead: results may come after the
-/// events.
+/// The queue is bounded by `host_queue` and by `host_queue_bytes`. Events within `read_ahead_bytes` are read in any case,
+/// since a result may come after them.
 #[test]
 fn a_6_a_full_queue_and_read_ahead_stop_the_reading() {
     for (host_queue, host_queue_events, read_ahead_events, expected) in [
@@ -121,7 +121,7 @@ fn a_4_a_queued_live_delivery_is_not_accepted() {
     rig.expect(&[]);
     assert!(!rig.machine.has_output());
     assert!(rig.machine.poll_delivery(rig.now).is_some());
-    // The writing loop was asleep meanwhile.
+    // The poll accepted the delivery, so its duplicate's acknowledgement is due: the driver must wake the writing loop.
     assert!(rig.machine.has_output());
     rig.drain();
     rig.expect(&[r#"> {"type":"inbound_ack","bufferId":"b"}"#]);

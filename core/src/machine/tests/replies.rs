@@ -87,7 +87,8 @@ fn m_7_a_reply_needs_nothing_but_the_delivery() {
     );
 }
 
-/// A reply names its platform if the gateway fronts it. Otherwise the connector chooses.
+/// A reply names the platform of its delivery if the gateway fronts it, else the one on which the chat was last seen
+/// (M-3).
 #[test]
 fn m_7_m_3_a_reply_names_a_platform_that_is_fronted() {
     for (platform, named) in [("discord", ""), ("matrix", " @matrix"), ("telegram", "")] {
@@ -218,7 +219,7 @@ fn m_8_slack_threads_on_metadata() {
             send(Some("m"), json!({"thread_id": "t"})),
             r#"reply_to="m" content="x" {"thread_id":"t"}"#,
         ),
-        // A typing sign is shown under the last message, also in flat mode.
+        // In a direct message a typing sign is shown under the last message, also in flat mode. In a channel it is not.
         (true, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
         (false, "dm", typing.clone(), r#"{"thread_id":"m9"}"#),
         (true, "group", typing, "{}"),

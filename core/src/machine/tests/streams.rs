@@ -562,7 +562,7 @@ fn x_1_streams_and_their_texts_are_bounded() {
     rig.submit(of("b", "x", false));
     const FULL: &str = "definite: 2 streams are under way, as many as `streams` allows";
     assert_eq!(rig.refused(of("c", "x", false)), FULL);
-    // A stream that the host knows has failed makes room. A stream in progress does not.
+    // A failed stream makes room once its failure was reported to the host. A stream in progress does not.
     rig.answer(RequestId(4), r#"{"success":false,"error":"no"}"#);
     assert_eq!(rig.refused(of("c", "x", false)), FULL);
     rig.submit(of("b", "x y", false));
@@ -717,7 +717,7 @@ fn o_6_a_step_waits_for_room() {
     expect(&mut rig, &[r#"r3 streamed ["7"]"#]);
 }
 
-/// This also holds if the write queue is full.
+/// X-1: a step also waits for room in the write queue, and is written afterwards.
 #[test]
 fn x_1_a_step_waits_for_the_write_queue() {
     let mut rig = Rig::with(|config| config.limits.write_queue_bytes = 1024);

@@ -7,7 +7,7 @@ use crate::webhook::{Body, WebhookRequest};
 use data_encoding::BASE64;
 use serde_json::json;
 
-/// Creates a connected machine that keeps the JSON of events, and whose host has taken nothing yet.
+/// Creates a connected machine, which keeps the JSON of events if `raw_events` is set. The rig polls no deliveries.
 fn rig(raw_events: bool) -> Rig {
     let mut rig = Rig::up_with(|config| {
         config.raw_events = raw_events;
