@@ -74,7 +74,7 @@ for agent_read_warning. It exits with 1 if results have reached their limit and 
 agent_read_timeout.
 
 Before the dial: the gateway requests a secret if none is set and an access token is available (--provision), and sends
-the policies that are set. A step that fails is logged, and the gateway dials all the same. It exits with 1 if the
+the policies that are set. A step that fails is logged, and the gateway dials anyway. It exits with 1 if the
 connector knows the gateway already and issues no secret, since every dial would be refused.
 
 Exit codes: 0 done, or relay disabled by --enabled false; 1 the agent failed or does not read, or no secret was issued;

@@ -40,7 +40,7 @@ impl Shutdown {
 }
 
 /// Triggers `shutdown` at the first SIGINT, SIGTERM or SIGHUP. At the second one, runs `before_exit` and exits with 1.
-/// An ignored SIGHUP stays ignored, as under `nohup`.
+/// SIGHUP is left alone if it is ignored, as under `nohup`, or if that is unknown: see [`hangup_is_ignored`].
 #[cfg(unix)]
 pub(crate) fn watch(shutdown: Shutdown, before_exit: impl FnOnce() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -89,8 +89,8 @@ pub(crate) fn ignored() -> Option<Vec<i32>> {
     ignored_in(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Returns true if SIGHUP is ignored, or if that is unknown: a SIGHUP that is not watched has its default action or
-/// none.
+/// Returns true if SIGHUP is ignored, or if that is unknown. Such a SIGHUP must not be watched: a handler would undo
+/// `nohup`. If it is not ignored after all, it ends the program at once.
 #[cfg(unix)]
 pub(crate) fn hangup_is_ignored() -> bool {
     ignored().is_none_or(|ignored| ignored.contains(&signal_hook::consts::SIGHUP))

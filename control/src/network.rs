@@ -53,8 +53,11 @@ impl Network {
         Network { ca_certificates: Some(certificates), ..self }
     }
 
-    /// Reads the proxies from the environment, and adds the certificates that the caller has read. Errors of connections
-    /// call settings by `names`.
+    /// Reads the proxies from the environment, and adds the certificates that the caller has read. `names` are the names
+    /// of settings in messages.
+    ///
+    /// # Errors
+    /// A proxy variable is unusable.
     pub fn resolve(
         ca_certificates: Option<CaCertificates>,
         names: Names,

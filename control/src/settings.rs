@@ -62,7 +62,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Creates the result of settings that say nothing else.
+    /// Creates a configuration that names its platform, without warnings.
     pub fn new(config: GatewayConfig, plan: Option<Plan>) -> Resolved {
         Resolved { config, plan, names_platform: true, warnings: Vec::new() }
     }
@@ -117,8 +117,8 @@ pub fn resolve_with(
     let is_set = policies.iter().any(Policy::is_set);
     let sends = credentials.is_some() && is_set;
     if is_set && !sends && !provisions {
-        let why = "a policy is set and goes to nobody, since it goes out with credentials: set GATEWAY_RELAY_ID and \
-                   GATEWAY_RELAY_SECRET, or what provisions them";
+        let why = "a policy is set but is not sent, since it needs credentials: set GATEWAY_RELAY_ID and \
+                   GATEWAY_RELAY_SECRET, or have them provisioned";
         warnings.push(why.to_owned());
     }
     let plan = if (provisions && credentials.is_none()) || sends {
@@ -147,8 +147,8 @@ pub fn resolve_with(
     let keys = sources.line(&table::DELIVERY_KEY)?;
     config.machine.delivery_keys = keys.map(|keys| signature::keys(&keys.value)).unwrap_or_default();
     if config.inbound_listen.is_some() && config.machine.delivery_keys.is_empty() && !provisions {
-        let why = "webhook requests are accepted, but there is no key to verify them with: set GATEWAY_RELAY_DELIVERY_KEY, \
-                   or each is rejected";
+        let why = "there is an address for webhook requests, but no key to verify them with, so each is rejected: set \
+                   GATEWAY_RELAY_DELIVERY_KEY";
         warnings.push(why.to_owned());
     }
     set_switches(&mut config.machine, sources)?;
@@ -230,8 +230,8 @@ fn inbound_listen(sources: &Sources<'_>) -> Result<Option<String>, ConfigError> 
     }
 }
 
-/// Sets the rules for sharing a session (S-3, S-7, S-8), the signs of a turn (O-15), and the parts of the connector's
-/// frames that the host sees (X-4, X-5, I-6).
+/// Sets the rules for sharing a session (S-3, S-7, S-8), the reactions to a turn (O-15), and the parts of the
+/// connector's frames that the host sees (X-4, X-5, I-6).
 fn set_switches(config: &mut Config, sources: &Sources<'_>) -> Result<(), ConfigError> {
     for (slot, spec) in [
         (&mut config.slack_reply_in_thread, &table::SLACK_REPLY_IN_THREAD),

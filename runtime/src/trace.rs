@@ -68,8 +68,8 @@ pub(crate) fn answered(op: &str, took: Duration, result: &Result<Reply, Failure>
     tracing::debug!(op, outcome, after_ms = took.as_millis(), "answered");
 }
 
-/// Logs a notice. Info level has changes of the connection only. After a connection's first dead letter the others are
-/// logged at debug level, since a faulty connector repeats them.
+/// Logs a notice: changes of the connection, stale prompts and unknown notices at info level. After a connection's first
+/// dead letter the others are logged at debug level, since a faulty connector repeats them.
 pub(crate) fn notice(notice: &Notice, first_letter: bool) {
     match notice {
         Notice::Connected { descriptor, changed } => {
@@ -98,7 +98,7 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
             let prompt_id = answer.prompt_response.as_ref().map(|response| response.prompt_id.as_str());
             tracing::info!(prompt_id, "stale_prompt");
         }
-        // Notices that a later core may add. The host gets them all the same.
+        // Notices that a later core may add. The host gets them anyway.
         _ => tracing::info!("notice"),
     }
 }

@@ -74,7 +74,7 @@ pub(super) enum BridgeLine<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
-    /// A frame of an unknown type (`--unknown-frames`, X-5).
+    /// A frame of an unknown type or of type `error` (`--unknown-frames`, X-5).
     Frame {
         #[serde(rename = "type")]
         kind: &'a str,

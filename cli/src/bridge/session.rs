@@ -50,7 +50,7 @@ pub(super) struct Session<'g> {
     unsettled: Unsettled,
     changes: ChangeSignal,
     /// Ops in flight.
-    answers: FuturesUnordered<PendingOp>,
+    in_flight: FuturesUnordered<PendingOp>,
     /// Set while an op waits for room.
     room: Option<BoxFuture<'static, ()>>,
     timer: Option<(Instant, smol::Timer)>,
@@ -71,7 +71,7 @@ impl<'g> Session<'g> {
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
         let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
-        let answers = FuturesUnordered::new();
+        let in_flight = FuturesUnordered::new();
         let (room, timer, draining) = (None, None, None);
         let session = Session {
             gateway,
@@ -79,7 +79,7 @@ impl<'g> Session<'g> {
             writer,
             unsettled,
             changes,
-            answers,
+            in_flight,
             room,
             timer,
             is_replaceable,
@@ -119,7 +119,8 @@ impl<'g> Session<'g> {
         end
     }
 
-    /// Does all work that is possible now. Returns the end of the agent, once it has ended.
+    /// Does all work that is possible now. Returns the end once the agent or the relay has ended; for the relay it is
+    /// `OutputEnded`.
     fn advance(&mut self) -> Option<AgentEnd> {
         self.begin_ops();
         let now = Instant::now();
@@ -139,7 +140,7 @@ impl<'g> Session<'g> {
                 self.leave(Cause::OutputEnded, None);
             } else {
                 let until = *self.draining.get_or_insert(now + self.gateway.budget());
-                if self.answers.is_empty() || now >= until {
+                if self.in_flight.is_empty() || now >= until {
                     return Some(AgentEnd::OutputEnded);
                 }
             }
@@ -193,18 +194,18 @@ impl<'g> Session<'g> {
         match begin(asked, &self.gateway.relay, &self.unsettled, &self.gateway.media) {
             StartedOp::Done(outcome) => self.complete(id, &about, outcome),
             StartedOp::UnderWay(outcome) => self
-                .answers
+                .in_flight
                 .push(async move { CompletedOp { id, about, outcome: outcome.await, kept: None } }.boxed()),
             StartedOp::Parts(chat, outcome) => {
                 self.reader.with(|ops| ops.begin_parts(&chat, weight));
                 let kept = Some((Some(chat), weight));
-                self.answers
+                self.in_flight
                     .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
             }
             StartedOp::Transfer(outcome) => {
                 self.reader.with(|ops| ops.begin_transfer(weight));
                 let kept = Some((None, weight));
-                self.answers
+                self.in_flight
                     .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
             }
             StartedOp::NoRoom(asked) => {
@@ -256,7 +257,7 @@ impl<'g> Session<'g> {
         if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
             return Poll::Ready(Event::Stop(reason));
         }
-        if let Poll::Ready(Some(answered)) = self.answers.poll_next_unpin(cx) {
+        if let Poll::Ready(Some(answered)) = self.in_flight.poll_next_unpin(cx) {
             return Poll::Ready(Event::Completed(Box::new(answered)));
         }
         if self.changes.poll(cx).is_ready() {
@@ -313,7 +314,7 @@ impl<'g> Session<'g> {
         self.room = None;
         self.reader.with(OpQueue::seal);
         while Instant::now() < until {
-            if self.begin_ops() && self.answers.is_empty() && self.room.is_none() {
+            if self.begin_ops() && self.in_flight.is_empty() && self.room.is_none() {
                 break;
             }
             self.last_event(until).await;
@@ -343,7 +344,7 @@ impl<'g> Session<'g> {
         tracing::info!(reason = cause.text(), "leaving");
         let (id, about) = asked.unwrap_or_default();
         match self.gateway.relay.submit(Command::Disconnect) {
-            Ok(answer) => self.answers.push(
+            Ok(answer) => self.in_flight.push(
                 async move {
                     let outcome = answer.await.and_then(|_| empty_result());
                     CompletedOp { id, about, outcome, kept: None }

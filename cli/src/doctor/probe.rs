@@ -52,7 +52,7 @@ fn hidden(config: &GatewayConfig) -> Vec<&Secret> {
     config.machine.credentials.iter().map(|credentials| &credentials.secret).collect()
 }
 
-/// L-9: a 401 comes from the connector or from a proxy in front of it.
+/// Reports refused credentials. A 401 or 403 comes from the connector or from a proxy in front of it (L-9).
 fn refused(config: &GatewayConfig, refusal: &Refusal<'_>, findings: &mut Findings) -> Stop {
     let said = refusal.describe(&hidden(config));
     match (&config.machine.credentials, refusal.verdict()) {

@@ -117,7 +117,8 @@ fn moody(request: &Request) -> Answer {
     }
 }
 
-/// Returns the owner of a request's token: the issued secret, another secret, or nobody.
+/// Returns the kind of a request's token: signed with the `issued` or the `pinned` secret, the `access` token, any
+/// `other` token, or `nobody` if there is none.
 fn bearer(request: &Request) -> &'static str {
     let Some(token) = request.header("authorization").and_then(|header| header.strip_prefix("Bearer "))
     else {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 impl ConnectorMachine {
     /// Restores a connector from [`durable_state`](Self::durable_state); an empty text is a new connector. The
-    /// configuration is valid in addition. A restored connector observes each buffered entry as
+    /// configuration applies in addition to the state. From then on each newly buffered entry is observed as
     /// [`Observation::Buffered`].
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Values of flags, which override all other sources, and facts about the machine.
 #[derive(Clone, Default, Debug)]
 pub struct Arguments {
-    /// Values by the setting's flag and variable: each setting has one of them.
+    /// Values by the setting's flag and variable. Each setting has at least one of the two, so the pair identifies it.
     pub(super) values: BTreeMap<[&'static str; 2], Vec<Secret>>,
     /// Names of settings in messages: those of the builder's methods by default.
     pub names: Names,

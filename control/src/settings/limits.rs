@@ -4,7 +4,7 @@ use relayline_core::limits::{NamedLimits, Slot};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Maximum of any size. Offsets into one event are 32 bits wide.
+/// Maximum of any size.
 const MAX_SIZE: usize = 1 << 30;
 /// Maximum of any time.
 const MAX_TIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -234,7 +234,7 @@ settings! {
     RAW_EVENTS = Switch, {
         flag: "--raw-events", value: "BOOL", variable: "GATEWAY_RELAY_RAW_EVENTS", key: "raw-events", default: "false",
     };
-    /// Show frames of a type that the gateway does not know, as frame lines.
+    /// Show frames of a type that the gateway does not know, and those of type error, as frame lines.
     UNKNOWN_FRAMES = Switch, {
         flag: "--unknown-frames", value: "BOOL", variable: "GATEWAY_RELAY_UNKNOWN_FRAMES", key: "unknown-frames",
         default: "false",

@@ -97,7 +97,7 @@ impl TokenFile {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
         let bearer =
             |token: &Secret| Bearer::new(token).map_err(|error| TokenFileError::Bad { path: path(), error });
-        let Some((last, folders)) = self.place.split_last() else {
+        let Some((last, parents)) = self.place.split_last() else {
             if json::fields(text, &[]).is_some() {
                 return Err(TokenFileError::Whole(path()));
             }
@@ -108,7 +108,7 @@ impl TokenFile {
             return Err(TokenFileError::NotJson(path()));
         }
         let mut object = text;
-        for name in folders {
+        for name in parents {
             object = json::fields(object, &[name]).and_then(|[raw]| raw).ok_or_else(nowhere)?;
         }
         let [token, expiry] = json::fields(object, &[last, "expires_at"]).ok_or_else(nowhere)?;
@@ -123,7 +123,8 @@ impl TokenFile {
     }
 }
 
-/// Returns the expiry in seconds since 1970, or `None` if the value has none. The issuer decides then.
+/// Returns the expiry in seconds since 1970, or `None` if it cannot be read. The token then counts as valid here: its
+/// issuer rejects it if it has expired.
 fn ends_at(raw: &str) -> Option<i128> {
     // Larger numbers are milliseconds: as seconds they would be after the year 5138.
     const MILLISECONDS: f64 = 1e11;
