@@ -145,24 +145,17 @@ impl<'a> Reader<'a> {
         loop {
             match self.peek() {
                 Some(b'"') => self.skip_string().map(drop)?,
-                Some(b'{') => {
+                Some(opener @ (b'{' | b'[')) => {
+                    let is_object = opener == b'{';
                     self.open()?;
                     self.skip_space();
-                    if self.peek() == Some(b'}') {
+                    if self.peek() == Some(if is_object { b'}' } else { b']' }) {
                         self.close();
                     } else {
-                        objects = objects << 1 | 1;
-                        self.skip_name()?;
-                        continue;
-                    }
-                }
-                Some(b'[') => {
-                    self.open()?;
-                    self.skip_space();
-                    if self.peek() == Some(b']') {
-                        self.close();
-                    } else {
-                        objects <<= 1;
+                        objects = objects << 1 | u128::from(is_object);
+                        if is_object {
+                            self.skip_name()?;
+                        }
                         continue;
                     }
                 }
