@@ -29,16 +29,13 @@ pub const MAX_DEPTH: usize = 128;
 /// Returns the raw text of the named fields of the object `raw`, by position in `names`. The last of duplicate keys
 /// wins. Returns `None` if `raw` is not a JSON object, or nests deeper than [`MAX_DEPTH`].
 pub fn fields<'a, const N: usize>(raw: &'a str, names: &[&str; N]) -> Option<[Option<&'a str>; N]> {
-    let mut found = [None; N];
-    // Peers write fields in one order, so the search starts after the last hit.
-    let mut next = 0;
+    let (mut found, mut next) = ([None; N], 0);
     let is_object = reader::whole(raw, |reader| {
         reader.object(|mut fields| {
             while let Some(name) = fields.next_name()? {
                 let value = fields.raw()?;
-                if let Some(at) = (next..N).chain(0..next).find(|&at| names[at] == name) {
+                if let Some(at) = position(names, &name, &mut next) {
                     found[at] = Some(value);
-                    next = at + 1;
                 }
             }
             Ok(())
@@ -90,6 +87,17 @@ pub(crate) fn entries<'a>(raw: &'a str, mut visit: impl FnMut(&str, &'a str)) {
 pub(crate) fn each<'a>(raw: &'a str, visit: impl FnMut(&'a str)) {
     // The text was parsed before, so this cannot fail.
     let _ = reader::whole(raw, |reader| reader.array(visit));
+}
+
+/// Returns the position of a name. Peers write fields in one order, so the search begins at `next`: the position after
+/// the last hit.
+pub(crate) fn position(names: &[&str], name: &str, next: &mut usize) -> Option<usize> {
+    let (earlier, later) = names.split_at(*next);
+    let is_it = |known: &&str| *known == name;
+    let later = later.iter().position(is_it).map(|at| at + *next);
+    let at = later.or_else(|| earlier.iter().position(is_it))?;
+    *next = at + 1;
+    Some(at)
 }
 
 /// Keeps the raw value of a field at the position of its name in `names`. Drops it if the name is not listed.

@@ -74,7 +74,7 @@ impl<'a> FromObject<'a> for Event {
                 continue;
             }
             let value = fields.value()?;
-            match Self::find(&name, &mut next) {
+            match json::position(Self::FIELDS, &name, &mut next) {
                 Some(field) => self.set(field, value),
                 None => json::keep(&mut nested, &NESTED, &name, value.text()),
             }
@@ -104,7 +104,7 @@ impl<'a> FromObject<'a> for Source {
         let (mut fallbacks, mut next) = ([None; FALLBACKS.len()], 0);
         while let Some(name) = fields.next_name()? {
             let value = fields.value()?;
-            match Self::find(&name, &mut next) {
+            match json::position(Self::FIELDS, &name, &mut next) {
                 Some(field) => self.set(field, value),
                 None => json::keep(&mut fallbacks, &FALLBACKS, &name, value.text()),
             }
@@ -119,7 +119,7 @@ impl<'a> FromObject<'a> for ReplyTo {
         let mut next = 0;
         while let Some(name) = fields.next_name()? {
             let value = fields.value()?;
-            if let Some(field) = Self::find(&name, &mut next) {
+            if let Some(field) = json::position(Self::FIELDS, &name, &mut next) {
                 self.set(field, value);
             }
         }

@@ -92,18 +92,6 @@ macro_rules! record {
             #[allow(dead_code)]
             pub(crate) const FIELDS: &'static [&'static str] = &[$( $($key,)? )*];
 
-            /// Returns the position in [`FIELDS`](Self::FIELDS) of a name. Peers write fields in one order, so the search
-            /// begins at `next`: the position after the last hit.
-            #[allow(dead_code)]
-            pub(super) fn find(name: &str, next: &mut usize) -> Option<usize> {
-                let (earlier, later) = Self::FIELDS.split_at(*next);
-                let is_it = |known: &&str| *known == name;
-                let later = later.iter().position(is_it).map(|at| at + *next);
-                let at = later.or_else(|| earlier.iter().position(is_it))?;
-                *next = at + 1;
-                Some(at)
-            }
-
             /// Sets the field at a position of [`FIELDS`](Self::FIELDS).
             #[allow(dead_code, unused_variables, clippy::needless_pass_by_ref_mut)]
             pub(super) fn set(&mut self, at: usize, raw: crate::json::Raw<'_>) {
