@@ -30,14 +30,6 @@ impl<'a> Object<'a> {
         self.out
     }
 
-    /// Writes a key of the host. The caller writes the value.
-    pub(crate) fn host_key(&mut self, name: &str) -> &mut Vec<u8> {
-        self.separate();
-        value(self.out, name);
-        self.out.push(b':');
-        self.out
-    }
-
     fn separate(&mut self) {
         if !self.empty {
             self.out.push(b',');
@@ -50,8 +42,12 @@ impl<'a> Object<'a> {
         self
     }
 
+    /// Writes a field of the host, whose name may need escapes.
     pub(crate) fn host_field(&mut self, name: &str, content: impl Serialize) {
-        value(self.host_key(name), content);
+        self.separate();
+        value(self.out, name);
+        self.out.push(b':');
+        value(self.out, content);
     }
 
     /// Writes a field, unless it is `None`.
