@@ -35,11 +35,6 @@ impl Frame {
         }
         &self.bytes
     }
-
-    /// Returns the event alone.
-    pub fn event(&self) -> &str {
-        EVENT
-    }
 }
 
 fn write_digits(place: &mut [u8], mut number: u64) {
