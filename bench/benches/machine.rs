@@ -3,7 +3,8 @@
 
 use divan::{Bencher, black_box};
 use relayline_bench::events::{Frame, borrowed, owned};
-use relayline_bench::machine::{Gateway, Load, Outbound, send};
+use relayline_bench::machine::{Gateway, Load};
+use relayline_bench::requests::{Outbound, send};
 
 fn main() {
     divan::main();

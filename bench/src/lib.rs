@@ -3,4 +3,5 @@
 
 pub mod events;
 pub mod machine;
+pub mod requests;
 pub mod workloads;

@@ -1,22 +1,22 @@
 //! A connected machine, and one call for each thing that is measured.
 
 use crate::events::Frame;
+use crate::requests::{request_id, send, write_result};
 use relayline_core::command::Command;
 use relayline_core::config::{Config, Identity};
 use relayline_core::event::Event;
 use relayline_core::machine::{IoEvent, RelayMachine};
-use relayline_core::op::{Prompt, PromptOption, SendMessage, StreamReply};
+use relayline_core::op::{Prompt, PromptOption, StreamReply};
 use relayline_core::output::{Action, Conn, Content, Delivery, Outcome};
 use relayline_core::time::{Now, Time};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::Arc;
 
 /// Time of all inputs.
 const NOW: Now = Now { mono: Time::ZERO, unix_s: 1_800_000_000 };
 
-const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"Discord","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars","supported_ops":["send","edit","prompt"]}}"#;
+/// Descriptor of the platform, as a line without its newline.
+pub const DESCRIPTOR: &str = r#"{"type":"descriptor","descriptor":{"contract_version":1,"platform":"discord","label":"Discord","max_message_length":2000,"supports_draft_streaming":false,"supports_edit":true,"supports_threads":true,"markdown_dialect":"discord","len_unit":"chars","supported_ops":["send","edit","prompt"]}}"#;
 
 /// Something of which a machine keeps many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -194,15 +194,8 @@ impl Gateway {
 
     /// Answers the request that was written last.
     fn answer(&mut self) {
-        const NAME: &[u8] = b"\"requestId\":\"";
-        let start = self.written.windows(NAME.len()).position(|name| name == NAME).unwrap() + NAME.len();
-        let id = &self.written[start..start + ID_LENGTH];
         let mut answer = std::mem::take(&mut self.answer);
-        answer.clear();
-        answer.extend_from_slice(b"{\"type\":\"outbound_result\",\"requestId\":\"");
-        answer.extend_from_slice(id);
-        answer
-            .extend_from_slice(b"\",\"result\":{\"success\":true,\"message_id\":\"1299999999999999777\"}}\n");
+        write_result(request_id(&self.written).unwrap(), &mut answer);
         self.read(&answer);
         self.answer = answer;
     }
@@ -218,77 +211,9 @@ impl Default for Gateway {
     }
 }
 
-/// Length of a request's id.
-const ID_LENGTH: usize = 32;
-const TEXT: &str = "An answer with \"quotes\", a line\nbreak and a 👋 for <@1187654321098765432>.";
-
-fn metadata() -> Map<String, Value> {
-    let metadata = json!({"thread_id": "1299999999999998888", "nested": {"list": [1, 2.5, "three"]}});
-    metadata.as_object().cloned().unwrap()
-}
-
-/// Returns a message of the host.
-pub fn send() -> Command {
-    SendMessage::new("1000001", TEXT).reply_to("1299999999999999001").metadata(metadata()).into()
-}
-
 fn message(delivery: Delivery) -> Box<Event> {
     match delivery.content {
         Content::Message(event) => event,
         _ => unreachable!("it is a message"),
-    }
-}
-
-/// The frame of [`Gateway::request`] as a hand-written gateway writes it.
-#[derive(Serialize, Debug)]
-pub struct Outbound {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(rename = "requestId")]
-    request_id: String,
-    platform: &'static str,
-    #[serde(rename = "botId")]
-    bot_id: &'static str,
-    action: SendAction,
-}
-
-#[derive(Serialize, Debug)]
-struct SendAction {
-    op: &'static str,
-    chat_id: String,
-    content: String,
-    reply_to: Option<String>,
-    metadata: Map<String, Value>,
-}
-
-impl Outbound {
-    /// Creates the frame.
-    pub fn new() -> Outbound {
-        Outbound {
-            kind: "outbound",
-            request_id: "0123456789abcdef0123456789abcdef".to_owned(),
-            platform: "discord",
-            bot_id: "1",
-            action: SendAction {
-                op: "send",
-                chat_id: "1000001".to_owned(),
-                content: TEXT.to_owned(),
-                reply_to: Some("1299999999999999001".to_owned()),
-                metadata: metadata(),
-            },
-        }
-    }
-
-    /// Writes the frame into a buffer that is reused.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.clear();
-        serde_json::to_writer(&mut *out, self).unwrap();
-        out.push(b'\n');
-    }
-}
-
-impl Default for Outbound {
-    fn default() -> Outbound {
-        Outbound::new()
     }
 }

@@ -1,7 +1,8 @@
 //! Workloads by name. Their instructions and allocations are counted.
 
 use crate::events::{Frame, borrowed, owned};
-use crate::machine::{Gateway, Outbound, send};
+use crate::machine::Gateway;
+use crate::requests::{Outbound, send};
 use std::hint::black_box;
 
 /// One call of something that is measured.
