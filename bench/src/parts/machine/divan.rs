@@ -1,14 +1,12 @@
 //! Runs the timed benches, and reads divan's table.
 
 use crate::Figures;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Runs the benches, and returns the median time of each in nanoseconds.
 pub(crate) fn run() -> Figures {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = crate::cargo::command()
         .args(["bench", "--quiet", "--package", "relayline-bench", "--bench", "machine"])
-        .current_dir(crate::root())
         .stderr(Stdio::inherit())
         .output()
         .unwrap();

@@ -1,0 +1,53 @@
+//! Arguments of `bench-all`.
+
+use crate::parts::Part;
+use relayline_bench::workloads::{Workload, workload};
+
+pub(crate) const HELP: &str = "\
+Measures relayline beside hand-written code, and renews bench/latest.json and docs/performance.md.
+
+Usage: cargo bench-all [PART]...
+
+Without a part, all parts are measured. The figures of other parts are kept.
+
+Parts:
+  machine    the protocol machine alone: time, instructions (if valgrind is installed), allocations";
+
+/// Request of the user.
+pub(crate) enum Request {
+    Help,
+    Measure(Vec<Part>),
+    /// Calls a workload many times. valgrind counts the instructions of such a process.
+    Repeat {
+        run: Workload,
+        times: u64,
+    },
+}
+
+impl Request {
+    /// Parses the arguments.
+    ///
+    /// # Errors
+    /// An argument is unknown. The error lists the parts.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Request, String> {
+        if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+            return Ok(Request::Help);
+        }
+        if let [repeat, name, times] = arguments
+            && repeat == "repeat"
+            && let Some(run) = workload(name)
+            && let Ok(times) = times.parse()
+        {
+            return Ok(Request::Repeat { run, times });
+        }
+        // All parts, or each named one once, in the order of the page.
+        let is_named = |part: &Part| arguments.is_empty() || arguments.iter().any(|name| name == part.name());
+        if let Some(unknown) =
+            arguments.iter().find(|name| Part::ALL.iter().all(|part| part.name() != **name))
+        {
+            let parts = Part::ALL.map(Part::name).join(", ");
+            return Err(format!("unknown part \"{unknown}\": the parts are {parts}"));
+        }
+        Ok(Request::Measure(Part::ALL.into_iter().filter(is_named).collect()))
+    }
+}

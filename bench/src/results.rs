@@ -1,0 +1,58 @@
+//! `bench/latest.json`: the figures of the latest run of each part.
+
+use crate::parts::machine::MachineFigures;
+use crate::{Result, root};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+/// Content of the file. A part that was never measured is left out.
+///
+/// ```json
+/// {
+///   "machine": {
+///     "time_ns": { "<bench>": 1211.0, "<bench>/<size>": 1221.0 },
+///     "instructions": { "<workload>": 16033.3 },
+///     "allocations": { "<workload>": 2.0 }
+///   }
+/// }
+/// ```
+///
+/// Benches and workloads are functions of `bench/benches/machine.rs` and entries of `bench/src/workloads.rs`. Without
+/// valgrind `instructions` is empty.
+#[derive(Serialize, Deserialize, Default)]
+pub(crate) struct Results {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<MachineFigures>,
+}
+
+impl Results {
+    /// Reads the file. Without a file, no part is measured yet.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has another form.
+    pub(crate) fn read() -> Result<Results> {
+        let path = path();
+        match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| {
+                format!("{}: {error}: delete it, and measure all parts", path.display()).into()
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Results::default()),
+            Err(error) => Err(format!("{}: {error}", path.display()).into()),
+        }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path(), text).map_err(|error| format!("{}: {error}", path().display()).into())
+    }
+}
+
+fn path() -> PathBuf {
+    root().join("bench/latest.json")
+}
