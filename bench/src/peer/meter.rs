@@ -1,0 +1,88 @@
+//! Measurement of a process by itself: time, and time on a processor.
+
+use crate::Result;
+use relayline_bench::reports::{Received, RoundTrips, WARM_UP_EVENTS, WARM_UP_ROUND_TRIPS};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Counts events, and measures those after the warm-up.
+pub(crate) struct EventMeter {
+    seen: u64,
+    count: u64,
+    started: Option<(Instant, Duration)>,
+}
+
+impl EventMeter {
+    /// Creates a meter that measures `count` events.
+    pub(crate) fn new(count: u64) -> EventMeter {
+        EventMeter { seen: 0, count, started: None }
+    }
+
+    /// Counts an event. Returns the report after the last one.
+    ///
+    /// # Errors
+    /// The system has no clock of a process.
+    pub(crate) fn count(&mut self) -> Result<Option<Received>> {
+        self.seen += 1;
+        if self.seen == WARM_UP_EVENTS {
+            self.started = Some((Instant::now(), cpu_time()?));
+        }
+        let Some((started, cpu)) = self.started else { return Ok(None) };
+        if self.seen < WARM_UP_EVENTS + self.count {
+            return Ok(None);
+        }
+        let (wall, cpu) = (started.elapsed(), cpu_time()? - cpu);
+        Ok(Some(Received { events: self.count, wall_ns: nanoseconds(wall), cpu_ns: nanoseconds(cpu) }))
+    }
+}
+
+/// Measures round trips after the warm-up.
+pub(crate) struct RoundTripMeter {
+    seen: u64,
+    times: Vec<Duration>,
+}
+
+impl RoundTripMeter {
+    pub(crate) fn new() -> RoundTripMeter {
+        RoundTripMeter { seen: 0, times: Vec::new() }
+    }
+
+    /// Counts a round trip that has begun at `started` and ends now.
+    pub(crate) fn count(&mut self, started: Instant) {
+        self.seen += 1;
+        if self.seen > WARM_UP_ROUND_TRIPS {
+            self.times.push(started.elapsed());
+        }
+    }
+
+    /// Returns the report.
+    ///
+    /// # Errors
+    /// No round trip was measured.
+    pub(crate) fn report(mut self) -> Result<RoundTrips> {
+        self.times.sort_unstable();
+        let quantile = |percent: usize| {
+            let time =
+                self.times.get(self.times.len() * percent / 100).ok_or("no round trip was measured")?;
+            Ok::<_, &str>(nanoseconds(*time))
+        };
+        Ok(RoundTrips { p50_ns: quantile(50)?, p99_ns: quantile(99)? })
+    }
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Returns the time that all threads of this process have spent on a processor.
+#[cfg(unix)]
+fn cpu_time() -> io::Result<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).map_err(io::Error::other)
+}
+
+/// Fails: the time on a processor is measured on Unix only.
+#[cfg(not(unix))]
+fn cpu_time() -> io::Result<Duration> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "time on a processor is measured on Unix only"))
+}

@@ -1,0 +1,36 @@
+//! Reports of the processes that are measured: each prints one, as a line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// Number of events that a gateway receives before it starts to measure. They fill the memories of messages and of chats.
+pub const WARM_UP_EVENTS: u64 = 10_000;
+
+/// Number of round trips before a gateway starts to measure.
+pub const WARM_UP_ROUND_TRIPS: u64 = 2000;
+
+/// Report of a connector: the port on which it waits for the gateway.
+#[derive(Serialize, Deserialize, Debug)]
+#[allow(missing_docs)]
+pub struct Listening {
+    pub port: u16,
+}
+
+/// Report of a gateway that has received events.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct Received {
+    /// Number of events that were measured.
+    pub events: u64,
+    /// Time from the first to the last of them, in nanoseconds.
+    pub wall_ns: u64,
+    /// Time of all threads on a processor meanwhile, in nanoseconds.
+    pub cpu_ns: u64,
+}
+
+/// Report of a gateway that has sent requests, each after the result of the one before.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct RoundTrips {
+    /// Median time from the request to its result, in nanoseconds.
+    pub p50_ns: u64,
+    /// Time that 1 % of the round trips exceed, in nanoseconds.
+    pub p99_ns: u64,
+}
