@@ -1,6 +1,31 @@
-//! Calls of cargo.
+//! Programs that are built by cargo before they are measured.
 
-use std::process::Command;
+use crate::Result;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Builds a program of the workspace with a profile, and returns the path of its executable.
+///
+/// # Errors
+/// The build fails. Its errors are on stderr.
+pub(crate) fn build(package: &str, program: &str, profile: &str) -> Result<PathBuf> {
+    let output = command()
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(["--package", package, "--bin", program, "--profile", profile])
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{program} cannot be built").into());
+    }
+    let messages = String::from_utf8(output.stdout)?;
+    let executable = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let is_program = message["target"]["name"] == program;
+        message["executable"].as_str().filter(|_| is_program).map(PathBuf::from)
+    });
+    executable.ok_or_else(|| format!("cargo names no executable of {program}").into())
+}
 
 /// Returns the command of cargo, in the repository.
 pub(crate) fn command() -> Command {

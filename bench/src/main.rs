@@ -3,6 +3,7 @@
 
 mod arguments;
 mod cargo;
+mod child;
 mod page;
 mod parts;
 mod results;

@@ -1,6 +1,7 @@
 //! Parts of a run. Each is measured alone, and has its own figures and tables.
 
 pub(crate) mod machine;
+pub(crate) mod sockets;
 
 use crate::Result;
 use crate::results::Results;
@@ -10,16 +11,18 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Machine,
+    Sockets,
 }
 
 impl Part {
     /// All parts, in the order of the page.
-    pub(crate) const ALL: [Part; 1] = [Part::Machine];
+    pub(crate) const ALL: [Part; 2] = [Part::Machine, Part::Sockets];
 
     /// Returns the argument that selects the part.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Part::Machine => "machine",
+            Part::Sockets => "sockets",
         }
     }
 
@@ -27,6 +30,7 @@ impl Part {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Part::Machine => "Machine",
+            Part::Sockets => "Sockets",
         }
     }
 
@@ -37,6 +41,7 @@ impl Part {
     pub(crate) fn measure(self, results: &mut Results) -> Result<()> {
         match self {
             Part::Machine => results.machine = Some(machine::measure()?),
+            Part::Sockets => results.sockets = Some(sockets::measure()?),
         }
         Ok(())
     }
@@ -45,6 +50,7 @@ impl Part {
     pub(crate) fn tables(self, results: &Results) -> Option<String> {
         match self {
             Part::Machine => results.machine.as_ref().map(machine::tables),
+            Part::Sockets => results.sockets.as_ref().map(sockets::tables),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `bench/latest.json`: the figures of the latest run of each part.
 
 use crate::parts::machine::MachineFigures;
+use crate::parts::sockets::SocketFigures;
 use crate::{Result, root};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -15,16 +16,23 @@ use std::path::PathBuf;
 ///     "time_ns": { "<bench>": 1211.0, "<bench>/<size>": 1221.0 },
 ///     "instructions": { "<workload>": 16033.3 },
 ///     "allocations": { "<workload>": 2.0 }
+///   },
+///   "sockets": {
+///     "events": { "<receiver>": { "cpu_ns": 3120.0, "per_second": 305000.0 } },
+///     "round_trips": { "<requester>": { "p50_ns": 83000.0, "p99_ns": 152000.0 } }
 ///   }
 /// }
 /// ```
 ///
-/// Benches and workloads are functions of `bench/benches/machine.rs` and entries of `bench/src/workloads.rs`. Without
-/// valgrind `instructions` is empty.
+/// Benches and workloads are functions of `bench/benches/machine.rs` and entries of `bench/src/workloads.rs`. Receivers
+/// are `hand-written`, `tokio`, `smol`, `bare` and `python`, requesters `tokio`, `smol`, `bare-tokio` and `bare-smol`.
+/// Without valgrind `instructions` is empty, without the `websockets` of Python there is no `python`.
 #[derive(Serialize, Deserialize, Default)]
 pub(crate) struct Results {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) machine: Option<MachineFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sockets: Option<SocketFigures>,
 }
 
 impl Results {

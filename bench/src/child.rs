@@ -1,0 +1,63 @@
+//! Child process that prints reports, and is killed at the end.
+
+use crate::Result;
+use serde::de::DeserializeOwned;
+use std::io::{BufRead, BufReader};
+use std::process::{self, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Time after which a process that has not reported counts as stuck.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Child process. Dropping it kills it.
+pub(crate) struct Child {
+    name: String,
+    process: process::Child,
+    /// Lines of its output.
+    lines: mpsc::Receiver<String>,
+}
+
+impl Child {
+    /// Starts a process. Its input stays open until it is dropped, its errors go to stderr.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Child> {
+        let name = format!("{command:?}");
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut process = started.map_err(|error| format!("{name}: {error}"))?;
+        let (sender, lines) = mpsc::channel();
+        if let Some(output) = process.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Child { name, process, lines })
+    }
+
+    /// Waits for the next report.
+    ///
+    /// # Errors
+    /// The process ends without a report, prints something else, or is stuck.
+    pub(crate) fn report<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let line = self.lines.recv_timeout(TIMEOUT).map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => format!("{}: no report within {TIMEOUT:?}", self.name),
+            mpsc::RecvTimeoutError::Disconnected => format!("{}: ended without a report", self.name),
+        })?;
+        serde_json::from_str(&line).map_err(|error| format!("{}: {error}: {line}", self.name).into())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
