@@ -1,7 +1,6 @@
 //! Arguments of `bench-all`.
 
 use crate::parts::Part;
-use relayline_bench::workloads::{Workload, workload};
 
 pub(crate) const HELP: &str = "\
 Measures relayline beside hand-written code, and renews bench/latest.json and docs/performance.md.
@@ -18,11 +17,6 @@ Parts:
 pub(crate) enum Request {
     Help,
     Measure(Vec<Part>),
-    /// Calls a workload many times. valgrind counts the instructions of such a process.
-    Repeat {
-        run: Workload,
-        times: u64,
-    },
 }
 
 impl Request {
@@ -33,13 +27,6 @@ impl Request {
     pub(crate) fn parse(arguments: &[String]) -> Result<Request, String> {
         if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
             return Ok(Request::Help);
-        }
-        if let [repeat, name, times] = arguments
-            && repeat == "repeat"
-            && let Some(run) = workload(name)
-            && let Ok(times) = times.parse()
-        {
-            return Ok(Request::Repeat { run, times });
         }
         // All parts, or each named one once, in the order of the page.
         let is_named = |part: &Part| arguments.is_empty() || arguments.iter().any(|name| name == part.name());

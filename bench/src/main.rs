@@ -25,7 +25,6 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match Request::parse(&arguments) {
         Ok(Request::Help) => println!("{}", arguments::HELP),
-        Ok(Request::Repeat { mut run, times }) => (0..times).for_each(|_| run()),
         Ok(Request::Measure(parts)) => {
             for part in parts {
                 if let Err(error) = measure(part) {

@@ -6,7 +6,7 @@ mod divan;
 mod plot;
 
 use crate::page::{Row, table, times};
-use crate::{Figures, Result, root};
+use crate::{Figures, Result, cargo, root};
 use relayline_bench::machine::Load;
 use relayline_bench::workloads::NAMES;
 use serde::{Deserialize, Serialize};
@@ -26,9 +26,11 @@ pub(crate) struct MachineFigures {
 pub(crate) fn measure() -> Result<MachineFigures> {
     let time_ns = divan::run();
     let allocations = NAMES.iter().map(|name| ((*name).to_owned(), counts::allocations(name))).collect();
+    // After divan: to run it, cargo replaces the programs of this package by such with other features of dependencies.
+    let peer = cargo::build("relayline-bench", "bench-peer", "release")?;
     let instructions = NAMES
         .iter()
-        .map_while(|name| Some(((*name).to_owned(), counts::instructions(name)?)))
+        .map_while(|name| Some(((*name).to_owned(), counts::instructions(&peer, name)?)))
         .collect::<Figures>();
     if instructions.is_empty() {
         println!("valgrind is not installed: instructions are not counted");

@@ -1,7 +1,8 @@
 //! `bench-peer`: the processes that `bench-all` starts, each in one role. It is a program of its own since `bench-all`
 //! counts allocations, which slows each one down.
 //!
-//! A process prints its report as a line of JSON. It exits when its input ends, so it never outlives `bench-all`.
+//! A gateway or a connector prints its report as a line of JSON. It exits when its input ends, so it never outlives
+//! `bench-all`.
 #![allow(clippy::print_stdout)] // Its report.
 
 mod bare;
@@ -10,6 +11,7 @@ mod hand_written;
 mod library;
 mod meter;
 
+use relayline_bench::workloads::workload;
 use serde::Serialize;
 use std::error::Error;
 use std::io;
@@ -18,19 +20,16 @@ use std::process::{ExitCode, exit};
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "\
+bench-peer repeat WORKLOAD TIMES           calls a workload; valgrind counts its instructions
 bench-peer send COUNT                      accepts a gateway, and sends it events
 bench-peer answer                          accepts a gateway, and answers its requests
 bench-peer receive RECEIVER PORT COUNT     receives events: hand-written, bare, tokio, smol
 bench-peer request REQUESTER PORT COUNT    sends requests: bare-tokio, bare-smol, tokio, smol";
 
 fn main() -> ExitCode {
-    std::thread::spawn(|| {
-        // The end of the input is the end of `bench-all`, whether or not it could be read.
-        let _ = io::copy(&mut io::stdin(), &mut io::sink());
-        exit(1);
-    });
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match play(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match play(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-peer {}: {error}", arguments.join(" "));
@@ -39,7 +38,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// Exits at the end of the input, which is the end of `bench-all`.
+fn exit_with_parent() {
+    std::thread::spawn(|| {
+        // An input that cannot be read has ended, too.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        exit(1);
+    });
+}
+
 fn play(arguments: &[&str]) -> Result<()> {
+    if let ["repeat", name, times] = *arguments {
+        let mut run = workload(name).ok_or("no such workload")?;
+        (0..times.parse::<u64>()?).for_each(|_| run());
+        return Ok(());
+    }
+    exit_with_parent();
     match *arguments {
         ["send", count] => connector::send(count.parse()?),
         ["answer"] => connector::answer(),

@@ -1,6 +1,7 @@
 //! Counts that do not depend on the speed of the machine.
 
 use relayline_bench::workloads::{MAX_CALLS, workload};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Returns the mean number of allocations of a call, once all tables are warm.
@@ -13,18 +14,18 @@ pub(crate) fn allocations(name: &str) -> f64 {
     counted.count_total as f64 / f64::from(CALLS - 1)
 }
 
-/// Returns the instructions of a call, by valgrind; `None` where it is not installed.
-pub(crate) fn instructions(name: &str) -> Option<f64> {
+/// Returns the instructions of a call, by valgrind; `None` where it is not installed. `peer` is the path of `bench-peer`.
+pub(crate) fn instructions(peer: &Path, name: &str) -> Option<f64> {
     const FEW: u64 = 1000;
     // The difference leaves out the start of the process and the preparation.
-    Some((collected(name, MAX_CALLS)? - collected(name, FEW)?) / (MAX_CALLS - FEW) as f64)
+    Some((collected(peer, name, MAX_CALLS)? - collected(peer, name, FEW)?) / (MAX_CALLS - FEW) as f64)
 }
 
 /// Returns the instructions of a process that repeats a workload.
-fn collected(name: &str, times: u64) -> Option<f64> {
+fn collected(peer: &Path, name: &str, times: u64) -> Option<f64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().unwrap())
+        .arg(peer)
         .args(["repeat", name, &times.to_string()])
         .stdout(Stdio::null())
         .output()
