@@ -1,43 +1,16 @@
-//! Byte stream under a WebSocket that captures the peer's close frame as it was sent.
+//! Capture of the peer's close frame as it was sent, from the bytes under a WebSocket.
 //!
 //! The WebSocket library replaces close codes that it does not allow (below 1000, 1004 to 1006, 1014 to 2999, 5000 and
 //! above) by 1002. Logs and notices report the code that was sent.
-
-use crate::dialer::{ByteStream, delegate_writes};
-use futures_io::AsyncRead;
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 /// Maximum size of a control frame's payload, in bytes (RFC 6455, 5.5).
 const MAX_CONTROL_PAYLOAD: usize = 125;
 /// Opcode of a close frame.
 const CLOSE_OPCODE: u8 = 8;
 
-/// Stream that captures the peer's close frame.
-pub(crate) struct CloseCapture {
-    stream: ByteStream,
-    parser: FrameParser,
-}
-
-impl CloseCapture {
-    /// Wraps a stream. `read_ahead` is the part of it that was read already.
-    pub(crate) fn new(stream: ByteStream, read_ahead: &[u8]) -> CloseCapture {
-        let mut parser = FrameParser::default();
-        parser.read(read_ahead);
-        CloseCapture { stream, parser }
-    }
-
-    /// Returns the code and the reason of the peer's close frame; `None` until the frame is complete, or if it has no
-    /// code.
-    pub(crate) fn peer_close(&self) -> Option<(u16, String)> {
-        self.parser.code_and_reason()
-    }
-}
-
 /// Parser of a server's frames. It parses their heads, skips their payloads, and keeps that of a close frame.
 #[derive(Debug, Default)]
-struct FrameParser {
+pub(crate) struct CloseCapture {
     /// Head of the current frame. It has at most 10 bytes, since a server does not mask.
     head: [u8; 10],
     /// Number of received bytes of the head.
@@ -50,9 +23,9 @@ struct FrameParser {
     is_close: bool,
 }
 
-impl FrameParser {
+impl CloseCapture {
     /// Parses the next bytes of the stream.
-    fn read(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
                 let length = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
@@ -97,24 +70,13 @@ impl FrameParser {
         }
     }
 
-    /// Returns the code and the reason of the close frame, if it is complete and has a code.
-    fn code_and_reason(&self) -> Option<(u16, String)> {
+    /// Returns the code and the reason of the peer's close frame; `None` until the frame is complete, or if it has no
+    /// code.
+    pub(crate) fn peer_close(&self) -> Option<(u16, String)> {
         let (code, reason) = self.close_payload.split_first_chunk().filter(|_| self.payload_left == 0)?;
         Some((u16::from_be_bytes(*code), String::from_utf8_lossy(reason).into_owned()))
     }
 }
-
-impl AsyncRead for CloseCapture {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
-        let polled = self.stream.as_mut().poll_read(cx, room);
-        if let Poll::Ready(Ok(read)) = polled {
-            self.parser.read(&room[..read]);
-        }
-        polled
-    }
-}
-
-delegate_writes!(CloseCapture);
 
 #[cfg(test)]
 mod tests {
@@ -149,9 +111,9 @@ mod tests {
             (frame(1, &close(5000, "in a text")), None),
         ] {
             for piece in [1, 2, 7, 4096, usize::MAX] {
-                let mut parser = FrameParser::default();
+                let mut parser = CloseCapture::default();
                 bytes.chunks(piece.min(bytes.len())).for_each(|piece| parser.read(piece));
-                assert_eq!(parser.code_and_reason(), expected, "pieces of {piece}");
+                assert_eq!(parser.peer_close(), expected, "pieces of {piece}");
             }
         }
     }

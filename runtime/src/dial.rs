@@ -1,13 +1,9 @@
 //! One dial: a connection and the upgrade on it. The machine interprets the result.
 
-use crate::close_capture::CloseCapture;
 use crate::dialer::Dialer;
 use crate::progress::Progress;
 use crate::upgrade::{Refused, UpgradeOutcome, ask};
-use async_tungstenite::WebSocketStream;
-use async_tungstenite::tungstenite::handshake::client::generate_key;
-use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use crate::web_socket::WebSocket;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{
@@ -22,9 +18,8 @@ use relayline_control::url::DialUrl;
 use relayline_core::config::Limits;
 use relayline_core::machine::DialFailure;
 use relayline_core::secret::Secret;
-
-/// Upgraded socket.
-pub(crate) type WebSocket = WebSocketStream<CloseCapture>;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
 
 /// Cause of a failed dial.
 #[derive(Clone, Debug)]
@@ -77,17 +72,8 @@ pub(crate) async fn dial(
     match answered.map_err(|cause| DialError::unanswered(&config.url, &cause))? {
         UpgradeOutcome::Refused(refused) => Err(DialError::Refused(refused)),
         UpgradeOutcome::Switched { stream, read_ahead, .. } => {
-            let room = message_room(&config.machine.limits);
-            let settings = WebSocketConfig::default()
-                // The default buffer takes 128 KiB per connection and is no faster.
-                .read_buffer_size(8 << 10)
-                .write_buffer_size(0)
-                .max_write_buffer_size(config.machine.limits.write_queue_bytes.saturating_add(64 << 10))
-                .max_message_size(Some(room))
-                .max_frame_size(Some(room));
-            let tap = CloseCapture::new(stream, &read_ahead);
-            Ok(WebSocketStream::from_partially_read(tap, read_ahead.into(), Role::Client, Some(settings))
-                .await)
+            let limits = &config.machine.limits;
+            Ok(WebSocket::new(stream, read_ahead.into(), message_room(limits), limits.write_queue_bytes))
         }
     }
 }

@@ -1,22 +1,24 @@
 //! Drive loop: performs the machine's actions, moves its bytes over the socket, and runs its timer.
+//!
+//! A round reads the clock once, holds the lock twice, and moves a batch of messages in each direction.
 
 mod dispatch;
 mod lingering_close;
 mod open;
 
 use crate::Runtime;
-use crate::dial::{DialError, WebSocket, dial};
+use crate::dial::{DialError, dial};
 use crate::dialer::{BoxFuture, Dialer};
 use crate::progress::Progress;
-use crate::shared::{Shared, State, wake};
+use crate::shared::{Release, Shared, State, wake};
 use crate::trace;
-use crate::watch::wake_all;
-use dispatch::{complete_requests, notify_host, send_responses};
+use crate::web_socket::WebSocket;
+use dispatch::{Outputs, Response, notify_host, send_answers, send_responses};
 use futures_channel::oneshot;
 use lingering_close::lingering_close;
 use open::{OpenSocket, SocketEnd};
 use relayline_core::command::Command;
-use relayline_core::machine::IoEvent;
+use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Action, Conn, Notice, Timer};
 use relayline_core::secret::Secret;
 use relayline_core::stats::Stats;
@@ -26,7 +28,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use tracing::Span;
 
@@ -36,6 +38,16 @@ const MAX_ROUNDS: usize = 64;
 
 /// Guard that stops the webhook server when it is dropped.
 pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
+
+/// What the drive loop does after a round.
+enum Next {
+    /// It runs another round.
+    Round,
+    /// It waits, at most until this time.
+    Wait(Option<Time>),
+    /// It ends: the gateway has terminated.
+    End,
+}
 
 /// State of the current socket.
 enum Socket {
@@ -58,8 +70,6 @@ pub(crate) struct Driver<R> {
     socket: Socket,
     /// Timer for the machine's deadline, if it is set.
     timer: Option<DeadlineTimer>,
-    /// Reusable buffer of a frame to write.
-    frame: Vec<u8>,
     /// Guard of the webhook server, if there is one. Dropping it stops the server.
     _server: Option<ServerGuard>,
     /// Span of all log events.
@@ -88,7 +98,6 @@ impl<R: Runtime> Driver<R> {
             shared,
             socket: Socket::None,
             timer: None,
-            frame: Vec::new(),
             _server: server,
             relay,
             connection: Span::none(),
@@ -103,68 +112,112 @@ impl<R: Runtime> Driver<R> {
         runtime.spawn(self);
     }
 
-    /// Runs the machine's timer and actions, then polls the socket. Returns true if anything was done.
-    fn run_round(&mut self, cx: &mut Context<'_>) -> bool {
-        let worked = self.run_machine();
-        // The lock is not held here, so that no call of the host waits for a socket.
-        let moved = self.poll_socket(cx);
-        worked || moved
-    }
-
-    /// Polls the dial or the open socket. Returns true if anything was done.
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> bool {
-        match &mut self.socket {
-            Socket::None => false,
-            Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
-                Poll::Pending => false,
-                Poll::Ready(dialed) => {
-                    let conn = *conn;
-                    self.finish_dial(conn, dialed);
-                    true
-                }
-            },
-            Socket::Open(open) => match open.exchange(&self.shared, &mut self.frame, cx) {
-                Ok(moved) => moved,
-                Err(end) => {
-                    self.end_socket(end);
-                    true
-                }
-            },
-        }
-    }
-
-    /// Reports the end of the open socket to the machine, and drops the socket. After a fault the socket lingers in a
-    /// task of its own.
-    fn end_socket(&mut self, end: SocketEnd) {
-        let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return };
-        let SocketEnd { code, reason, is_fault } = end;
-        let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
-        let now = self.shared.now();
-        trace::log(|| Entry::io(now.mono, &event));
-        self.shared.lock().machine.handle_io(now, event);
-        if is_fault {
-            let timeout = self.runtime.sleep(self.shared.config.machine.timing.close_timeout);
-            self.runtime.spawn(lingering_close(open.web_socket, timeout));
-        }
-    }
-
-    /// Runs the machine's due timer, performs its actions, and wakes the host if there is something for it. Returns
-    /// true if anything was done.
-    fn run_machine(&mut self) -> bool {
+    /// Runs the machine's timer, moves a batch of messages over the socket, and performs the machine's actions. Returns what
+    /// the loop does next.
+    fn run_round(&mut self, cx: &mut Context<'_>) -> Next {
         let shared = self.shared.clone();
-        let mut state = shared.lock();
-        let room_waiters = state.begin_round();
         let now = shared.now();
+        let mut state = shared.lock();
+        let former = state.set_driver_waker(cx.waker());
         self.fire_due_timer(&mut state, now);
+        if let Socket::Open(open) = &mut self.socket {
+            open.take_messages(&mut state.machine, now);
+        }
+        let wants_read = state.machine.wants_read();
+        // The lock is not held here, so that no call of the host waits for a socket.
+        drop(state);
+        drop(former);
+        let dialed = self.poll_socket(now, wants_read, cx);
+        let mut state = shared.lock();
+        let has_dialed = dialed.is_some();
+        if let Some((conn, dialed)) = dialed {
+            self.finish_dial(&mut state, now, conn, dialed);
+        }
+        let lingering = self.feed_machine(&mut state, now);
+        let outputs = Outputs::take(&mut state, now.mono);
+        let has_acted = !outputs.is_empty();
+        let (mut state, responses) = self.perform_outputs(&shared, state, outputs, now);
+        state.discard_deliveries(now);
+        let has_more = has_dialed || has_acted || self.can_move(&state.machine);
+        let next = match state.terminated {
+            true => Next::End,
+            false if has_more => Next::Round,
+            false => Next::Wait(state.set_deadline()),
+        };
+        state.release();
+        send_responses(responses);
+        if let Some(web_socket) = lingering {
+            let timeout = self.runtime.sleep(shared.config.machine.timing.close_timeout);
+            self.runtime.spawn(lingering_close(web_socket, timeout));
+        }
+        next
+    }
+
+    /// Polls the dial or the open socket. Returns the result of a dial that has ended.
+    fn poll_socket(
+        &mut self,
+        now: Now,
+        wants_read: bool,
+        cx: &mut Context<'_>,
+    ) -> Option<(Conn, Result<WebSocket, DialError>)> {
+        match &mut self.socket {
+            Socket::None => None,
+            Socket::Dialing { conn, dial, .. } => match dial.as_mut().poll(cx) {
+                Poll::Pending => None,
+                Poll::Ready(dialed) => {
+                    if dialed.is_ok() {
+                        tracing::debug!("opened");
+                    }
+                    Some((*conn, dialed))
+                }
+            },
+            Socket::Open(open) => {
+                open.exchange(now, wants_read, &self.shared.config.machine.limits, cx);
+                None
+            }
+        }
+    }
+
+    /// Returns true if the open socket can move another batch now.
+    fn can_move(&self, machine: &RelayMachine) -> bool {
+        matches!(&self.socket, Socket::Open(open) if open.can_move(machine))
+    }
+
+    /// Passes what was read to the machine. After its end the socket is dropped, or returned after a fault, to linger in a
+    /// task of its own.
+    fn feed_machine(&mut self, state: &mut State, now: Now) -> Option<WebSocket> {
+        let Socket::Open(open) = &mut self.socket else { return None };
+        let SocketEnd { code, reason, is_fault } = open.feed(&mut state.machine, now)?;
+        let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return None };
+        let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
+        trace::log(|| Entry::io(now.mono, &event));
+        state.machine.handle_io(now, event);
+        is_fault.then_some(open.web_socket)
+    }
+
+    /// Answers requests and performs the machine's actions. Releases the lock meanwhile, if there are any. Returns the
+    /// responses to HTTP requests, for [`send_responses`].
+    fn perform_outputs<'a>(
+        &mut self,
+        shared: &'a Shared,
+        mut state: MutexGuard<'a, State>,
+        outputs: Outputs,
+        now: Now,
+    ) -> (MutexGuard<'a, State>, Vec<Response>) {
         let stats = trace::counts().then(|| state.machine.stats().clone());
-        // Releases the lock.
-        let (answered, actions, responses) = complete_requests(state, now.mono);
-        wake_all(room_waiters);
+        if outputs.is_empty() && stats.is_none() {
+            return (state, Vec::new());
+        }
+        state.holds_deliveries = !outputs.actions.is_empty();
+        let host = state.take_ready_host();
+        drop(state);
+        wake(host);
+        let Outputs { answers, actions, responses } = outputs;
+        send_answers(answers, now.mono);
         if let Some(stats) = stats {
             trace::counted(&self.counted, &stats);
             self.counted = stats;
         }
-        let mut done = answered || !actions.is_empty() || !responses.is_empty();
         for action in &actions {
             self.perform(action);
         }
@@ -172,13 +225,8 @@ impl<R: Runtime> Driver<R> {
         for action in actions {
             notify_host(&mut state, action);
         }
-        done |= state.discard_deliveries(now);
-        let (host, watchers) = (state.take_ready_host(), state.publish());
-        drop(state);
-        wake(host);
-        wake_all(watchers);
-        send_responses(responses);
-        done
+        state.holds_deliveries = false;
+        (state, responses)
     }
 
     /// Fires the machine's timer if it is due.
@@ -203,12 +251,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Reports the end of a dial to the machine, and keeps the socket of one that succeeded.
-    fn finish_dial(&mut self, conn: Conn, dialed: Result<WebSocket, DialError>) {
-        if dialed.is_ok() {
-            tracing::debug!("opened");
-        }
-        let now = self.shared.now();
-        let mut state = self.shared.lock();
+    fn finish_dial(&mut self, state: &mut State, now: Now, conn: Conn, dialed: Result<WebSocket, DialError>) {
         match dialed {
             Ok(socket) => {
                 trace::log(|| Entry::io(now.mono, &IoEvent::Opened { conn }));
@@ -218,11 +261,10 @@ impl<R: Runtime> Driver<R> {
                     let ids = Ids::of(&state.machine);
                     (Lines::new(conn, max_line_bytes, ids.clone()), ids)
                 });
-                self.socket =
-                    Socket::Open(Box::new(OpenSocket { conn, web_socket: socket, unread: None, lines }));
+                self.socket = Socket::Open(Box::new(OpenSocket::new(conn, socket, lines)));
             }
             Err(error) => {
-                dial_failed(&mut state, now, conn, &error);
+                dial_failed(state, now, conn, &error);
                 self.socket = Socket::None;
             }
         }
@@ -267,9 +309,8 @@ impl<R: Runtime> Driver<R> {
         Box::pin(async move { dial(&dialer, &config, token, &progress).await })
     }
 
-    /// Sets the timer to the machine's deadline, and polls it. Returns true if it has expired.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let due = self.shared.lock().machine.deadline().map(|(due, _)| due);
+    /// Sets the timer to `due`, and polls it. Returns true if it has expired.
+    fn poll_timer(&mut self, due: Option<Time>, cx: &mut Context<'_>) -> bool {
         // A timer that expires early is kept: it only costs a round. Each received message moves the keep-alive
         // deadline a little (L-11), and a new timer each time would cost more.
         let is_early_enough = match (&self.timer, due) {
@@ -305,17 +346,13 @@ impl<R: Runtime> Future for Driver<R> {
         let this = &mut *self;
         let relay = this.relay.clone();
         let _inside = relay.enter();
-        let former = this.shared.lock().driver_waker.replace(cx.waker().clone());
-        // A waker is foreign code, so it is dropped without the lock.
-        drop(former);
         for _ in 0..MAX_ROUNDS {
             let connection = this.connection.clone();
-            let done = connection.in_scope(|| this.run_round(cx));
-            if this.shared.lock().terminated {
-                return Poll::Ready(());
-            }
-            if !done && !this.poll_timer(cx) {
-                return Poll::Pending;
+            match connection.in_scope(|| this.run_round(cx)) {
+                Next::Round => {}
+                Next::Wait(due) if this.poll_timer(due, cx) => {}
+                Next::Wait(_) => return Poll::Pending,
+                Next::End => return Poll::Ready(()),
             }
         }
         cx.waker().wake_by_ref();
@@ -330,6 +367,7 @@ impl<R> Drop for Driver<R> {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let mut unanswered = Vec::new();
+        state.holds_deliveries = false;
         if !state.terminated {
             let now = shared.now();
             // The result is ignored: nobody waits for the request.
@@ -339,7 +377,9 @@ impl<R> Drop for Driver<R> {
                     IoEvent::Closed { conn: open.conn, code: None, reason: "the runtime was shut down" };
                 state.machine.handle_io(now, event);
             }
-            let (_, actions, responses) = complete_requests(state, now.mono);
+            let Outputs { answers, actions, responses } = Outputs::take(&mut state, now.mono);
+            drop(state);
+            send_answers(answers, now.mono);
             state = shared.lock();
             for action in actions {
                 notify_host(&mut state, action);
@@ -347,11 +387,7 @@ impl<R> Drop for Driver<R> {
             state.terminated = true;
             unanswered = responses;
         }
-        let (host, watchers, room_waiters) = (state.host_waker.take(), state.publish(), state.begin_round());
-        drop(state);
-        wake(host);
-        wake_all(watchers);
-        wake_all(room_waiters);
+        state.release();
         send_responses(unanswered);
     }
 }

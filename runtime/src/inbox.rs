@@ -77,8 +77,8 @@ impl Inbox {
             }));
         }
         if deliveries
-            && state.machine.has_delivery()
-            && let Some((taken, driver)) = state.take_for_host(shared.now())
+            && state.has_delivery()
+            && let Some((taken, driver)) = state.take_for_host(shared.mono_now())
         {
             let (id, buffered) = (taken.id, taken.buffered);
             let incoming = match taken.content {

@@ -94,6 +94,7 @@ mod trace;
 mod turn;
 mod upgrade;
 mod watch;
+mod web_socket;
 
 pub use builder::{Builder, CurrentRuntime};
 pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};

@@ -5,7 +5,7 @@ use crate::http::Client;
 #[cfg(any(feature = "metrics", feature = "webhook"))]
 use crate::serve::Closed;
 use crate::trace;
-use crate::watch::WatchState;
+use crate::watch::{WatchState, wake_all};
 use futures_channel::oneshot;
 use relayline_control::config::GatewayConfig;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply, RequestId};
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -46,8 +47,13 @@ pub(crate) struct State {
     pub(crate) host_waker: Option<Waker>,
     /// True if the waiting host also wants deliveries, not only interrupts and notices.
     pub(crate) host_wants_deliveries: bool,
+    /// True while the drive loop performs actions. The host gets no delivery before the notices among them, which came
+    /// first.
+    pub(crate) holds_deliveries: bool,
     pub(crate) driver_waker: Option<Waker>,
-    /// Rounds of the drive loop so far. Each may free room for requests.
+    /// Time until which the drive loop waits, if it waits for one.
+    driver_waits_until: Option<Time>,
+    /// Number of rounds of the drive loop. Each may free room for requests.
     pub(crate) rounds: u64,
     /// Wakers of hosts that wait for room.
     pub(crate) room_waiters: Vec<Waker>,
@@ -64,7 +70,7 @@ pub(crate) struct Shared {
     /// Counters of connections that the HTTP servers closed.
     #[cfg(any(feature = "metrics", feature = "webhook"))]
     pub(crate) closed: Arc<Closed>,
-    origin: Instant,
+    clock: Clock,
 }
 
 impl fmt::Debug for Shared {
@@ -76,8 +82,8 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(config: GatewayConfig, seed: [u8; 32], client: Client) -> Arc<Self> {
-        let origin = Instant::now();
-        let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, now(origin));
+        let clock = Clock::new();
+        let machine = RelayMachine::new(Arc::new(config.machine.clone()), seed, clock.now());
         let state = State {
             watched: WatchState::new(machine.phase()),
             machine,
@@ -90,7 +96,9 @@ impl Shared {
             inbox_dropped: false,
             host_waker: None,
             host_wants_deliveries: false,
+            holds_deliveries: false,
             driver_waker: None,
+            driver_waits_until: None,
             rounds: 0,
             room_waiters: Vec::new(),
         };
@@ -101,7 +109,7 @@ impl Shared {
             client,
             #[cfg(any(feature = "metrics", feature = "webhook"))]
             closed: Arc::default(),
-            origin,
+            clock,
         })
     }
 
@@ -110,8 +118,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Reads the clocks.
     pub(crate) fn now(&self) -> Now {
-        now(self.origin)
+        self.clock.now()
+    }
+
+    /// Reads the monotonic clock alone, for a call of the host that does not depend on the wall clock.
+    pub(crate) fn mono_now(&self) -> Now {
+        self.clock.mono_now()
     }
 
     pub(crate) fn submit(
@@ -124,23 +138,22 @@ impl Shared {
             .inspect_err(|_| self.lock().machine.count_refused())?;
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
-        let (now, name) = (self.now(), command.name());
-        let submitted = state.machine.submit(now, command);
+        let (now, name) = (self.mono_now(), command.name());
+        let (submitted, driver) = state.call(|machine| machine.submit(now, command));
         trace::log(|| Entry::submitted(now.mono, name, &submitted));
-        let id = submitted?;
-        state.pending_requests.insert(id, PendingRequest { sender, op: name, since: now.mono });
-        let driver = state.driver_waker.take();
+        if let Ok(id) = submitted {
+            state.pending_requests.insert(id, PendingRequest { sender, op: name, since: now.mono });
+        }
         drop(state);
         wake(driver);
-        Ok(receiver)
+        submitted.map(|_| receiver)
     }
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {
+        let now = self.mono_now();
         let mut state = self.lock();
-        let now = self.now();
-        state.machine.settle(now, id, outcome);
+        let ((), driver) = state.call(|machine| machine.settle(now, id, outcome));
         trace::log(|| Entry::settled(now.mono, id, outcome));
-        let driver = state.driver_waker.take();
         drop(state);
         wake(driver);
     }
@@ -185,54 +198,98 @@ impl State {
         if self.inbox_dropped { self.control_queue.drop(item) } else { self.control_queue.push(item) }
     }
 
-    /// Begins a round of the drive loop. Returns the wakers of hosts that wait for room. Wake them without the lock.
+    /// Sets the waker of the drive loop. Returns the former one if it is another: a waker is foreign code, so it is dropped
+    /// without the lock.
     #[must_use]
-    pub(crate) fn begin_round(&mut self) -> Vec<Waker> {
-        self.rounds += 1;
-        std::mem::take(&mut self.room_waiters)
+    pub(crate) fn set_driver_waker(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.driver_waker {
+            Some(former) if former.will_wake(waker) => None,
+            _ => self.driver_waker.replace(waker.clone()),
+        }
     }
 
-    /// Takes the next delivery out of the machine.
-    fn take(&mut self, now: Now) -> Option<Delivery> {
-        let delivery = self.machine.poll_delivery(now)?;
-        trace::log(|| Entry::delivery(now.mono, &delivery, self.machine.config().sessions));
-        Some(delivery)
+    /// Notes the machine's deadline as the time until which the drive loop waits, and returns it.
+    pub(crate) fn set_deadline(&mut self) -> Option<Time> {
+        self.driver_waits_until = self.machine.deadline().map(|(due, _)| due);
+        self.driver_waits_until
     }
 
-    /// Takes the next delivery for the host, and the drive loop's waker if that makes work for the loop. Most often it
-    /// does not.
-    pub(crate) fn take_for_host(&mut self, now: Now) -> Option<(Delivery, Option<Waker>)> {
+    /// Calls the machine for the host. Returns the result, and the drive loop's waker if the call made work for the loop.
+    /// Most often it does not.
+    #[must_use]
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut RelayMachine) -> T) -> (T, Option<Waker>) {
         let before = [self.machine.wants_read(), self.machine.has_output()];
-        let delivery = self.take(now)?;
+        let result = call(&mut self.machine);
         let after = [self.machine.wants_read(), self.machine.has_output()];
         let is_new = after.iter().zip(before).any(|(is, was)| *is && !was);
-        Some((delivery, if is_new { self.driver_waker.take() } else { None }))
+        (result, if is_new || self.is_due_earlier() { self.driver_waker.take() } else { None })
     }
 
-    /// Discards all deliveries if the inbox is dropped: a full machine does not read results either. Returns true
-    /// if there were any.
+    /// Returns true if the machine has a deadline before the time until which the drive loop waits.
+    fn is_due_earlier(&self) -> bool {
+        match (self.machine.deadline(), self.driver_waits_until) {
+            (Some((due, _)), Some(until)) => due < until,
+            (due, None) => due.is_some(),
+            (None, Some(_)) => false,
+        }
+    }
+
+    fn log_delivery(&self, now: Now, delivery: &Delivery) {
+        trace::log(|| Entry::delivery(now.mono, delivery, self.machine.config().sessions));
+    }
+
+    /// Takes the next delivery for the host, and the drive loop's waker if that makes work for the loop.
+    pub(crate) fn take_for_host(&mut self, now: Now) -> Option<(Delivery, Option<Waker>)> {
+        let (delivery, driver) = self.call(|machine| machine.poll_delivery(now));
+        let delivery = delivery?;
+        self.log_delivery(now, &delivery);
+        Some((delivery, driver))
+    }
+
+    /// Discards all deliveries if the inbox is dropped: a full machine does not read results either.
     ///
     /// Live events are refused. Buffered ones are neither acknowledged nor refused: the connector keeps them. To
     /// refuse them would make the gateway dial again for each.
-    pub(crate) fn discard_deliveries(&mut self, now: Now) -> bool {
-        let mut any = false;
+    pub(crate) fn discard_deliveries(&mut self, now: Now) {
         while self.inbox_dropped
-            && let Some(delivery) = self.take(now)
+            && let Some(delivery) = self.machine.poll_delivery(now)
         {
-            any = true;
+            self.log_delivery(now, &delivery);
             if !delivery.buffered {
                 self.machine.settle(now, delivery.id, Outcome::Refused);
             }
         }
-        any
+    }
+
+    /// Returns true if the host can take a delivery.
+    pub(crate) fn has_delivery(&self) -> bool {
+        !self.holds_deliveries && self.machine.has_delivery()
     }
 
     /// Takes the host's waker if it waits and there is something for it.
     pub(crate) fn take_ready_host(&mut self) -> Option<Waker> {
-        let news = self.terminated
-            || !self.control_queue.is_empty()
-            || (self.host_waker.is_some() && self.host_wants_deliveries && self.machine.has_delivery());
-        if news { self.host_waker.take() } else { None }
+        let has_item = self.terminated || !self.control_queue.is_empty();
+        let is_ready = has_item || (self.host_wants_deliveries && self.has_delivery());
+        if self.host_waker.is_some() && is_ready { self.host_waker.take() } else { None }
+    }
+}
+
+/// End of a round of the drive loop.
+pub(crate) trait Release {
+    /// Publishes the state of the connection, releases the lock, and wakes all that wait for something that is there.
+    fn release(self);
+}
+
+impl Release for MutexGuard<'_, State> {
+    fn release(mut self) {
+        self.rounds += 1;
+        let (host, watchers) = (self.take_ready_host(), self.publish());
+        // Each round may free room for requests.
+        let room_waiters = std::mem::take(&mut self.room_waiters);
+        drop(self);
+        wake(host);
+        wake_all(watchers);
+        wake_all(room_waiters);
     }
 }
 
@@ -242,9 +299,29 @@ pub(crate) fn wake(waker: Option<Waker>) {
     }
 }
 
-fn now(origin: Instant) -> Now {
-    let us = u64::try_from(origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Now { mono: Time::from_micros(us), unix_s: unix_s() }
+/// Clocks of a gateway.
+struct Clock {
+    origin: Instant,
+    /// Last reading of the wall clock, in Unix seconds.
+    unix_s: AtomicU64,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        Clock { origin: Instant::now(), unix_s: AtomicU64::new(unix_s()) }
+    }
+
+    /// Reads both clocks.
+    fn now(&self) -> Now {
+        self.unix_s.store(unix_s(), Ordering::Relaxed);
+        self.mono_now()
+    }
+
+    /// Reads the monotonic clock. The time of the wall clock is that of its last reading.
+    fn mono_now(&self) -> Now {
+        let us = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Now { mono: Time::from_micros(us), unix_s: self.unix_s.load(Ordering::Relaxed) }
+    }
 }
 
 /// Returns the time in Unix seconds; 0 for a clock before 1970.

@@ -4,44 +4,58 @@ use crate::control_queue::ControlItem;
 use crate::shared::{PendingRequest, State};
 use crate::trace;
 use futures_channel::oneshot;
+use relayline_core::command::{Failure, Reply};
 use relayline_core::output::{Action, Notice};
 use relayline_core::time::Time;
 use relayline_core::trace::Entry;
 use relayline_core::webhook::WebhookResponse;
-use std::sync::MutexGuard;
 
 /// Answer to an HTTP request, and the channel to the client that waits for it.
 pub(super) type Response = (Option<oneshot::Sender<WebhookResponse>>, WebhookResponse);
 
-/// Takes the machine's actions, and completes pending requests at once: the host gets a reply before the notice of its
-/// cause. Returns three values: true if a request was completed; the other actions; and the responses to HTTP requests,
-/// for [`send_responses`].
-///
-/// Releases the lock before it sends replies: a reply runs a waker, which is foreign code.
-pub(super) fn complete_requests(
-    mut state: MutexGuard<'_, State>,
-    at: Time,
-) -> (bool, Vec<Action>, Vec<Response>) {
-    let (mut answers, mut responses, mut actions) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some(action) = state.machine.poll_action() {
-        trace::log(|| Entry::action(at, &action));
-        match action {
-            Action::Complete { id, result } => answers.push((state.pending_requests.remove(&id), result)),
-            Action::Respond { id, answer } => responses.push((state.pending_webhooks.remove(&id), answer)),
-            other => actions.push(other),
+/// Outputs of the machine.
+pub(super) struct Outputs {
+    /// Results of requests, each with the request if it is known.
+    pub(super) answers: Vec<(Option<PendingRequest>, Result<Reply, Failure>)>,
+    pub(super) responses: Vec<Response>,
+    /// All other actions.
+    pub(super) actions: Vec<Action>,
+}
+
+impl Outputs {
+    /// Takes the machine's actions.
+    pub(super) fn take(state: &mut State, at: Time) -> Outputs {
+        let mut outputs = Outputs { answers: Vec::new(), responses: Vec::new(), actions: Vec::new() };
+        while let Some(action) = state.machine.poll_action() {
+            trace::log(|| Entry::action(at, &action));
+            match action {
+                Action::Complete { id, result } => {
+                    outputs.answers.push((state.pending_requests.remove(&id), result));
+                }
+                Action::Respond { id, answer } => {
+                    outputs.responses.push((state.pending_webhooks.remove(&id), answer));
+                }
+                other => outputs.actions.push(other),
+            }
         }
+        state.watched.observe_machine(&state.machine);
+        outputs
     }
-    let State { watched, machine, .. } = &mut *state;
-    watched.observe_machine(machine);
-    drop(state);
-    let answered = !answers.is_empty();
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.responses.is_empty() && self.actions.is_empty()
+    }
+}
+
+/// Completes pending requests. Call it before the host is notified: it gets a reply before the notice of its cause. Call it
+/// without the lock: a reply runs a waker, which is foreign code.
+pub(super) fn send_answers(answers: Vec<(Option<PendingRequest>, Result<Reply, Failure>)>, at: Time) {
     for (waiting, result) in answers {
         let Some(PendingRequest { sender, op, since }) = waiting else { continue };
         trace::answered(op, at.since(since), &result);
         // It fails if the caller has dropped the future.
         let _ = sender.send(result);
     }
-    (answered, actions, responses)
 }
 
 /// Sends answers to HTTP clients. Call it after the host was notified of the delivery.

@@ -1,8 +1,9 @@
 //! Lingering close of a connection whose peer violated the WebSocket protocol.
 
-use crate::dial::WebSocket;
+use crate::web_socket::WebSocket;
 use futures_util::future::select;
-use futures_util::{AsyncReadExt, AsyncWriteExt, SinkExt};
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use std::future::poll_fn;
 use std::pin::pin;
 
 /// Flushes the socket, whose last queued message is our close frame, and discards input until the peer closes or
@@ -11,10 +12,14 @@ use std::pin::pin;
 /// A socket that is dropped with unread bytes is reset, and the reset can overtake the close frame.
 pub(super) async fn lingering_close(mut socket: WebSocket, timeout: impl Future<Output = ()>) {
     let closing = async {
-        if socket.flush().await.is_err() {
+        let flushed = poll_fn(|cx| {
+            socket.set_waker(cx.waker());
+            socket.poll_flush()
+        });
+        if flushed.await.is_err() {
             return;
         }
-        let mut stream = socket.into_inner();
+        let mut stream = socket.into_stream();
         // An error means that the peer has gone.
         let _ = stream.close().await;
         let mut scratch = vec![0; 8 << 10];

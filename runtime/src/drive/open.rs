@@ -1,23 +1,23 @@
-//! Open socket: writes and reads with back-pressure.
+//! Open socket: batches of messages between the machine and the WebSocket, with back-pressure.
 
-use crate::dial::{WebSocket, message_room};
+use crate::dial::message_room;
 use crate::error_chain::error_chain;
-use crate::shared::Shared;
 use crate::trace;
-use async_tungstenite::tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
-use async_tungstenite::tungstenite::protocol::CloseFrame;
-use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use async_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
-use futures_core::Stream;
-use futures_sink::Sink;
-use relayline_core::machine::IoEvent;
+use crate::web_socket::WebSocket;
+use relayline_core::config::Limits;
+use relayline_core::machine::{IoEvent, RelayMachine};
 use relayline_core::output::{Conn, Transmit};
+use relayline_core::time::Now;
 use relayline_core::trace::{Entry, Ids, Lines};
-use std::pin::Pin;
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
+use tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Bytes, Message, Utf8Bytes};
 
-/// Maximum number of messages written per round, so that a busy host does not starve reads and timers.
-const MAX_WRITES: usize = 64;
+/// Maximum number of messages read, and of messages written, per batch.
+const MAX_MESSAGES: usize = 64;
 /// Maximum number of bytes passed to the machine under one lock, since the host's calls wait for it.
 const MAX_READ_BYTES: usize = 64 << 10;
 
@@ -25,10 +25,22 @@ const MAX_READ_BYTES: usize = 64 << 10;
 pub(super) struct OpenSocket {
     pub(super) conn: Conn,
     pub(super) web_socket: WebSocket,
-    /// Message that the machine has read in part, and the number of bytes read.
-    pub(super) unread: Option<(Bytes, usize)>,
+    /// Messages that the machine has not read.
+    unread: VecDeque<Bytes>,
+    /// Number of bytes of the first unread message that the machine has read.
+    unread_from: usize,
+    /// True if a ping or a pong was received since the last [`feed`](Self::feed).
+    is_alive: bool,
+    /// End of the socket. The machine learns of it after all unread messages.
+    end: Option<SocketEnd>,
+    /// True if the socket has no message now, and wakes the task for the next one.
+    is_read_pending: bool,
+    /// True if the socket takes no more bytes now, and wakes the task when it does.
+    is_write_pending: bool,
+    /// Reusable buffer of a frame to write.
+    frame: Vec<u8>,
     /// State of the trace, if it was enabled when the socket opened.
-    pub(super) lines: Option<(Lines, Ids)>,
+    lines: Option<(Lines, Ids)>,
 }
 
 /// End of a socket: the peer's close code, if it sent one, and the reason.
@@ -46,59 +58,141 @@ impl SocketEnd {
 }
 
 impl OpenSocket {
-    /// Writes while the socket accepts messages, and reads while the machine accepts bytes. Returns true if anything was
-    /// written or read.
+    pub(super) fn new(conn: Conn, web_socket: WebSocket, lines: Option<(Lines, Ids)>) -> OpenSocket {
+        OpenSocket {
+            conn,
+            web_socket,
+            unread: VecDeque::new(),
+            unread_from: 0,
+            is_alive: false,
+            end: None,
+            is_read_pending: false,
+            is_write_pending: false,
+            frame: Vec::new(),
+            lines,
+        }
+    }
+
+    /// Queues the machine's messages, up to a bound, while the socket accepts messages.
+    pub(super) fn take_messages(&mut self, machine: &mut RelayMachine, now: Now) {
+        if self.is_write_pending {
+            return;
+        }
+        let OpenSocket { web_socket, frame, lines, .. } = self;
+        for _ in 0..MAX_MESSAGES {
+            if !web_socket.has_room() {
+                break;
+            }
+            let Some(transmit) = machine.poll_transmit(now, frame) else { break };
+            if let Some((_, ids)) = lines {
+                trace::log(|| Entry::transmit(now.mono, &transmit, frame, ids));
+            }
+            let message = match transmit {
+                // Frames are JSON, so they are UTF-8.
+                Transmit::Frame { .. } => Message::Text(
+                    Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
+                        .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
+                ),
+                Transmit::Ping { .. } => Message::Ping(Bytes::new()),
+                Transmit::Close { code, reason, .. } => Message::Close(Some(CloseFrame {
+                    code: code.into(),
+                    reason: Utf8Bytes::from_static(reason),
+                })),
+            };
+            // The read side reports errors of the write side, since it knows the peer's close frame.
+            if web_socket.queue(message).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Writes the queued messages, and if `wants_read` reads a batch of messages. Call it without the lock.
     ///
-    /// # Errors
-    /// The socket has ended.
-    pub(super) fn exchange(
-        &mut self,
-        shared: &Shared,
-        frame: &mut Vec<u8>,
-        cx: &mut Context<'_>,
-    ) -> Result<bool, SocketEnd> {
-        let wrote = self.write(shared, frame, cx);
-        // nothing is read while the machine is full, and the keep-alive clock pauses. A socket that fails meanwhile
-        // is detected once there is room again. To detect it sooner would lose the bytes received before the failure.
-        if !shared.lock().machine.wants_read() {
-            return Ok(wrote);
+    /// nothing is read while the machine is full, and the keep-alive clock pauses. A socket that fails meanwhile is
+    /// detected once there is room again. To detect it sooner would lose the bytes received before the failure.
+    pub(super) fn exchange(&mut self, now: Now, wants_read: bool, limits: &Limits, cx: &mut Context<'_>) {
+        self.web_socket.set_waker(cx.waker());
+        // If it fails, the read side reports the error.
+        self.is_write_pending = self.web_socket.poll_flush().is_pending();
+        self.is_read_pending = false;
+        if !wants_read || !self.unread.is_empty() {
+            return;
         }
-        if let Some((bytes, at)) = self.unread.take() {
-            let taken = self.feed(shared, bytes, at);
-            return Ok(wrote || taken > 0);
-        }
-        let message = match Pin::new(&mut self.web_socket).poll_next(cx) {
-            Poll::Pending => return Ok(wrote),
-            Poll::Ready(Some(Ok(message))) => message,
-            Poll::Ready(Some(Err(error))) => return Err(self.fail(&error, shared)),
-            Poll::Ready(None) => {
-                return Err(SocketEnd::of(None, "the connection ended without a close frame"));
-            }
-        };
-        match message {
-            Message::Text(text) => self.read(shared, text.into()),
-            Message::Binary(bytes) => self.read(shared, bytes),
-            Message::Close(close) => {
-                // Nothing follows a close frame. Our answer is queued and flushed once: a peer that neither reads nor
-                // closes the TCP connection must not delay the next dial.
-                let _ = Pin::new(&mut self.web_socket).poll_flush(cx);
-                return Err(match (self.web_socket.get_ref().peer_close(), close) {
-                    // The code as sent: the library replaces codes that a peer must not send by 1002.
-                    (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
-                    (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
-                    (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
-                });
-            }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                shared.lock().machine.handle_io(shared.now(), IoEvent::Alive { conn: self.conn });
+        let mut bytes = 0;
+        while self.end.is_none() && self.unread.len() < MAX_MESSAGES && bytes < MAX_READ_BYTES {
+            match self.web_socket.poll_read() {
+                Poll::Pending => {
+                    self.is_read_pending = true;
+                    return;
+                }
+                Poll::Ready(Ok(Message::Text(text))) => bytes += self.receive(now, text.into()),
+                Poll::Ready(Ok(Message::Binary(binary))) => bytes += self.receive(now, binary),
+                Poll::Ready(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                    self.is_alive = true;
+                }
+                Poll::Ready(Ok(Message::Close(close))) => self.end = Some(self.closed(close)),
+                Poll::Ready(Err(error)) => self.end = Some(self.fail(&error, limits)),
             }
         }
-        Ok(true)
+    }
+
+    /// Keeps a message for the machine. Returns its length.
+    fn receive(&mut self, now: Now, bytes: Bytes) -> usize {
+        if let Some((lines, _)) = &mut self.lines {
+            for entry in lines.received(now.mono, &bytes) {
+                trace::log(|| entry);
+            }
+        }
+        let length = bytes.len();
+        self.unread.push_back(bytes);
+        length
+    }
+
+    /// Passes unread messages to the machine, up to a bound, while it reads. Returns the end of the socket after the last
+    /// one, once the machine would read on.
+    pub(super) fn feed(&mut self, machine: &mut RelayMachine, now: Now) -> Option<SocketEnd> {
+        if std::mem::take(&mut self.is_alive) {
+            machine.handle_io(now, IoEvent::Alive { conn: self.conn });
+        }
+        let mut room = MAX_READ_BYTES;
+        while let Some(bytes) = self.unread.front()
+            && room > 0
+            && machine.wants_read()
+        {
+            let unread = &bytes[self.unread_from..];
+            let taken = machine.handle_bytes(now, self.conn, &unread[..unread.len().min(room)]);
+            room -= taken;
+            if taken < unread.len() {
+                self.unread_from += taken;
+            } else {
+                self.unread.pop_front();
+                self.unread_from = 0;
+            }
+        }
+        if self.unread.is_empty() && machine.wants_read() { self.end.take() } else { None }
+    }
+
+    /// Returns true if another batch can be moved now.
+    pub(super) fn can_move(&self, machine: &RelayMachine) -> bool {
+        let can_read = !self.is_read_pending || !self.unread.is_empty();
+        (can_read && machine.wants_read()) || (!self.is_write_pending && machine.has_output())
+    }
+
+    /// Returns the end of the socket after the peer's close frame.
+    fn closed(&mut self, close: Option<CloseFrame>) -> SocketEnd {
+        // Nothing follows a close frame. Our answer is queued and flushed once: a peer that neither reads nor closes the
+        // TCP connection must not delay the next dial.
+        let _ = self.web_socket.poll_flush();
+        match (self.web_socket.peer_close(), close) {
+            // The code as sent: the library replaces codes that a peer must not send by 1002.
+            (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
+            (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
+            (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
+        }
     }
 
     /// Queues the close frame for a WebSocket error (RFC 6455, 7.4.1), and returns the end of the socket.
-    fn fail(&mut self, error: &WsError, shared: &Shared) -> SocketEnd {
-        let limits = &shared.config.machine.limits;
+    fn fail(&mut self, error: &WsError, limits: &Limits) -> SocketEnd {
         let (code, reason) = match error {
             WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
                 CloseCode::Size,
@@ -117,67 +211,16 @@ impl OpenSocket {
             WsError::Protocol(_) => {
                 (CloseCode::Protocol, format!("{}; closed with 1002", error_chain(error)))
             }
+            WsError::ConnectionClosed | WsError::AlreadyClosed => {
+                return SocketEnd::of(None, "the connection ended without a close frame");
+            }
             _ => return SocketEnd::of(None, error_chain(error)),
         };
         let frame = CloseFrame { code, reason: Utf8Bytes::default() };
         // It fails if our close frame was sent already.
-        let is_fault = Pin::new(&mut self.web_socket).start_send(Message::Close(Some(frame))).is_ok();
+        let is_fault = self.web_socket.queue(Message::Close(Some(frame))).is_ok();
         // The close frame itself can be invalid: its reason may not be UTF-8.
-        let code = self.web_socket.get_ref().peer_close().map(|(code, _)| code);
+        let code = self.web_socket.peer_close().map(|(code, _)| code);
         SocketEnd { code, reason, is_fault }
-    }
-
-    /// Writes while the socket accepts messages, up to a bound. Returns true if it accepted any.
-    fn write(&mut self, shared: &Shared, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> bool {
-        let mut wrote = false;
-        for _ in 0..MAX_WRITES {
-            // The read side reports errors of the write side, since it knows the peer's close frame.
-            let Poll::Ready(Ok(())) = Pin::new(&mut self.web_socket).poll_ready(cx) else { break };
-            let now = shared.now();
-            let transmit = shared.lock().machine.poll_transmit(now, frame);
-            if let (Some(transmit), Some((_, ids))) = (&transmit, &self.lines) {
-                trace::log(|| Entry::transmit(now.mono, transmit, frame, ids));
-            }
-            let message = match transmit {
-                None => break,
-                // Frames are JSON, so they are UTF-8.
-                Some(Transmit::Frame { .. }) => Message::Text(
-                    Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
-                        .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
-                ),
-                Some(Transmit::Ping { .. }) => Message::Ping(Bytes::new()),
-                Some(Transmit::Close { code, reason, .. }) => Message::Close(Some(CloseFrame {
-                    code: code.into(),
-                    reason: Utf8Bytes::from_static(reason),
-                })),
-            };
-            wrote = true;
-            if Pin::new(&mut self.web_socket).start_send(message).is_err() {
-                break;
-            }
-        }
-        // If it is pending or fails, the next poll or the read side handles it.
-        let _ = Pin::new(&mut self.web_socket).poll_flush(cx);
-        wrote
-    }
-
-    fn read(&mut self, shared: &Shared, bytes: Bytes) {
-        let now = shared.now();
-        if let Some((lines, _)) = &mut self.lines {
-            for entry in lines.received(now.mono, &bytes) {
-                trace::log(|| entry);
-            }
-        }
-        self.feed(shared, bytes, 0);
-    }
-
-    /// Passes bytes from `at` on to the machine, and keeps the rest. Returns the number of bytes that it read.
-    fn feed(&mut self, shared: &Shared, bytes: Bytes, at: usize) -> usize {
-        let some = &bytes[at..bytes.len().min(at + MAX_READ_BYTES)];
-        let taken = shared.lock().machine.handle_bytes(shared.now(), self.conn, some);
-        if at + taken < bytes.len() {
-            self.unread = Some((bytes, at + taken));
-        }
-        taken
     }
 }
