@@ -92,7 +92,8 @@ pub fn http_client(network: &Network) -> Result<Client, ConnectError> {
 /// # Errors
 /// Never. The signature is the same for all runtimes, and starting another runtime can fail.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
-    Ok(smol::block_on(future))
+    // `smol::block_on` would poll the sockets on this thread, too, and pass their events on to the thread of the tasks.
+    Ok(smol::future::block_on(future))
 }
 
 /// Serves [`Relay::metrics`] as `GET /metrics` on `listener` until the gateway has ended, on smol. Needs the

@@ -5,6 +5,7 @@
 mod dispatch;
 mod lingering_close;
 mod open;
+pub(crate) mod writer;
 
 use crate::Runtime;
 use crate::dial::{DialError, dial};
@@ -31,6 +32,7 @@ use std::pin::Pin;
 use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use tracing::Span;
+use writer::SharedWriter;
 
 /// Maximum number of rounds per poll. Together with the limits on one exchange with the socket it bounds the time of a
 /// poll.
@@ -117,16 +119,18 @@ impl<R: Runtime> Driver<R> {
     fn run_round(&mut self, cx: &mut Context<'_>) -> Next {
         let shared = self.shared.clone();
         let now = shared.now();
+        let writer = self.writer();
+        let mut writer = writer.as_ref().map(SharedWriter::lock);
         let mut state = shared.lock();
         let former = state.set_driver_waker(cx.waker());
         self.fire_due_timer(&mut state, now);
-        if let Socket::Open(open) = &mut self.socket {
-            open.take_messages(&mut state.machine, now);
+        if let Some(writer) = &mut writer {
+            writer.take_messages(&mut state.machine, now);
         }
         let wants_read = state.machine.wants_read();
-        // The lock is not held here, so that no call of the host waits for a socket.
+        // The lock of the state is not held here, so that no call of the host waits for a socket.
         drop(state);
-        drop(former);
+        drop((former, writer));
         let dialed = self.poll_socket(now, wants_read, cx);
         let mut state = shared.lock();
         let has_dialed = dialed.is_some();
@@ -146,11 +150,19 @@ impl<R: Runtime> Driver<R> {
         };
         state.release();
         send_responses(responses);
-        if let Some(web_socket) = lingering {
+        if let Some(writer) = lingering {
             let timeout = self.runtime.sleep(shared.config.machine.timing.close_timeout);
-            self.runtime.spawn(lingering_close(web_socket, timeout));
+            self.runtime.spawn(lingering_close(writer, timeout));
         }
         next
+    }
+
+    /// Returns the writer of the open socket.
+    fn writer(&self) -> Option<SharedWriter> {
+        match &self.socket {
+            Socket::Open(open) => Some(open.writer.clone()),
+            Socket::None | Socket::Dialing { .. } => None,
+        }
     }
 
     /// Polls the dial or the open socket. Returns the result of a dial that has ended.
@@ -185,14 +197,14 @@ impl<R: Runtime> Driver<R> {
 
     /// Passes what was read to the machine. After its end the socket is dropped, or returned after a fault, to linger in a
     /// task of its own.
-    fn feed_machine(&mut self, state: &mut State, now: Now) -> Option<WebSocket> {
+    fn feed_machine(&mut self, state: &mut State, now: Now) -> Option<SharedWriter> {
         let Socket::Open(open) = &mut self.socket else { return None };
         let SocketEnd { code, reason, is_fault } = open.feed(&mut state.machine, now)?;
         let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return None };
         let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
         trace::log(|| Entry::io(now.mono, &event));
         state.machine.handle_io(now, event);
-        is_fault.then_some(open.web_socket)
+        is_fault.then_some(open.writer)
     }
 
     /// Answers requests and performs the machine's actions. Releases the lock meanwhile, if there are any. Returns the
@@ -261,7 +273,9 @@ impl<R: Runtime> Driver<R> {
                     let ids = Ids::of(&state.machine);
                     (Lines::new(conn, max_line_bytes, ids.clone()), ids)
                 });
-                self.socket = Socket::Open(Box::new(OpenSocket::new(conn, socket, lines)));
+                let open = OpenSocket::new(conn, socket, lines);
+                state.writer = open.writer.downgrade();
+                self.socket = Socket::Open(Box::new(open));
             }
             Err(error) => {
                 dial_failed(state, now, conn, &error);

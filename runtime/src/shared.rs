@@ -1,6 +1,7 @@
 //! State that the relay, the inbox and the drive loop share, under one lock.
 
 use crate::control_queue::{ControlItem, ControlQueue};
+use crate::drive::writer::{SharedWriter, WeakWriter};
 use crate::http::Client;
 #[cfg(any(feature = "metrics", feature = "webhook"))]
 use crate::serve::Closed;
@@ -53,6 +54,8 @@ pub(crate) struct State {
     pub(crate) driver_waker: Option<Waker>,
     /// Time until which the drive loop waits, if it waits for one.
     driver_waits_until: Option<Time>,
+    /// Writer of the open socket.
+    pub(crate) writer: WeakWriter,
     /// Number of rounds of the drive loop. Each may free room for requests.
     pub(crate) rounds: u64,
     /// Wakers of hosts that wait for room.
@@ -99,6 +102,7 @@ impl Shared {
             holds_deliveries: false,
             driver_waker: None,
             driver_waits_until: None,
+            writer: WeakWriter::default(),
             rounds: 0,
             room_waiters: Vec::new(),
         };
@@ -139,21 +143,33 @@ impl Shared {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
         let (now, name) = (self.mono_now(), command.name());
-        let (submitted, driver) = state.call(|machine| machine.submit(now, command));
+        let (submitted, mut has_work) = state.call(|machine| machine.submit(now, command));
         trace::log(|| Entry::submitted(now.mono, name, &submitted));
-        if let Ok(id) = submitted {
-            state.pending_requests.insert(id, PendingRequest { sender, op: name, since: now.mono });
+        let id = submitted?;
+        state.pending_requests.insert(id, PendingRequest { sender, op: name, since: now.mono });
+        let is_alone = state.pending_requests.len() == 1;
+        let writer = if has_work && is_alone { state.writer.upgrade() } else { None };
+        let mut writer = writer.as_ref().and_then(SharedWriter::try_lock);
+        if let Some(writer) = &mut writer {
+            // To wake the loop for a single request would cost a change of threads.
+            writer.take_messages(&mut state.machine, now);
+            has_work = state.machine.has_output() || state.is_due_earlier();
         }
+        let driver = state.take_driver(has_work);
         drop(state);
+        if let Some(mut writer) = writer {
+            writer.flush();
+        }
         wake(driver);
-        submitted.map(|_| receiver)
+        Ok(receiver)
     }
 
     pub(crate) fn settle(&self, id: DeliveryId, outcome: Outcome) {
         let now = self.mono_now();
         let mut state = self.lock();
-        let ((), driver) = state.call(|machine| machine.settle(now, id, outcome));
+        let ((), has_work) = state.call(|machine| machine.settle(now, id, outcome));
         trace::log(|| Entry::settled(now.mono, id, outcome));
+        let driver = state.take_driver(has_work);
         drop(state);
         wake(driver);
     }
@@ -214,15 +230,20 @@ impl State {
         self.driver_waits_until
     }
 
-    /// Calls the machine for the host. Returns the result, and the drive loop's waker if the call made work for the loop.
-    /// Most often it does not.
-    #[must_use]
-    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut RelayMachine) -> T) -> (T, Option<Waker>) {
+    /// Calls the machine for the host. Returns the result, and true if the call made work for the drive loop. Most often it
+    /// does not.
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut RelayMachine) -> T) -> (T, bool) {
         let before = [self.machine.wants_read(), self.machine.has_output()];
         let result = call(&mut self.machine);
         let after = [self.machine.wants_read(), self.machine.has_output()];
         let is_new = after.iter().zip(before).any(|(is, was)| *is && !was);
-        (result, if is_new || self.is_due_earlier() { self.driver_waker.take() } else { None })
+        (result, is_new || self.is_due_earlier())
+    }
+
+    /// Takes the drive loop's waker if there is work for the loop. Wake it without the lock.
+    #[must_use]
+    pub(crate) fn take_driver(&mut self, has_work: bool) -> Option<Waker> {
+        if has_work { self.driver_waker.take() } else { None }
     }
 
     /// Returns true if the machine has a deadline before the time until which the drive loop waits.
@@ -240,10 +261,10 @@ impl State {
 
     /// Takes the next delivery for the host, and the drive loop's waker if that makes work for the loop.
     pub(crate) fn take_for_host(&mut self, now: Now) -> Option<(Delivery, Option<Waker>)> {
-        let (delivery, driver) = self.call(|machine| machine.poll_delivery(now));
+        let (delivery, has_work) = self.call(|machine| machine.poll_delivery(now));
         let delivery = delivery?;
         self.log_delivery(now, &delivery);
-        Some((delivery, driver))
+        Some((delivery, self.take_driver(has_work)))
     }
 
     /// Discards all deliveries if the inbox is dropped: a full machine does not read results either.

@@ -20,6 +20,8 @@ pub(crate) struct WebSocket {
     unflushed: usize,
     /// True while the write buffer is not flushed.
     wants_flush: bool,
+    /// True if the last flush is pending.
+    is_blocked: bool,
 }
 
 impl fmt::Debug for WebSocket {
@@ -51,7 +53,7 @@ impl WebSocket {
         let stream = PolledStream { stream, close, waker: Waker::noop().clone() };
         let socket =
             tungstenite::WebSocket::from_partially_read(stream, read_ahead, Role::Client, Some(settings));
-        WebSocket { socket, unflushed: 0, wants_flush: false }
+        WebSocket { socket, unflushed: 0, wants_flush: false, is_blocked: false }
     }
 
     /// Sets the task that is woken when the socket can make progress. Call it first in each poll.
@@ -67,9 +69,14 @@ impl WebSocket {
         polled
     }
 
+    /// Returns true if the socket takes no more bytes now. It wakes the task when it does.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
     /// Returns true if another message can be queued before the next flush.
     pub(crate) fn has_room(&self) -> bool {
-        self.unflushed < MAX_UNFLUSHED
+        !self.is_blocked && self.unflushed < MAX_UNFLUSHED
     }
 
     /// Queues a message. [`poll_flush`](Self::poll_flush) writes it.
@@ -94,7 +101,8 @@ impl WebSocket {
             return Poll::Ready(Ok(()));
         }
         let polled = unblocked(self.socket.flush());
-        if polled.is_ready() {
+        self.is_blocked = polled.is_pending();
+        if !self.is_blocked {
             (self.wants_flush, self.unflushed) = (false, 0);
         }
         polled
@@ -106,9 +114,22 @@ impl WebSocket {
         self.socket.get_ref().close.peer_close()
     }
 
-    /// Returns the stream under the WebSocket.
-    pub(crate) fn into_stream(self) -> ByteStream {
-        self.socket.into_inner().stream
+    /// Shuts down the writing side of the connection.
+    pub(crate) fn poll_shut_down(&mut self) -> Poll<io::Result<()>> {
+        let PolledStream { stream, waker, .. } = self.socket.get_mut();
+        stream.as_mut().poll_close(&mut Context::from_waker(waker))
+    }
+
+    /// Reads bytes and discards them until the connection has ended.
+    pub(crate) fn poll_discard(&mut self) -> Poll<()> {
+        let mut scratch = [0; 1 << 10];
+        loop {
+            match self.socket.get_mut().read(&mut scratch) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! Open socket: batches of messages between the machine and the WebSocket, with back-pressure.
 
+use super::writer::SharedWriter;
 use crate::dial::message_room;
 use crate::error_chain::error_chain;
 use crate::trace;
 use crate::web_socket::WebSocket;
 use relayline_core::config::Limits;
 use relayline_core::machine::{IoEvent, RelayMachine};
-use relayline_core::output::{Conn, Transmit};
+use relayline_core::output::Conn;
 use relayline_core::time::Now;
-use relayline_core::trace::{Entry, Ids, Lines};
+use relayline_core::trace::{Ids, Lines};
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use tungstenite::error::{CapacityError, Error as WsError, ProtocolError};
@@ -16,7 +17,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
-/// Maximum number of messages read, and of messages written, per batch.
+/// Maximum number of messages read per batch.
 const MAX_MESSAGES: usize = 64;
 /// Maximum number of bytes passed to the machine under one lock, since the host's calls wait for it.
 const MAX_READ_BYTES: usize = 64 << 10;
@@ -24,7 +25,7 @@ const MAX_READ_BYTES: usize = 64 << 10;
 /// An open socket.
 pub(super) struct OpenSocket {
     pub(super) conn: Conn,
-    pub(super) web_socket: WebSocket,
+    pub(super) writer: SharedWriter,
     /// Messages that the machine has not read.
     unread: VecDeque<Bytes>,
     /// Number of bytes of the first unread message that the machine has read.
@@ -37,10 +38,8 @@ pub(super) struct OpenSocket {
     is_read_pending: bool,
     /// True if the socket takes no more bytes now, and wakes the task when it does.
     is_write_pending: bool,
-    /// Reusable buffer of a frame to write.
-    frame: Vec<u8>,
-    /// State of the trace, if it was enabled when the socket opened.
-    lines: Option<(Lines, Ids)>,
+    /// Lines of the trace, if it was enabled when the socket opened.
+    lines: Option<Lines>,
 }
 
 /// End of a socket: the peer's close code, if it sent one, and the reason.
@@ -58,51 +57,19 @@ impl SocketEnd {
 }
 
 impl OpenSocket {
-    pub(super) fn new(conn: Conn, web_socket: WebSocket, lines: Option<(Lines, Ids)>) -> OpenSocket {
+    /// Wraps a socket. `trace` is the state of the trace, if it is enabled.
+    pub(super) fn new(conn: Conn, web_socket: WebSocket, trace: Option<(Lines, Ids)>) -> OpenSocket {
+        let (lines, ids) = trace.unzip();
         OpenSocket {
             conn,
-            web_socket,
+            writer: SharedWriter::new(web_socket, ids),
             unread: VecDeque::new(),
             unread_from: 0,
             is_alive: false,
             end: None,
             is_read_pending: false,
             is_write_pending: false,
-            frame: Vec::new(),
             lines,
-        }
-    }
-
-    /// Queues the machine's messages, up to a bound, while the socket accepts messages.
-    pub(super) fn take_messages(&mut self, machine: &mut RelayMachine, now: Now) {
-        if self.is_write_pending {
-            return;
-        }
-        let OpenSocket { web_socket, frame, lines, .. } = self;
-        for _ in 0..MAX_MESSAGES {
-            if !web_socket.has_room() {
-                break;
-            }
-            let Some(transmit) = machine.poll_transmit(now, frame) else { break };
-            if let Some((_, ids)) = lines {
-                trace::log(|| Entry::transmit(now.mono, &transmit, frame, ids));
-            }
-            let message = match transmit {
-                // Frames are JSON, so they are UTF-8.
-                Transmit::Frame { .. } => Message::Text(
-                    Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
-                        .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
-                ),
-                Transmit::Ping { .. } => Message::Ping(Bytes::new()),
-                Transmit::Close { code, reason, .. } => Message::Close(Some(CloseFrame {
-                    code: code.into(),
-                    reason: Utf8Bytes::from_static(reason),
-                })),
-            };
-            // The read side reports errors of the write side, since it knows the peer's close frame.
-            if web_socket.queue(message).is_err() {
-                break;
-            }
         }
     }
 
@@ -111,34 +78,37 @@ impl OpenSocket {
     /// A-6: nothing is read while the machine is full, and the keep-alive clock pauses. A socket that fails meanwhile is
     /// detected once there is room again. To detect it sooner would lose the bytes received before the failure.
     pub(super) fn exchange(&mut self, now: Now, wants_read: bool, limits: &Limits, cx: &mut Context<'_>) {
-        self.web_socket.set_waker(cx.waker());
-        // If it fails, the read side reports the error.
-        self.is_write_pending = self.web_socket.poll_flush().is_pending();
+        let writer = self.writer.clone();
+        let mut writer = writer.lock();
+        writer.web_socket.set_waker(cx.waker());
+        writer.flush();
+        self.is_write_pending = writer.web_socket.is_blocked();
         self.is_read_pending = false;
         if !wants_read || !self.unread.is_empty() {
             return;
         }
+        let web_socket = &mut writer.web_socket;
         let mut bytes = 0;
         while self.end.is_none() && self.unread.len() < MAX_MESSAGES && bytes < MAX_READ_BYTES {
-            match self.web_socket.poll_read() {
+            match web_socket.poll_read() {
                 Poll::Pending => {
                     self.is_read_pending = true;
-                    return;
+                    break;
                 }
                 Poll::Ready(Ok(Message::Text(text))) => bytes += self.receive(now, text.into()),
                 Poll::Ready(Ok(Message::Binary(binary))) => bytes += self.receive(now, binary),
                 Poll::Ready(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
                     self.is_alive = true;
                 }
-                Poll::Ready(Ok(Message::Close(close))) => self.end = Some(self.closed(close)),
-                Poll::Ready(Err(error)) => self.end = Some(self.fail(&error, limits)),
+                Poll::Ready(Ok(Message::Close(close))) => self.end = Some(closed(web_socket, close)),
+                Poll::Ready(Err(error)) => self.end = Some(fail(web_socket, &error, limits)),
             }
         }
     }
 
     /// Keeps a message for the machine. Returns its length.
     fn receive(&mut self, now: Now, bytes: Bytes) -> usize {
-        if let Some((lines, _)) = &mut self.lines {
+        if let Some(lines) = &mut self.lines {
             for entry in lines.received(now.mono, &bytes) {
                 trace::log(|| entry);
             }
@@ -175,52 +145,50 @@ impl OpenSocket {
     /// Returns true if another batch can be moved now.
     pub(super) fn can_move(&self, machine: &RelayMachine) -> bool {
         let can_read = !self.is_read_pending || !self.unread.is_empty();
-        (can_read && machine.wants_read()) || (!self.is_write_pending && machine.has_output())
+        (can_read && machine.wants_read()) || (machine.has_output() && !self.is_write_pending)
     }
+}
 
-    /// Returns the end of the socket after the peer's close frame.
-    fn closed(&mut self, close: Option<CloseFrame>) -> SocketEnd {
-        // Nothing follows a close frame. Our answer is queued and flushed once: a peer that neither reads nor closes the
-        // TCP connection must not delay the next dial.
-        let _ = self.web_socket.poll_flush();
-        match (self.web_socket.peer_close(), close) {
-            // The code as sent: the library replaces codes that a peer must not send by 1002.
-            (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
-            (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
-            (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
-        }
+/// Returns the end of the socket after the peer's close frame.
+fn closed(web_socket: &mut WebSocket, close: Option<CloseFrame>) -> SocketEnd {
+    // Nothing follows a close frame. Our answer is queued and flushed once: a peer that neither reads nor closes the
+    // TCP connection must not delay the next dial.
+    let _ = web_socket.poll_flush();
+    match (web_socket.peer_close(), close) {
+        // The code as sent: the library replaces codes that a peer must not send by 1002.
+        (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
+        (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
+        (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
     }
+}
 
-    /// Queues the close frame for a WebSocket error (RFC 6455, 7.4.1), and returns the end of the socket.
-    fn fail(&mut self, error: &WsError, limits: &Limits) -> SocketEnd {
-        let (code, reason) = match error {
-            WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
-                CloseCode::Size,
-                format!(
-                    "a WebSocket message of {size} bytes is over the limit of {} (four times `max_line_bytes`, 16 MiB \
-                     at least): raise `max_line_bytes` to take it; closed with 1009",
-                    message_room(limits)
-                ),
+/// Queues the close frame for a WebSocket error (RFC 6455, 7.4.1), and returns the end of the socket.
+fn fail(web_socket: &mut WebSocket, error: &WsError, limits: &Limits) -> SocketEnd {
+    let (code, reason) = match error {
+        WsError::Capacity(CapacityError::MessageTooLong { size, .. }) => (
+            CloseCode::Size,
+            format!(
+                "a WebSocket message of {size} bytes is over the limit of {} (four times `max_line_bytes`, 16 MiB \
+                 at least): raise `max_line_bytes` to take it; closed with 1009",
+                message_room(limits)
             ),
-            WsError::Utf8(_) => {
-                (CloseCode::Invalid, "a WebSocket text message was not UTF-8; closed with 1007".to_owned())
-            }
-            WsError::Protocol(
-                ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing,
-            ) => return SocketEnd::of(None, error_chain(error)),
-            WsError::Protocol(_) => {
-                (CloseCode::Protocol, format!("{}; closed with 1002", error_chain(error)))
-            }
-            WsError::ConnectionClosed | WsError::AlreadyClosed => {
-                return SocketEnd::of(None, "the connection ended without a close frame");
-            }
-            _ => return SocketEnd::of(None, error_chain(error)),
-        };
-        let frame = CloseFrame { code, reason: Utf8Bytes::default() };
-        // It fails if our close frame was sent already.
-        let is_fault = self.web_socket.queue(Message::Close(Some(frame))).is_ok();
-        // The close frame itself can be invalid: its reason may not be UTF-8.
-        let code = self.web_socket.peer_close().map(|(code, _)| code);
-        SocketEnd { code, reason, is_fault }
-    }
+        ),
+        WsError::Utf8(_) => {
+            (CloseCode::Invalid, "a WebSocket text message was not UTF-8; closed with 1007".to_owned())
+        }
+        WsError::Protocol(
+            ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing,
+        ) => return SocketEnd::of(None, error_chain(error)),
+        WsError::Protocol(_) => (CloseCode::Protocol, format!("{}; closed with 1002", error_chain(error))),
+        WsError::ConnectionClosed | WsError::AlreadyClosed => {
+            return SocketEnd::of(None, "the connection ended without a close frame");
+        }
+        _ => return SocketEnd::of(None, error_chain(error)),
+    };
+    let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+    // It fails if our close frame was sent already.
+    let is_fault = web_socket.queue(Message::Close(Some(frame))).is_ok();
+    // The close frame itself can be invalid: its reason may not be UTF-8.
+    let code = web_socket.peer_close().map(|(code, _)| code);
+    SocketEnd { code, reason, is_fault }
 }
