@@ -11,10 +11,10 @@ use crate::Runtime;
 use crate::dial::{DialError, dial};
 use crate::dialer::{BoxFuture, Dialer};
 use crate::progress::Progress;
-use crate::shared::{Release, Shared, State, wake};
+use crate::shared::{Release, Shared, State};
 use crate::trace;
 use crate::web_socket::WebSocket;
-use dispatch::{Outputs, Response, notify_host, send_answers, send_responses};
+use dispatch::{Outputs, notify_host, send_answers, send_responses};
 use futures_channel::oneshot;
 use lingering_close::lingering_close;
 use open::{OpenSocket, SocketEnd};
@@ -138,9 +138,16 @@ impl<R: Runtime> Driver<R> {
             self.finish_dial(&mut state, now, conn, dialed);
         }
         let lingering = self.feed_machine(&mut state, now);
-        let outputs = Outputs::take(&mut state, now.mono);
-        let has_acted = !outputs.is_empty();
-        let (mut state, responses) = self.perform_outputs(&shared, state, outputs, now);
+        let Outputs { mut answers, responses, actions } = Outputs::take(&mut state, now.mono);
+        let has_acted = !actions.is_empty();
+        if has_acted {
+            state.holds_deliveries = true;
+            let stats = counted(&state);
+            drop(state);
+            send_answers(mem::take(&mut answers), now.mono);
+            self.log_counters(stats);
+            state = self.perform_all(&shared, actions);
+        }
         state.discard_deliveries(now);
         let has_more = has_dialed || has_acted || self.can_move(&state.machine);
         let next = match state.terminated {
@@ -148,8 +155,12 @@ impl<R: Runtime> Driver<R> {
             false if has_more => Next::Round,
             false => Next::Wait(state.set_deadline()),
         };
+        let stats = counted(&state);
         state.release();
+        // Last, since a host that gets an answer needs the lock next.
+        send_answers(answers, now.mono);
         send_responses(responses);
+        self.log_counters(stats);
         if let Some(writer) = lingering {
             let timeout = self.runtime.sleep(shared.config.machine.timing.close_timeout);
             self.runtime.spawn(lingering_close(writer, timeout));
@@ -207,29 +218,16 @@ impl<R: Runtime> Driver<R> {
         is_fault.then_some(open.writer)
     }
 
-    /// Answers requests and performs the machine's actions. Releases the lock meanwhile, if there are any. Returns the
-    /// responses to HTTP requests, for [`send_responses`].
-    fn perform_outputs<'a>(
-        &mut self,
-        shared: &'a Shared,
-        mut state: MutexGuard<'a, State>,
-        outputs: Outputs,
-        now: Now,
-    ) -> (MutexGuard<'a, State>, Vec<Response>) {
-        let stats = trace::counts().then(|| state.machine.stats().clone());
-        if outputs.is_empty() && stats.is_none() {
-            return (state, Vec::new());
-        }
-        state.holds_deliveries = !outputs.actions.is_empty();
-        let host = state.take_ready_host();
-        drop(state);
-        wake(host);
-        let Outputs { answers, actions, responses } = outputs;
-        send_answers(answers, now.mono);
+    /// Logs the counters that have increased. Call it without the lock.
+    fn log_counters(&mut self, stats: Option<Stats>) {
         if let Some(stats) = stats {
             trace::counted(&self.counted, &stats);
             self.counted = stats;
         }
+    }
+
+    /// Performs actions without the lock, and then notifies the host of them. Returns the lock.
+    fn perform_all<'a>(&mut self, shared: &'a Shared, actions: Vec<Action>) -> MutexGuard<'a, State> {
         for action in &actions {
             self.perform(action);
         }
@@ -238,7 +236,7 @@ impl<R: Runtime> Driver<R> {
             notify_host(&mut state, action);
         }
         state.holds_deliveries = false;
-        (state, responses)
+        state
     }
 
     /// Fires the machine's timer if it is due.
@@ -344,6 +342,11 @@ impl<R: Runtime> Driver<R> {
         }
         has_expired
     }
+}
+
+/// Returns the counters, if a subscriber reads them.
+fn counted(state: &State) -> Option<Stats> {
+    trace::counts().then(|| state.machine.stats().clone())
 }
 
 /// Reports a failed dial to the machine.

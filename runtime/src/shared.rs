@@ -288,7 +288,7 @@ impl State {
     }
 
     /// Takes the host's waker if it waits and there is something for it.
-    pub(crate) fn take_ready_host(&mut self) -> Option<Waker> {
+    fn take_ready_host(&mut self) -> Option<Waker> {
         let has_item = self.terminated || !self.control_queue.is_empty();
         let is_ready = has_item || (self.host_wants_deliveries && self.has_delivery());
         if self.host_waker.is_some() && is_ready { self.host_waker.take() } else { None }

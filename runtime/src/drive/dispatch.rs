@@ -41,14 +41,10 @@ impl Outputs {
         state.watched.observe_machine(&state.machine);
         outputs
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.responses.is_empty() && self.actions.is_empty()
-    }
 }
 
-/// Completes pending requests. Call it before the host is notified: it gets a reply before the notice of its cause. Call it
-/// without the lock: a reply runs a waker, which is foreign code.
+/// Completes pending requests. Call it before the host is notified of actions: it gets a reply before the notice of its
+/// cause. Call it without the lock: a reply runs a waker, which is foreign code.
 pub(super) fn send_answers(answers: Vec<(Option<PendingRequest>, Result<Reply, Failure>)>, at: Time) {
     for (waiting, result) in answers {
         let Some(PendingRequest { sender, op, since }) = waiting else { continue };

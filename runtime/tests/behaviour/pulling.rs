@@ -1,15 +1,18 @@
 //! Delivery to the host: when its task is woken, and what happens at the end.
 
 use super::deliveries::until;
+use super::peer::{Peer, inbound_line, result_line};
 use super::{Stage, Wire, frame};
-use futures_util::StreamExt;
+use crate::Kit;
+use futures_util::{FutureExt, StreamExt};
 use relayline_connector::Act;
 use relayline_connector::chats::discord;
-use relayline_runtime::{Incoming, Relay};
+use relayline_core::output::Notice;
+use relayline_runtime::{Inbox, Incoming, Relay};
 use serde_json::json;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ over_each_wire! {
     a_6_a_host_is_woken_only_for_items_that_it_waits_for,
     a_4_a_duplicate_is_acknowledged_after_the_poll,
     a_6_queued_items_are_delivered_or_counted_at_the_end,
+    a_notice_comes_before_the_events_that_follow_it,
 }
 
 /// Returns a gauge of the metrics page.
@@ -113,4 +117,42 @@ fn a_6_queued_items_are_delivered_or_counted_at_the_end(wire: Wire) {
     // The drive loop has ended, so only the inbox can count the rest.
     drop(inbox);
     assert_eq!((relay.stats().delivered, relay.stats().refused), (5, 2));
+}
+
+/// Waker that polls the inbox and keeps what it gets.
+struct PollInbox(Mutex<(Inbox, Vec<Incoming>)>);
+
+impl Wake for PollInbox {
+    fn wake(self: Arc<Self>) {
+        let (inbox, taken) = &mut *self.0.lock().unwrap();
+        taken.extend(inbox.next().now_or_never().flatten());
+    }
+}
+
+/// A result, an error and an event come in one batch. The host that is woken by the result does not get the event before
+/// the notice of the error.
+fn a_notice_comes_before_the_events_that_follow_it(wire: Wire) {
+    let peer = Peer::listen(wire);
+    let kit = Kit::new();
+    let (relay, mut inbox) = peer.connect(&kit, &[]);
+    let mut wire = peer.accept();
+    while !matches!(kit.block_on(inbox.next()), Some(Incoming::Notice(Notice::Platform { .. }))) {}
+    let host = Arc::new(PollInbox(Mutex::new((inbox, Vec::new()))));
+    let mut request = relay.send("1", "x");
+    let waker = Waker::from(host.clone());
+    assert!(request.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+    let (id, _) = wire.request().unwrap();
+    let error = json!({"type": "error", "message": "first"});
+    wire.say_lines(format!("{}{error}\n{}", result_line(&id), inbound_line("second")));
+    kit.block_on(request).unwrap();
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        let (inbox, early) = &mut *host.0.lock().unwrap();
+        taken.append(early);
+        taken.extend(inbox.next().now_or_never().flatten());
+        std::thread::yield_now();
+    }
+    let [Incoming::Notice(Notice::ConnectorError { .. }), Incoming::Message(_)] = &taken[..] else {
+        panic!("{taken:?}");
+    };
 }
