@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "relayline-core",
     "relayline-control",
+    "relayline-acp",
     "relayline-runtime",
     "relayline-tokio",
     "relayline-smol",

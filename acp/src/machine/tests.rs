@@ -1,0 +1,8 @@
+//! Tests of the machine in virtual time, with an agent and a relay that the test plays.
+
+mod ends;
+mod life;
+mod permissions;
+mod random;
+mod shows;
+mod world;
