@@ -31,22 +31,26 @@ mod writer;
 
 use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
-pub(crate) use gateway::Cause;
-use gateway::Gateway;
-use media::Media;
-pub(crate) use media::{MediaFolder, remove_drafts};
+pub(crate) use change_signal::ChangeSignal;
+pub(crate) use gateway::{Cause, Gateway};
+pub(crate) use media::{Media, MediaFolder, remove_drafts};
 pub(crate) use op::names as op_names;
+pub(crate) use parts::submit_when_room;
 use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use session::Session;
 pub(crate) use settings::AgentSettings;
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
+pub(crate) use unsettled::Unsettled;
+pub(crate) use writer::Writer;
 
 /// Pipes of an agent.
 pub(crate) struct Agent {
     pub(crate) from: Box<dyn Read + Send>,
     pub(crate) to: Box<dyn Write + Send>,
+    /// Its stderr, if that is not the gateway's.
+    pub(crate) errors: Option<Box<dyn Read + Send>>,
     /// True if another agent may follow: the end of this one's output does not end the gateway then.
     pub(crate) is_replaceable: bool,
 }

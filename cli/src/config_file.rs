@@ -18,7 +18,14 @@ use std::path::{Path, PathBuf};
 /// Flags of `run` that are not keys of the file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 /// Pairs of a key and a flag that excludes it. If the flag is on the command line, the key is ignored.
-const OPPOSITES: [(&str, &str); 2] = [("verbose", "quiet"), ("quiet", "verbose")];
+const OPPOSITES: [(&str, &str); 6] = [
+    ("verbose", "quiet"),
+    ("quiet", "verbose"),
+    ("exec", "acp"),
+    ("acp", "exec"),
+    ("auto-ack", "acp"),
+    ("passthrough", "acp"),
+];
 
 /// Parsed configuration file.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `relayline doctor`: checks each step of a connection, from the settings to the handshake.
 
+mod agent;
 mod clock;
 mod handshake;
 mod probe;
@@ -21,10 +22,12 @@ use std::time::Duration;
 /// Diagnose a gateway that does not connect, step by step from the settings to the handshake.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
+Examples:
   GATEWAY_RELAY_URL=wss://connector.example GATEWAY_RELAY_ID=gw-1 GATEWAY_RELAY_SECRET=... relayline doctor
+  relayline doctor --url wss://connector.example --acp -- claude-agent-acp
 
-It takes every flag of `run`, but starts no agent and opens no port.
+It takes every flag of `run`, but opens no port. It starts no agent, except with --acp: then it first initializes the agent,
+opens a session, and says what is missing. The agent's log is shown with -v.
 
 Each line begins with ok, warn or fail, names the step, and says what was found and what to do: settings, dns, tcp, tls,
 upgrade, clock, credentials, handshake. A line that begins with wait shows how long the next step may take. The output
@@ -117,6 +120,9 @@ impl Findings {
 
 pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     let mut findings = Findings::default();
+    if arguments.run.acp.is_given() {
+        agent::examine(&arguments.run.acp, &mut findings);
+    }
     let gateway = &arguments.run.gateway;
     let resolved = match gateway.resolve_silently() {
         Ok(resolved) => resolved,

@@ -11,6 +11,7 @@ pub(crate) use direct::{Child, Killer};
 pub(crate) use guarded::{Child, Killer};
 use std::fmt;
 use std::io;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Handle to kill the running agent from any thread.
@@ -27,6 +28,24 @@ impl Current {
         let killer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(killer) = killer {
             killer.kill();
+        }
+    }
+}
+
+/// Destination of an agent's stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgentStderr {
+    /// The gateway's stderr.
+    Inherited,
+    /// A pipe, for [`Agent::errors`](crate::bridge::Agent::errors).
+    Piped,
+}
+
+impl AgentStderr {
+    fn stdio(self) -> Stdio {
+        match self {
+            AgentStderr::Inherited => Stdio::inherit(),
+            AgentStderr::Piped => Stdio::piped(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::config_file::LoadedConfig;
 use crate::fail;
 use crate::flags::{GatewayCommands, Given, SettingFlags};
 use clap::{Args, ValueEnum};
+use relayline_acp::AcpLimits;
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::Network;
 use relayline_control::settings::table::{self, Kind};
@@ -27,6 +28,13 @@ use std::process::ExitCode;
 pub(crate) enum RuntimeName {
     Tokio,
     Smol,
+}
+
+/// Limits and time-outs of the program, besides those of the gateway.
+#[derive(Debug, Default)]
+pub(crate) struct HostLimits {
+    pub(crate) agent: AgentSettings,
+    pub(crate) acp: AcpLimits,
 }
 
 /// Flags of the commands that connect as a gateway.
@@ -184,10 +192,12 @@ impl GatewayArguments {
         Ok(resolved)
     }
 
-    /// Resolves the configuration and the bridge's settings. Logs warnings.
-    pub(crate) fn resolve_for_agent(&self) -> Result<(Resolved, AgentSettings), Unresolved> {
-        let mut settings = AgentSettings::default();
-        let resolved = self.resolve_all(self.settings.given.clone(), &mut settings)?;
+    /// Resolves the configuration and the limits of the program. `limits` are texts `NAME=VALUE` that come after those
+    /// of `--set`. Logs warnings.
+    pub(crate) fn resolve_for_agent(&self, limits: &[String]) -> Result<(Resolved, HostLimits), Unresolved> {
+        let (mut given, mut settings) = (self.settings.given.clone(), HostLimits::default());
+        limits.iter().for_each(|limit| given.arguments.push(&table::SET, limit.as_str()));
+        let resolved = self.resolve_all(given, &mut settings)?;
         log_warnings(&resolved.warnings);
         Ok((resolved, settings))
     }
@@ -196,23 +206,24 @@ impl GatewayArguments {
     pub(crate) fn resolve_to_provision(&self) -> Result<Resolved, Unresolved> {
         let mut given = self.settings.given.clone();
         given.arguments.push(&table::PROVISION, "always");
-        let resolved = self.resolve_all(given, &mut AgentSettings::default())?;
+        let resolved = self.resolve_all(given, &mut HostLimits::default())?;
         log_warnings(&resolved.warnings);
         Ok(resolved)
     }
 
     /// Resolves the configuration for a caller that shows the warnings itself.
     pub(crate) fn resolve_silently(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_all(self.settings.given.clone(), &mut AgentSettings::default())
+        self.resolve_all(self.settings.given.clone(), &mut HostLimits::default())
     }
 
-    fn resolve_all(&self, given: Given, agent: &mut AgentSettings) -> Result<Resolved, Unresolved> {
+    fn resolve_all(&self, given: Given, limits: &mut HostLimits) -> Result<Resolved, Unresolved> {
+        let HostLimits { agent, acp } = limits;
         let default = default_env_file();
         let settings = self.env_file.as_deref();
         let env_files = EnvFiles { settings, managed_by: settings.or(default.as_deref()) };
         let (mut resolved, warnings) = self
             .network
-            .resolve(given, env_files, |sources| settings::resolve_with(sources, &mut [agent]))?;
+            .resolve(given, env_files, |sources| settings::resolve_with(sources, &mut [agent, acp]))?;
         resolved.warnings.splice(0..0, warnings);
         Ok(resolved)
     }

@@ -2,6 +2,7 @@
 #![allow(rustdoc::bare_urls)] // The comments of flags are help texts, where a URL is plain.
 //! `relayline`: program for the gateway side of the relay protocol.
 
+mod acp;
 mod boot;
 mod bridge;
 mod config_file;

@@ -1,13 +1,15 @@
 //! `relayline run`: a gateway for an agent, with the bridge on stdin and stdout or on those of a child process.
 
+use crate::acp::{self, AcpArguments};
 use crate::bridge::{self, Agent, Cause, End, MediaFolder, OneAgent, Options};
-use crate::exec::Current;
+use crate::exec::{AgentStderr, Current};
 use crate::gateway::GatewayArguments;
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::signals::{self, Shutdown};
 use crate::supervisor::Supervisor;
 use crate::{boot, fail};
-use clap::Args;
+use clap::{ArgGroup, Args};
+use relayline_control::config::GatewayConfig;
 use relayline_core::json;
 use relayline_runtime::files;
 use serde_json::{Map, Value};
@@ -45,6 +47,7 @@ Examples:
   Webhooks       relayline run --inbound-listen 0.0.0.0:8787 --delivery-key-file delivery.key
   Sessions       relayline run --thread-sessions-per-user true --platform slack
   Agent          relayline run --restart on-failure --exec ./agent.py
+  ACP agent      relayline run --platform discord --acp-state sessions.json --acp -- claude-agent-acp
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
   Logging        relayline run -v --log-format json
 
@@ -64,6 +67,11 @@ runs as another user, is not killed: it sees the end of its stdin, and must exit
 With --restart the gateway stays connected, and starts the agent again after 0.5 s. The delay doubles with each further
 death, up to 30 s. After ten deaths within a minute of running the gateway exits with 1.
 
+--acp runs an agent that speaks the Agent Client Protocol instead of the bridge's lines. Each conversation of a chat is one
+session of the agent. What it writes grows as a reply, its steps show as a task card or as a line, and its requests for
+permission become buttons. The message /stop ends its turn. With --acp, --restart is on-failure by default, and the agent's
+stderr is logged at debug. relayline doctor --acp -- CMD checks such an agent.
+
 The agent cannot read the gateway's memory and environment. RELAYLINE_DEBUGGABLE=1 turns this protection off, for
 debuggers.
 
@@ -78,11 +86,13 @@ the policies that are set. A step that fails is logged, and the gateway dials an
 connector knows the gateway already and issues no secret, since every dial would be refused.
 
 Exit codes: 0 done, or relay disabled by --enabled false; 1 the agent failed or does not read, or no secret was issued;
-2 flags, environment or config file wrong, or stdin at its end without --exec; 3 relay disabled (revoked).";
+2 flags, environment or config file wrong, stdin at its end without --exec or --acp, or an ACP agent of another version;
+3 relay disabled (revoked).";
 
 /// Run a gateway for an agent in any language: JSON lines on stdin and stdout.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help(), next_help_heading = "Agent")]
+#[command(group = ArgGroup::new("child").args(["exec", "acp"]))]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) gateway: GatewayArguments,
@@ -113,14 +123,14 @@ pub(crate) struct RunArguments {
     ///
     /// GET /metrics returns counters and queue sizes in the Prometheus text format.
     #[arg(long, value_name = "ADDR")]
-    metrics: Option<String>,
+    pub(crate) metrics: Option<String>,
 
     /// Folder of the agent's files; the working folder by default.
     ///
     /// Paths of the ops upload, download and send_media are relative to it. Symbolic links are followed. A path that leads
-    /// out of the folder is rejected.
+    /// out of the folder is rejected. With --acp, files of messages are put there; by default in a temporary folder.
     #[arg(long, value_name = "DIR")]
-    media_dir: Option<PathBuf>,
+    pub(crate) media_dir: Option<PathBuf>,
 
     /// Let the agent upload and download files outside of the media folder.
     #[arg(long)]
@@ -130,14 +140,18 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
 
-    /// Restart the agent of --exec when it ends, or only when it fails. The gateway stays connected.
-    #[arg(long, value_enum, default_value_t = Restart::Never, value_name = "WHEN", requires = "exec")]
-    restart: Restart,
+    /// Restart the agent when it ends, or only when it fails; never by default, and on-failure with --acp. The gateway stays
+    /// connected.
+    #[arg(long, value_enum, value_name = "WHEN", requires = "child")]
+    pub(crate) restart: Option<Restart>,
+
+    #[command(flatten)]
+    pub(crate) acp: AcpArguments,
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let runtime = arguments.gateway.network.runtime;
-    let (resolved, settings) = match arguments.gateway.resolve_for_agent() {
+    let (resolved, limits) = match arguments.gateway.resolve_for_agent(&arguments.acp.limits()) {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
@@ -145,9 +159,15 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(manifest) => manifest,
         Err(error) => return fail(2, error),
     };
+    if arguments.acp.is_given() {
+        if !arguments.exec.is_empty() {
+            return fail(2, "exec and acp are both set: each names the agent, so remove one of them");
+        }
+        return acp::start(arguments, resolved, limits, manifest);
+    }
     if arguments.exec.is_empty() && stdin_has_ended() {
-        let what = "stdin is at its end, so there is no agent to serve: start one with --exec CMD, or connect stdin \
-                    and stdout to one";
+        let what = "stdin is at its end, so there is no agent to serve: start one with --exec CMD or --acp CMD, or \
+                    connect stdin and stdout to one";
         return fail(2, what);
     }
     let media = match MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere) {
@@ -166,28 +186,23 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(1, error),
     };
-    config.machine.passthrough = arguments.passthrough;
-    config.machine.command_manifest = manifest;
-    config.machine.hello_extra = arguments.hello_extra.clone().unwrap_or_default();
-    config.machine.slack_subcommands = arguments.slack_subcommand.iter().cloned().collect();
-    let options = Options { auto_ack: arguments.auto_ack, metrics, settings, media };
-    let shutdown = Shutdown::new();
-    let current = Current::default();
-    let killed = current.clone();
-    if let Err(error) = signals::watch(shutdown.clone(), move || {
-        killed.kill();
-        bridge::remove_drafts();
-    }) {
-        return fail(1, format_args!("signals cannot be watched: {error}"));
-    }
+    arguments.configure(&mut config, manifest);
+    let options = Options { auto_ack: arguments.auto_ack, metrics, settings: limits.agent, media };
+    let (shutdown, current) = match watch_signals() {
+        Ok(watched) => watched,
+        Err(code) => return code,
+    };
     let Some(program) = arguments.exec.first() else {
-        let agent = Agent { from: Box::new(io::stdin()), to: Box::new(io::stdout()), is_replaceable: false };
+        let (from, to) = (Box::new(io::stdin()), Box::new(io::stdout()));
+        let agent = Agent { from, to, errors: None, is_replaceable: false };
         let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
         return end(ended.map(|end| (end, true)));
     };
-    let restarts = Restarts::new(arguments.restart, RestartLimits::of(&options.settings));
+    let when = arguments.restart.unwrap_or(Restart::Never);
+    let restarts = Restarts::new(when, RestartLimits::of(&options.settings));
+    let stderr = AgentStderr::Inherited;
     let (supervisor, mut agents) =
-        match Supervisor::start(&arguments.exec, restarts, current, shutdown.clone()) {
+        match Supervisor::start(&arguments.exec, stderr, restarts, current, shutdown.clone()) {
             Ok(started) => started,
             Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
         };
@@ -198,7 +213,32 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     end(ended.map(|end| (end, succeeded)))
 }
 
-fn end(ended: io::Result<(End, bool)>) -> ExitCode {
+impl RunArguments {
+    /// Sets the parts of the configuration that are flags of this program.
+    pub(crate) fn configure(&self, config: &mut GatewayConfig, manifest: Option<Vec<Value>>) {
+        config.machine.passthrough = self.passthrough;
+        config.machine.command_manifest = manifest;
+        config.machine.hello_extra = self.hello_extra.clone().unwrap_or_default();
+        config.machine.slack_subcommands = self.slack_subcommand.iter().cloned().collect();
+    }
+}
+
+/// Begins to watch the signals. Returns the request to stop, and the handle of the agent that a second signal kills.
+pub(crate) fn watch_signals() -> Result<(Shutdown, Current), ExitCode> {
+    let (shutdown, current) = (Shutdown::new(), Current::default());
+    let killed = current.clone();
+    let watched = signals::watch(shutdown.clone(), move || {
+        killed.kill();
+        bridge::remove_drafts();
+    });
+    match watched {
+        Ok(()) => Ok((shutdown, current)),
+        Err(error) => Err(fail(1, format_args!("signals cannot be watched: {error}"))),
+    }
+}
+
+/// Prints the error of a gateway that has ended, and returns its exit code. The flag is true if its agent has succeeded.
+pub(crate) fn end(ended: io::Result<(End, bool)>) -> ExitCode {
     match ended {
         Ok((End::Disabled(fatal), _)) => fail(3, fatal),
         Ok((End::Disconnected(cause @ Cause::DoesNotRead), _)) => fail(1, cause.text()),
@@ -229,7 +269,7 @@ fn stdin_has_ended() -> bool {
 }
 
 /// Opens the port of the metrics page.
-fn open(address: &str) -> Result<TcpListener, String> {
+pub(crate) fn open(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| {
         format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
     })

@@ -2,7 +2,7 @@
 
 use crate::bridge::{Agent, AgentEnd, Agents};
 use crate::complain;
-use crate::exec::{Child, Current, StartError};
+use crate::exec::{AgentStderr, Child, Current, StartError};
 use crate::restart::{Next, Restarts};
 use crate::signals::Shutdown;
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -49,14 +49,21 @@ impl Supervisor {
     /// The agent cannot be started.
     pub(crate) fn start(
         exec: &[String],
+        stderr: AgentStderr,
         restarts: Restarts,
         current: Current,
         shutdown: Shutdown,
     ) -> Result<(Supervisor, Supervised), StartError> {
         let (requests, requested) = channel();
         let (sender, agents) = unbounded();
-        let mut process =
-            AgentProcess { exec: exec.to_vec(), restarts, current, shutdown, started: Instant::now() };
+        let mut process = AgentProcess {
+            exec: exec.to_vec(),
+            stderr,
+            restarts,
+            current,
+            shutdown,
+            started: Instant::now(),
+        };
         let (child, agent) = process.start()?;
         let watch = move || process.watch(child, agent, &requested, &sender);
         let thread = std::thread::Builder::new().name("supervisor".to_owned()).spawn(watch)?;
@@ -66,11 +73,16 @@ impl Supervisor {
     /// Waits for the end of the last agent, once its [`Supervised`] is dropped. Returns true if it succeeded, else prints the
     /// reason.
     pub(crate) fn finish(self) -> bool {
-        let conclusion = self.0.join().unwrap_or_else(|_| Some("the agent's supervisor panicked".to_owned()));
+        let conclusion = self.wait();
         if let Some(failure) = &conclusion {
             complain(failure);
         }
         conclusion.is_none()
+    }
+
+    /// Waits for the end of the last agent, once its [`Supervised`] is dropped. Returns the reason if it failed.
+    pub(crate) fn wait(self) -> Option<String> {
+        self.0.join().unwrap_or_else(|_| Some("the agent's supervisor panicked".to_owned()))
     }
 }
 
@@ -83,6 +95,7 @@ fn has_succeeded(ended: &AgentOutcome) -> bool {
 
 struct AgentProcess {
     exec: Vec<String>,
+    stderr: AgentStderr,
     restarts: Restarts,
     current: Current,
     shutdown: Shutdown,
@@ -96,7 +109,8 @@ impl AgentProcess {
     }
 
     fn start(&mut self) -> Result<(Child, Agent), StartError> {
-        let (child, mut agent) = Child::start(self.program(), self.exec.get(1..).unwrap_or_default())?;
+        let arguments = self.exec.get(1..).unwrap_or_default();
+        let (child, mut agent) = Child::start(self.program(), arguments, self.stderr)?;
         agent.is_replaceable = self.restarts.may_restart();
         self.current.set(&child);
         self.started = Instant::now();

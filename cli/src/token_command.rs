@@ -2,7 +2,7 @@
 //! and it ends with the gateway.
 
 use crate::bridge::Agent;
-use crate::exec::Child;
+use crate::exec::{AgentStderr, Child};
 use relayline_control::http::MAX_RESPONSE;
 use std::io::{self, Read};
 use std::sync::mpsc::channel;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The command fails, takes more than 30 s, or prints more than 64 KiB.
 pub(crate) fn run(command: &str) -> Result<Zeroizing<Vec<u8>>, String> {
     let (program, arguments) = shell(command);
-    let started = Child::start(program, &arguments);
+    let started = Child::start(program, &arguments, AgentStderr::Inherited);
     let (mut child, Agent { from, to, .. }) =
         started.map_err(|error| format!("the shell cannot be started: {error}"))?;
     drop(to);

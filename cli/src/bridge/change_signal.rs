@@ -7,17 +7,17 @@ use std::task::{Context, Poll};
 
 /// Signal that something has changed. Any thread may set it; one task waits for it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ChangeSignal(Arc<(AtomicWaker, AtomicBool)>);
+pub(crate) struct ChangeSignal(Arc<(AtomicWaker, AtomicBool)>);
 
 impl ChangeSignal {
-    pub(super) fn set(&self) {
+    pub(crate) fn set(&self) {
         let (waker, changed) = &*self.0;
         changed.store(true, Ordering::Release);
         waker.wake();
     }
 
     /// Polls for a change since it was last ready.
-    pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let (waker, changed) = &*self.0;
         waker.register(cx.waker());
         if changed.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }

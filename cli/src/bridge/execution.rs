@@ -11,7 +11,7 @@ use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 
 /// Result of an op, or its failure.
-pub(super) type OpResult = Result<Value, Failure>;
+pub(crate) type OpResult = Result<Value, Failure>;
 
 /// Completed op.
 #[derive(Debug)]

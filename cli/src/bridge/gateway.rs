@@ -42,32 +42,32 @@ impl Cause {
 
 /// End of the relay.
 #[derive(Clone, Debug)]
-pub(super) struct GatewayEnd {
+pub(crate) struct GatewayEnd {
     fatal: Option<Fatal>,
     since: Instant,
 }
 
-pub(super) struct Gateway {
-    pub(super) relay: Relay,
+pub(crate) struct Gateway {
+    pub(crate) relay: Relay,
     inbox: Inbox,
     /// Detects the end while the inbox is not polled.
     watch: Watch,
     stop: Fuse<BoxFuture<'static, &'static str>>,
-    pub(super) settings: AgentSettings,
-    pub(super) auto_ack: bool,
-    pub(super) media: Media,
+    pub(crate) settings: AgentSettings,
+    pub(crate) auto_ack: bool,
+    pub(crate) media: Media,
     /// Cause and time of the disconnect.
     leaving: Option<(Cause, Instant)>,
-    pub(super) ended: Option<GatewayEnd>,
+    pub(crate) ended: Option<GatewayEnd>,
     /// True if the current agent has missed the notice of the connection.
     missed_connected: bool,
 }
 
 /// Time beyond its budget after which a disconnect is abandoned.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
 impl Gateway {
-    pub(super) fn new(
+    pub(crate) fn new(
         relay: Relay,
         inbox: Inbox,
         shutdown: &Shutdown,
@@ -90,59 +90,59 @@ impl Gateway {
         }
     }
 
-    pub(super) fn cause(&self) -> Option<Cause> {
+    pub(crate) fn cause(&self) -> Option<Cause> {
         self.leaving.map(|(cause, _)| cause)
     }
 
-    pub(super) fn fatal(&self) -> Option<Fatal> {
+    pub(crate) fn fatal(&self) -> Option<Fatal> {
         self.ended.as_ref().and_then(|end| end.fatal.clone())
     }
 
     /// Returns true if the relay is connected and a new agent has missed the notice.
-    pub(super) fn take_missed_connected(&mut self) -> bool {
+    pub(crate) fn take_missed_connected(&mut self) -> bool {
         let missed_connected = std::mem::replace(&mut self.missed_connected, true);
         missed_connected && matches!(self.relay.phase(), Phase::Connected | Phase::Idle)
     }
 
     /// Returns the budget of a disconnect (L-14).
-    pub(super) fn budget(&self) -> Duration {
+    pub(crate) fn budget(&self) -> Duration {
         self.relay.config().machine.timing.disconnect_budget
     }
 
     /// Sets the cause of the disconnect. Returns false if there is one already. The caller submits the disconnect.
-    pub(super) fn begin_leaving(&mut self, cause: Cause) -> bool {
+    pub(crate) fn begin_leaving(&mut self, cause: Cause) -> bool {
         let is_first = self.leaving.is_none();
         self.leaving.get_or_insert_with(|| (cause, Instant::now()));
         is_first
     }
 
     /// Returns the time by which the relay must have ended after a disconnect or a revocation.
-    pub(super) fn ends_by(&self) -> Instant {
+    pub(crate) fn ends_by(&self) -> Instant {
         let since = self.leaving.map(|(_, since)| since);
         since.or(self.ended.as_ref().map(|end| end.since)).unwrap_or_else(Instant::now) + self.budget()
     }
 
     /// Returns the time at which a disconnect is abandoned.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.leaving.map(|(_, since)| since + self.budget() + GRACE)
     }
 
-    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.deadline().is_some_and(|due| now >= due)
     }
 
     /// Returns the reason for the `disconnected` line if the gateway itself disconnected.
-    pub(super) fn reason(&self, retry_in: Option<Duration>) -> Option<&'static str> {
+    pub(crate) fn reason(&self, retry_in: Option<Duration>) -> Option<&'static str> {
         self.cause().filter(|_| retry_in.is_none()).map(Cause::text)
     }
 
     /// Polls for a request to stop. Ready once.
-    pub(super) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
+    pub(crate) fn poll_stop(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         self.stop.poll_unpin(cx)
     }
 
     /// Polls for items: all with `events`, else interrupts and notices with `urgent`, else the end only.
-    pub(super) fn poll_incoming(
+    pub(crate) fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
         events: bool,
@@ -165,7 +165,7 @@ impl Gateway {
     }
 
     /// Notes the end of the relay. Returns other items, which are for the agent.
-    pub(super) fn note_end(&mut self, incoming: Option<Incoming>) -> Option<Incoming> {
+    pub(crate) fn note_end(&mut self, incoming: Option<Incoming>) -> Option<Incoming> {
         let fatal = match incoming {
             Some(Incoming::Fatal(fatal)) => Some(fatal),
             None => None,
@@ -177,7 +177,7 @@ impl Gateway {
 
     /// Waits for `what` without an agent: notices and interrupts are dropped, and events stay queued. Returns `None` if the
     /// relay ends first, or on a request to stop.
-    pub(super) async fn without_agent<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn without_agent<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
         let mut what = std::pin::pin!(what);
         loop {
             let next = poll_fn(|cx| {
@@ -206,7 +206,7 @@ impl Gateway {
     }
 
     /// Disconnects without an agent, and waits for the end.
-    pub(super) async fn leave_without_agent(&mut self, cause: Cause) {
+    pub(crate) async fn leave_without_agent(&mut self, cause: Cause) {
         self.begin_leaving(cause);
         // It is refused only if the relay has ended.
         let _answer = self.relay.submit(Command::Disconnect);

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 /// Queued line, with the delivery to settle once it is written.
 #[derive(Debug)]
-pub(super) struct QueuedLine<T> {
-    pub(super) text: String,
+pub(crate) struct QueuedLine<T> {
+    pub(crate) text: String,
     /// Delivery of an event line. Results, notices and interrupts have none.
-    pub(super) event: Option<T>,
+    pub(crate) event: Option<T>,
 }
 
 /// Queue of lines with two budgets: one for events, one for results, notices and interrupts. The latter overtake events, as
 /// they do in the inbox (L-16). Each kind keeps its order.
 #[derive(Debug)]
-pub(super) struct LineQueue<T> {
+pub(crate) struct LineQueue<T> {
     events: VecDeque<QueuedLine<T>>,
     urgent: VecDeque<QueuedLine<T>>,
     /// Number of events that are queued or being written.
@@ -26,7 +26,7 @@ pub(super) struct LineQueue<T> {
 }
 
 impl<T> LineQueue<T> {
-    pub(super) fn new(limits: AgentSettings) -> Self {
+    pub(crate) fn new(limits: AgentSettings) -> Self {
         LineQueue {
             events: VecDeque::new(),
             urgent: VecDeque::new(),
@@ -38,33 +38,33 @@ impl<T> LineQueue<T> {
     }
 
     /// Returns true if another event may be queued. A line larger than the budget passes if no event is queued.
-    pub(super) fn takes_events(&self) -> bool {
+    pub(crate) fn takes_events(&self) -> bool {
         self.event_count < self.limits.agent_events && self.event_bytes < self.limits.agent_event_bytes
     }
 
     /// Returns true if the budget has room for further results.
-    pub(super) fn takes_results(&self) -> bool {
+    pub(crate) fn takes_results(&self) -> bool {
         self.urgent_bytes < self.limits.agent_result_bytes
     }
 
-    pub(super) fn push_event(&mut self, text: String, event: T) {
+    pub(crate) fn push_event(&mut self, text: String, event: T) {
         self.event_count += 1;
         self.event_bytes += text.len();
         self.events.push_back(QueuedLine { text, event: Some(event) });
     }
 
-    pub(super) fn push_urgent(&mut self, text: String) {
+    pub(crate) fn push_urgent(&mut self, text: String) {
         self.urgent_bytes += text.len();
         self.urgent.push_back(QueuedLine { text, event: None });
     }
 
     /// Takes the next line to write. It counts against its budget until [`written`](Self::written).
-    pub(super) fn pop(&mut self) -> Option<QueuedLine<T>> {
+    pub(crate) fn pop(&mut self) -> Option<QueuedLine<T>> {
         self.urgent.pop_front().or_else(|| self.events.pop_front())
     }
 
     /// Releases the budget of a line that was written or dropped.
-    pub(super) fn written(&mut self, bytes: usize, is_event: bool) {
+    pub(crate) fn written(&mut self, bytes: usize, is_event: bool) {
         if is_event {
             self.event_count -= 1;
             self.event_bytes -= bytes;
@@ -74,12 +74,12 @@ impl<T> LineQueue<T> {
     }
 
     /// Returns true if no line is queued or being written.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.event_count == 0 && self.urgent_bytes == 0
     }
 
     /// Removes all queued lines.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = QueuedLine<T>> + use<T> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = QueuedLine<T>> + use<T> {
         let lines: Vec<QueuedLine<T>> = self.urgent.drain(..).chain(self.events.drain(..)).collect();
         for line in &lines {
             self.written(line.text.len(), line.event.is_some());
@@ -90,7 +90,7 @@ impl<T> LineQueue<T> {
 
 /// Change in an agent's reading, to be logged once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum ReadEvent {
+pub(crate) enum ReadEvent {
     /// It has not read for this time.
     Silent(Duration),
     /// It reads again after this time.
@@ -99,7 +99,7 @@ pub(super) enum ReadEvent {
 
 /// Monitor of an agent's reading.
 #[derive(Debug)]
-pub(super) struct ReadMonitor {
+pub(crate) struct ReadMonitor {
     warning: Duration,
     timeout: Duration,
     /// Time of its last read, or of the first line queued since; `None` while no line is queued.
@@ -111,25 +111,25 @@ pub(super) struct ReadMonitor {
 }
 
 impl ReadMonitor {
-    pub(super) fn new(settings: &AgentSettings) -> Self {
+    pub(crate) fn new(settings: &AgentSettings) -> Self {
         let AgentSettings { agent_read_warning: warning, agent_read_timeout: timeout, .. } = *settings;
         ReadMonitor { warning, timeout, since: None, full: None, reported: None }
     }
 
     /// Notes that the agent has read some of a line.
-    pub(super) fn note_read(&mut self, now: Instant) {
+    pub(crate) fn note_read(&mut self, now: Instant) {
         self.since = Some(now);
         self.full = self.full.map(|_| now);
     }
 
     /// Updates the monitor: `waits` if lines are queued, `is_full` if the budget of results is used up.
-    pub(super) fn update(&mut self, now: Instant, waits: bool, is_full: bool) {
+    pub(crate) fn update(&mut self, now: Instant, waits: bool, is_full: bool) {
         self.since = waits.then(|| self.since.unwrap_or(now));
         self.full = is_full.then(|| self.full.unwrap_or(now));
     }
 
     /// Returns the event to report now, if any. Each is reported once.
-    pub(super) fn take_event(&mut self, now: Instant) -> Option<ReadEvent> {
+    pub(crate) fn take_event(&mut self, now: Instant) -> Option<ReadEvent> {
         match (self.reported, self.since) {
             (None, Some(since)) if now.duration_since(since) >= self.warning => {
                 self.reported = Some(since);
@@ -144,12 +144,12 @@ impl ReadMonitor {
     }
 
     /// Returns true if the agent has read nothing for the timeout while the budget of results was used up.
-    pub(super) fn has_timed_out(&self, now: Instant) -> bool {
+    pub(crate) fn has_timed_out(&self, now: Instant) -> bool {
         self.full.is_some_and(|full| now.duration_since(full) >= self.timeout)
     }
 
     /// Returns the time of the next event or timeout.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let warns = self.since.filter(|_| self.reported.is_none()).map(|since| since + self.warning);
         let ends = self.full.map(|full| full + self.timeout);
         warns.into_iter().chain(ends).min()

@@ -57,14 +57,14 @@ pub(super) struct UploadFile {
 
 /// Transfers of the agents' files.
 #[derive(Clone, Debug)]
-pub(super) struct Media {
+pub(crate) struct Media {
     folder: Arc<MediaFolder>,
     transfers: Arc<Semaphore>,
 }
 
 impl Media {
     /// Creates transfers from a folder, at most `transfers` at a time.
-    pub(super) fn new(folder: MediaFolder, transfers: usize) -> Media {
+    pub(crate) fn new(folder: MediaFolder, transfers: usize) -> Media {
         Media { folder: Arc::new(folder), transfers: Arc::new(Semaphore::new(transfers)) }
     }
 
@@ -101,7 +101,8 @@ impl Media {
         StartedOp::Parts(chat_id, all.boxed())
     }
 
-    async fn fetch(&self, relay: &Relay, url: &str, path: String) -> OpResult {
+    /// Downloads into the file at `path`. The result has its `content_type` and its `bytes`.
+    pub(crate) async fn fetch(&self, relay: &Relay, url: &str, path: String) -> OpResult {
         let _transfer = self.transfers.acquire().await;
         let (folder, asked) = (self.folder.clone(), path.clone());
         let begun = smol::unblock(move || folder.resolve(&asked).and_then(Draft::begin));

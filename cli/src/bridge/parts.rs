@@ -117,7 +117,7 @@ async fn send_rest(relay: &Relay, text: &PartedText, first: Reply, mut parts: In
 }
 
 /// Submits a command as soon as there is room for it, and waits for its answer.
-pub(super) async fn submit_when_room(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
+pub(crate) async fn submit_when_room(relay: &Relay, mut command: Command) -> Result<Reply, Failure> {
     loop {
         let room = relay.room();
         match relay.submit(command) {

@@ -4,7 +4,6 @@ use super::change_signal::ChangeSignal;
 use super::execution::{CompletedOp, OpResult, PendingOp, StartedOp, begin, definite, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
 use super::line::{self, BridgeLine};
-use super::line_queue::ReadEvent;
 use super::op::{OpLabel, OpRequest};
 use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::reader::Reader;
@@ -65,7 +64,7 @@ pub(super) struct Session<'g> {
 impl<'g> Session<'g> {
     pub(super) fn start(gateway: &'g mut Gateway, agent: Agent) -> io::Result<Session<'g>> {
         let (unsettled, changes) = (Unsettled::default(), ChangeSignal::default());
-        let Agent { from, to, is_replaceable } = agent;
+        let Agent { from, to, errors: _, is_replaceable } = agent;
         let writer =
             Writer::start(to, &gateway.settings, unsettled.clone(), gateway.auto_ack, changes.clone())?;
         let relay = gateway.relay.clone();
@@ -222,17 +221,7 @@ impl<'g> Session<'g> {
     /// Checks whether the agent reads, and sets the timer.
     fn check_reading(&mut self, now: Instant) {
         let status = self.writer.read_status();
-        match status.event {
-            Some(ReadEvent::Silent(span)) => {
-                let why = format!("the agent has not read for {} s", span.as_secs());
-                tracing::warn!(why, "agent_does_not_read");
-            }
-            Some(ReadEvent::Resumed(span)) => {
-                let why = format!("the agent reads again, after {} s", span.as_secs());
-                tracing::warn!(why, "agent_reads_again");
-            }
-            None => {}
-        }
+        status.log();
         if status.has_timed_out {
             self.leave(Cause::DoesNotRead, None);
         }

@@ -35,7 +35,7 @@ struct TestAgent {
 
 fn agent() -> (Agent, TestAgent) {
     let ((from, writes), (reads, to)) = (pipe().unwrap(), pipe().unwrap());
-    let agent = Agent { from: Box::new(from), to: Box::new(to), is_replaceable: true };
+    let agent = Agent { from: Box::new(from), to: Box::new(to), errors: None, is_replaceable: true };
     (agent, TestAgent { reads: BufReader::new(reads), writes })
 }
 

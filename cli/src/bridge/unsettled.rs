@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Settles a delivery as the agent requested.
-pub(super) fn settle(settlement: Settlement, taken: bool) {
+pub(crate) fn settle(settlement: Settlement, taken: bool) {
     if taken { settlement.ack() } else { settlement.refuse() }
 }
 
 /// Settlements of buffered deliveries that the agent has, by number. The machine bounds their number.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unsettled(Arc<Mutex<State>>);
+pub(crate) struct Unsettled(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,11 +27,11 @@ impl Unsettled {
 
     /// Marks a delivery as written before its line is written: the agent may settle it as soon as it can read the line,
     /// and not before.
-    pub(super) fn mark_written(&self, settlement: &Settlement) {
+    pub(crate) fn mark_written(&self, settlement: &Settlement) {
         self.lock().last = settlement.id().number();
     }
 
-    pub(super) fn insert(&self, settlement: Settlement) {
+    pub(crate) fn insert(&self, settlement: Settlement) {
         self.lock().settlements.insert(settlement.id().number(), settlement);
     }
 
@@ -39,7 +39,7 @@ impl Unsettled {
     ///
     /// # Errors
     /// The delivery was not written yet.
-    pub(super) fn take(&self, number: u64) -> Result<Option<Settlement>, String> {
+    pub(crate) fn take(&self, number: u64) -> Result<Option<Settlement>, String> {
         let mut state = self.lock();
         if number == 0 || number > state.last {
             return Err(format!("there is no delivery {number} yet"));
@@ -48,7 +48,7 @@ impl Unsettled {
     }
 
     /// Refuses all deliveries, since the agent has ended.
-    pub(super) fn refuse_all(&self) {
+    pub(crate) fn refuse_all(&self) {
         let settlements = std::mem::take(&mut self.lock().settlements);
         drop(settlements);
     }

@@ -15,7 +15,7 @@ const PIECE: usize = 4096;
 
 /// Handle of the writer's thread: queues lines for the agent, and monitors the agent's reading.
 #[derive(Debug)]
-pub(super) struct Writer(Arc<Shared>);
+pub(crate) struct Writer(Arc<Shared>);
 
 /// Part that the handle and the thread share.
 #[derive(Debug)]
@@ -55,13 +55,30 @@ impl State {
 }
 
 /// Status of the agent's reading.
-pub(super) struct ReadStatus {
+pub(crate) struct ReadStatus {
     /// Change that was not logged yet.
-    pub(super) event: Option<ReadEvent>,
+    pub(crate) event: Option<ReadEvent>,
     /// True if the agent has not read for too long.
-    pub(super) has_timed_out: bool,
+    pub(crate) has_timed_out: bool,
     /// Time at which the status is to be queried again.
-    pub(super) deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl ReadStatus {
+    /// Logs the change that was not logged yet.
+    pub(crate) fn log(&self) {
+        match self.event {
+            Some(ReadEvent::Silent(span)) => {
+                let why = format!("the agent has not read for {} s", span.as_secs());
+                tracing::warn!(why, "agent_does_not_read");
+            }
+            Some(ReadEvent::Resumed(span)) => {
+                let why = format!("the agent reads again, after {} s", span.as_secs());
+                tracing::warn!(why, "agent_reads_again");
+            }
+            None => {}
+        }
+    }
 }
 
 impl Shared {
@@ -152,7 +169,7 @@ impl Shared {
 
 impl Writer {
     /// Starts the thread, which writes to `to` and closes it at its end.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut to: Box<dyn Write + Send>,
         settings: &AgentSettings,
         unsettled: Unsettled,
@@ -180,12 +197,12 @@ impl Writer {
     }
 
     /// Queues an event. Its delivery is refused if no further line is written.
-    pub(super) fn event(&self, text: String, settlement: Settlement) {
+    pub(crate) fn event(&self, text: String, settlement: Settlement) {
         self.push(|lines| lines.push_event(text + "\n", settlement));
     }
 
     /// Queues a result, a notice or an interrupt. It is dropped if no further line is written.
-    pub(super) fn urgent(&self, text: String) {
+    pub(crate) fn urgent(&self, text: String) {
         self.push(|lines| lines.push_urgent(text + "\n"));
     }
 
@@ -205,17 +222,17 @@ impl Writer {
     }
 
     /// Returns true if another event may be queued.
-    pub(super) fn takes_events(&self) -> bool {
+    pub(crate) fn takes_events(&self) -> bool {
         self.0.lock().lines.takes_events()
     }
 
     /// Returns true if the queue has room for further results.
-    pub(super) fn takes_results(&self) -> bool {
+    pub(crate) fn takes_results(&self) -> bool {
         self.0.lock().lines.takes_results()
     }
 
     /// Returns the status of the agent's reading.
-    pub(super) fn read_status(&self) -> ReadStatus {
+    pub(crate) fn read_status(&self) -> ReadStatus {
         let (mut state, now) = (self.0.lock(), Instant::now());
         let event = state.monitor.take_event(now);
         ReadStatus {
@@ -226,24 +243,24 @@ impl Writer {
     }
 
     /// Returns true if the agent has closed its input.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.0.lock().is_closed
     }
 
     /// Makes the thread end, and so close the agent's input, once no line is queued.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.0.lock().is_finishing = true;
         self.0.wake.notify_one();
     }
 
     /// Returns true once the thread has ended.
-    pub(super) fn is_terminated(&self) -> bool {
+    pub(crate) fn is_terminated(&self) -> bool {
         self.0.lock().is_terminated
     }
 
     /// Drops all queued lines, and refuses their deliveries. Returns the number of lines that the agent did not get as
     /// a whole. The thread ends after its current write.
-    pub(super) fn abandon(&self) -> usize {
+    pub(crate) fn abandon(&self) -> usize {
         let mut state = self.0.lock();
         state.is_abandoned = true;
         let lines = state.drain();

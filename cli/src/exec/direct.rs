@@ -1,9 +1,9 @@
 //! Agent as a child of the gateway, on systems without process groups.
 
-use super::StartError;
+use super::{AgentStderr, StartError};
 use crate::bridge::Agent;
 use crate::environment::without_secrets;
-use std::io;
+use std::io::{self, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,18 +16,23 @@ const KILL_AFTER: Duration = Duration::from_secs(5);
 pub(crate) struct Child(Arc<Mutex<std::process::Child>>);
 
 impl Child {
-    /// Starts the agent, and returns its end of the bridge. Its stderr is the gateway's.
-    pub(crate) fn start(program: &str, arguments: &[String]) -> Result<(Child, Agent), StartError> {
+    /// Starts the agent, and returns its end of the bridge.
+    pub(crate) fn start(
+        program: &str,
+        arguments: &[String],
+        stderr: AgentStderr,
+    ) -> Result<(Child, Agent), StartError> {
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.stdio());
         without_secrets(&mut command);
         let mut child = command.spawn().map_err(StartError::Agent)?;
         let lost = || io::Error::other("its stdin and stdout cannot be reached");
         let to = child.stdin.take().ok_or_else(lost)?;
         let from = child.stdout.take().ok_or_else(lost)?;
+        let errors = child.stderr.take().map(|errors| Box::new(errors) as Box<dyn Read + Send>);
         Ok((
             Child(Arc::new(Mutex::new(child))),
-            Agent { from: Box::new(from), to: Box::new(to), is_replaceable: false },
+            Agent { from: Box::new(from), to: Box::new(to), errors, is_replaceable: false },
         ))
     }
 

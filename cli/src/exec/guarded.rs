@@ -1,12 +1,12 @@
 //! Gateway side of the guard: starts it with the agent, and orders it to end the agent's process group.
 
-use super::StartError;
+use super::{AgentStderr, StartError};
 use crate::bridge::Agent;
 use crate::environment::without_secrets;
 use crate::guard::{self, GIVE_UP_AFTER, KILL_AFTER, Order, Report};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::metadata;
-use std::io::{self, BufRead, BufReader, pipe};
+use std::io::{self, BufRead, BufReader, Read, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -47,12 +47,17 @@ enum Outcome {
 }
 
 impl Child {
-    /// Starts the agent behind a guard, and returns its end of the bridge. Its stderr is the gateway's.
-    pub(crate) fn start(program: &str, arguments: &[String]) -> Result<(Child, Agent), StartError> {
+    /// Starts the agent behind a guard, and returns its end of the bridge. The guard has the agent's stderr, too.
+    pub(crate) fn start(
+        program: &str,
+        arguments: &[String],
+        stderr: AgentStderr,
+    ) -> Result<(Child, Agent), StartError> {
         let (ours, theirs) = UnixStream::pair()?;
         let (agent_stdin, to) = pipe()?;
         let (from, agent_stdout) = pipe()?;
-        let mut guard = start_guard(theirs.into(), program, arguments)?;
+        let mut guard = start_guard(theirs.into(), program, arguments, stderr)?;
+        let errors = guard.stderr.take().map(|errors| Box::new(errors) as Box<dyn Read + Send>);
         let mut reports = BufReader::new(ours.try_clone()?);
         let started = guard::send_pipes(&ours, [agent_stdin.as_fd(), agent_stdout.as_fd()])
             .map_err(StartError::Own)
@@ -71,7 +76,7 @@ impl Child {
         let child = Child { guard, shared: Arc::new(shared) };
         let shared = child.shared.clone();
         std::thread::Builder::new().name("guard".to_owned()).spawn(move || shared.follow(reports))?;
-        Ok((child, Agent { from: Box::new(from), to: Box::new(to), is_replaceable: false }))
+        Ok((child, Agent { from: Box::new(from), to: Box::new(to), errors, is_replaceable: false }))
     }
 
     /// Returns a handle that kills the agent's group.
@@ -158,7 +163,12 @@ impl Killer {
 }
 
 /// Starts a guard with `socket` as its stdin.
-fn start_guard(socket: OwnedFd, program: &str, arguments: &[String]) -> io::Result<std::process::Child> {
+fn start_guard(
+    socket: OwnedFd,
+    program: &str,
+    arguments: &[String],
+    stderr: AgentStderr,
+) -> io::Result<std::process::Child> {
     let mut command = Command::new(own_program()?);
     command
         .arg0("relayline")
@@ -166,7 +176,7 @@ fn start_guard(socket: OwnedFd, program: &str, arguments: &[String]) -> io::Resu
         .arg(std::process::id().to_string())
         .arg(program)
         .args(arguments);
-    command.stdin(Stdio::from(socket)).stdout(Stdio::null());
+    command.stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(stderr.stdio());
     // Ctrl-C in a terminal must reach the gateway only: the agent sees the end of its input, and can still write.
     command.process_group(0);
     without_secrets(&mut command);

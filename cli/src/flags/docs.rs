@@ -5,6 +5,7 @@ use super::{is_enroll_only, name};
 use crate::Program;
 use crate::bridge::AgentSettings;
 use clap::{Arg, CommandFactory};
+use relayline_acp::AcpLimits;
 use relayline_control::config::ServerLimits;
 use relayline_control::settings::table::{self, Kind, Spec};
 use relayline_core::config::{Limits, Timing};
@@ -82,11 +83,12 @@ fn settings_table() -> String {
 /// Returns the table of `--set`. A default is shown as `--set` accepts it.
 fn limits_table() -> String {
     let mut table = "| name | default | meaning |\n|---|---|---|\n".to_owned();
-    let all: [&mut dyn NamedLimits; 4] = [
+    let all: [&mut dyn NamedLimits; 5] = [
         &mut Limits::default(),
         &mut Timing::default(),
         &mut ServerLimits::default(),
         &mut AgentSettings::default(),
+        &mut AcpLimits::default(),
     ];
     for limits in all {
         for (name, doc) in limits.names().iter().zip(limits.docs()) {
@@ -171,4 +173,5 @@ fn the_documentation_of_limits_ends_with_their_defaults() {
     check(Timing::default());
     check(ServerLimits::default());
     check(AgentSettings::default());
+    check(AcpLimits::default());
 }

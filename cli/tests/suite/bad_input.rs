@@ -348,7 +348,12 @@ fn a_closed_stderr_changes_nothing() {
 fn settings() -> String {
     const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
                        media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
-                       agent_deaths_within";
+                       agent_deaths_within, \
+                       acp_sessions, acp_known_sessions, acp_session_waiting, acp_waiting, \
+                       acp_waiting_bytes, acp_answer_bytes, acp_steps, acp_permissions, acp_files, \
+                       acp_inline_bytes, acp_file_bytes, acp_commands, acp_start_timeout, \
+                       acp_session_timeout, acp_silence_timeout, acp_approval_timeout, acp_cancel_timeout, \
+                       acp_answer_interval, acp_progress_interval, acp_answer_patience";
     let names =
         [Limits::default().names(), Timing::default().names(), ServerLimits::default().names()].concat();
     format!("{}, {OWN}", names.join(", "))

@@ -7,7 +7,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("demo", "--script --runtime"),
     (
         "run",
-        "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --exec --set --config --runtime",
+        "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --exec --set --config --runtime \
+         --acp --acp-auth --cwd --mcp-servers --acp-state --max-sessions --acp-verbose --approver --approval-timeout --approve --busy",
     ),
     (
         "enroll",

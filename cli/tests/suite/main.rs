@@ -17,6 +17,8 @@ macro_rules! on_one_runtime {
     };
 }
 
+#[cfg(unix)]
+mod acp;
 mod bad_input;
 mod boot;
 #[cfg(unix)]

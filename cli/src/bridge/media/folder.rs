@@ -53,6 +53,11 @@ impl MediaFolder {
         }
     }
 
+    /// Returns a folder in which no path exists.
+    pub(crate) fn none() -> MediaFolder {
+        MediaFolder { root: PathBuf::new(), is_open: false }
+    }
+
     /// Resolves the links of a path, and checks that it stays in the folder.
     ///
     /// # Errors

@@ -1,0 +1,73 @@
+//! Agents that speak the Agent Client Protocol: `run --acp`. The crate `relayline-acp` decides; this module has the pipes,
+//! the relay and the files.
+//!
+//! [`start`] starts it, and [`host`] is the task between the agent and the relay. `reader.rs` reads the agent's lines and its stderr on threads,
+//! the bridge's writer writes to it, `files.rs` fetches the files of messages, and `session_file.rs` saves the sessions.
+
+mod files;
+mod flags;
+mod host;
+mod reader;
+mod session_file;
+mod start;
+
+use crate::bridge::{Agents, End};
+use crate::exec::Current;
+use crate::gateway::{HostLimits, RuntimeName};
+use crate::signals::Shutdown;
+pub(crate) use flags::AcpArguments;
+use host::AcpHost;
+use relayline_acp::{AcpMachine, StopCause};
+use relayline_control::config::GatewayConfig;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+
+pub(crate) use files::MessageFiles;
+pub(crate) use reader::{LineReader, ReadLine, log_stderr};
+pub(crate) use session_file::SessionFile;
+pub(crate) use start::start;
+
+/// Parts of an ACP host.
+#[derive(Debug)]
+pub(crate) struct AcpOptions {
+    pub(crate) machine: AcpMachine,
+    /// File with the sessions; without one they are kept in memory.
+    pub(crate) state: Option<SessionFile>,
+    pub(crate) files: MessageFiles,
+    /// Port of the metrics page.
+    pub(crate) metrics: Option<TcpListener>,
+    pub(crate) limits: HostLimits,
+    /// Handle to kill the agent that does not answer.
+    pub(crate) current: Current,
+}
+
+/// End of an ACP host.
+#[derive(Debug)]
+pub(crate) enum AcpEnd {
+    Gateway(End),
+    /// The agent cannot be used.
+    Unusable(StopCause),
+}
+
+/// Runs a gateway for its ACP agents until there is no further one, until one cannot be used, or until a request to stop.
+fn run(
+    runtime: RuntimeName,
+    config: GatewayConfig,
+    agents: &mut impl Agents,
+    mut options: AcpOptions,
+    shutdown: &Shutdown,
+) -> io::Result<AcpEnd> {
+    let metrics = options.metrics.take();
+    runtime.host(config, |relay, inbox| async move {
+        if let Some(listener) = metrics {
+            runtime.serve_metrics(&relay, listener)?;
+        }
+        AcpHost::new(relay, inbox, options, shutdown).serve(agents).await
+    })?
+}
+
+/// Returns an error for a file of a flag.
+fn file_error(flag: &str, path: &Path, error: impl std::fmt::Display) -> String {
+    format!("{flag} {}: {error}", path.display())
+}

@@ -1,0 +1,180 @@
+//! Files of messages, fetched for an agent.
+
+use crate::bridge::{Media, MediaFolder};
+use futures_util::future::{BoxFuture, FutureExt};
+use relayline_acp::Fetched;
+use relayline_core::event::Media as MediaEntry;
+use relayline_runtime::Relay;
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Maximum length of a local file's name, in characters.
+const MAX_NAME: usize = 80;
+
+/// Files of messages in a folder. The oldest make room for others.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageFiles(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    /// True if the folder is our own, and is removed in the end.
+    is_own: bool,
+    transfers: Media,
+    max_bytes: u64,
+    count: AtomicU64,
+    kept: Mutex<Kept>,
+}
+
+/// Files that exist, the oldest first.
+#[derive(Debug, Default)]
+struct Kept {
+    files: VecDeque<(PathBuf, u64)>,
+    bytes: u64,
+}
+
+impl MessageFiles {
+    /// Creates files of at most `max_bytes` in all, in `folder` or in a new temporary folder.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub(crate) fn new(folder: Option<&Path>, transfers: usize, max_bytes: usize) -> io::Result<MessageFiles> {
+        let (path, is_own) = match folder {
+            Some(folder) => (folder.to_owned(), false),
+            None => (temporary_folder()?, true),
+        };
+        let media = MediaFolder::find(Some(&path), false)?;
+        let inner = Inner {
+            folder: path.canonicalize()?,
+            is_own,
+            transfers: Media::new(media, transfers),
+            max_bytes: max_bytes as u64,
+            count: AtomicU64::new(0),
+            kept: Mutex::default(),
+        };
+        Ok(MessageFiles(Arc::new(inner)))
+    }
+
+    /// Fetches a file. The content of one that is not larger than `inline` is returned, and no file is kept.
+    pub(super) fn fetch(
+        &self,
+        relay: &Relay,
+        media: &MediaEntry,
+        inline: usize,
+    ) -> BoxFuture<'static, Result<Fetched, String>> {
+        let (files, relay) = (self.0.clone(), relay.clone());
+        let number = files.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = local_name(number, media.filename.as_deref().unwrap_or_default());
+        let url = media.url.to_string();
+        async move {
+            let result = files.transfers.fetch(&relay, &url, name.clone()).await;
+            let result = result.map_err(|failure| failure.message)?;
+            let size = result["bytes"].as_u64().unwrap_or(0);
+            let mime = result["content_type"].as_str().map(str::to_owned);
+            let path = files.folder.join(name);
+            smol::unblock(move || {
+                let content = (size <= inline as u64).then(|| fs::read(&path)).transpose();
+                let content = content.map_err(|error| format!("{}: {error}", path.display()))?;
+                match &content {
+                    Some(_) => drop(fs::remove_file(&path)),
+                    None => files.keep(path.clone(), size),
+                }
+                Ok(Fetched { path, mime, size, content })
+            })
+            .await
+        }
+        .boxed()
+    }
+}
+
+impl Inner {
+    /// Counts a file, and removes the oldest while there are too many bytes.
+    fn keep(&self, path: PathBuf, size: u64) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.files.push_back((path, size));
+        kept.bytes += size;
+        while kept.bytes > self.max_bytes && kept.files.len() > 1 {
+            if let Some((oldest, size)) = kept.files.pop_front() {
+                kept.bytes -= size;
+                // The agent may have removed it.
+                let _ = fs::remove_file(oldest);
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.is_own {
+            // What cannot be removed is left to the system.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// Creates a folder that only its owner can enter.
+fn temporary_folder() -> io::Result<PathBuf> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let name = format!("relayline-{}", data_encoding::HEXLOWER.encode(&random));
+    let path = std::env::temp_dir().join(name);
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&path)?;
+    Ok(path)
+}
+
+/// Returns the name of a local file: a number, so that no file is replaced, and the harmless part of its name.
+fn local_name(number: u64, name: &str) -> String {
+    let harmless = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().map(harmless).collect();
+    // The end has the extension.
+    let skipped = name.chars().count().saturating_sub(MAX_NAME);
+    let name: String = name.chars().skip(skipped).collect();
+    if name.is_empty() { format!("{number}-file") } else { format!("{number}-{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_name_stays_in_its_folder() {
+        assert_eq!(local_name(1, "../../etc/passwd"), "1-passwd");
+        assert_eq!(local_name(2, "a b\0c.png"), "2-a_b_c.png");
+        assert_eq!(local_name(3, ".."), "3-..");
+        assert_eq!(local_name(4, ""), "4-file");
+        assert_eq!(local_name(5, &format!("{}.png", "x".repeat(999))).len(), 2 + MAX_NAME);
+    }
+
+    #[test]
+    fn x_1_the_oldest_files_make_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = MessageFiles::new(Some(folder.path()), 1, 10).unwrap();
+        for name in ["a", "b", "c"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "1234").unwrap();
+            files.0.keep(path, 4);
+        }
+        let exists = |name: &str| folder.path().join(name).exists();
+        assert_eq!([exists("a"), exists("b"), exists("c")], [false, true, true]);
+    }
+
+    #[test]
+    fn a_folder_of_our_own_is_private_and_removed_in_the_end() {
+        let files = MessageFiles::new(None, 1, 10).unwrap();
+        let folder = files.0.folder.clone();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        drop(files);
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,317 @@
+//! Task between an ACP agent and the relay: passes events to the machine, and performs what it returns.
+
+mod outputs;
+
+use super::files::MessageFiles;
+use super::reader::{LineReader, ReadLine, log_stderr};
+use super::session_file::SessionFile;
+use super::{AcpEnd, AcpOptions};
+use crate::bridge::{
+    Agent, AgentEnd, Agents, Cause, ChangeSignal, End, Gateway, Media, MediaFolder, Unsettled, Writer,
+};
+use crate::exec::Current;
+use crate::signals::Shutdown;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use relayline_acp::{AcpDelivery, AcpMachine, ChatAbilities, HostResult, OpId, StopCause};
+use relayline_core::command::Command;
+use relayline_core::event::Event as Message;
+use relayline_core::output::Notice;
+use relayline_core::time::Time;
+use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Settlement};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Maximum number of lines of the agent that are handled before other events.
+const MAX_LINES: usize = 64;
+/// Maximum number of operations in flight while lines of the agent are read.
+const MAX_IN_FLIGHT: usize = 512;
+/// Maximum time for the last lines of turns when the gateway stops.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// Event of the host.
+enum HostEvent {
+    /// A request to stop, and its reason.
+    Stop(&'static str),
+    Completed(OpId, HostResult),
+    Saved(io::Result<()>),
+    /// Another agent has started; `None` if there is no other.
+    Started(io::Result<Option<Agent>>),
+    Incoming(Option<Incoming>),
+    /// Lines were read or written.
+    Changed,
+    /// The timer has expired.
+    Time,
+}
+
+/// Pipes of a running agent.
+struct Pipes {
+    reader: LineReader,
+    writer: Writer,
+    /// Time at which its reading is to be checked again.
+    reads_by: Option<Instant>,
+}
+
+pub(super) struct AcpHost {
+    gateway: Gateway,
+    machine: AcpMachine,
+    /// Origin of the machine's time.
+    origin: Instant,
+    agent: Option<Pipes>,
+    changes: ChangeSignal,
+    in_flight: FuturesUnordered<BoxFuture<'static, (OpId, HostResult)>>,
+    /// Unsettled deliveries by number. The machine settles each once.
+    settlements: BTreeMap<u64, Settlement>,
+    files: MessageFiles,
+    state: Option<SessionFile>,
+    is_unsaved: bool,
+    saving: Option<BoxFuture<'static, io::Result<()>>>,
+    current: Current,
+    /// Cause and time of the request to stop, until the disconnect begins.
+    stopping: Option<(Cause, Instant)>,
+    unusable: Option<StopCause>,
+    timer: Option<(Instant, smol::Timer)>,
+}
+
+impl AcpHost {
+    pub(super) fn new(relay: Relay, inbox: Inbox, options: AcpOptions, shutdown: &Shutdown) -> AcpHost {
+        let AcpOptions { machine, state, files, limits, current, .. } = options;
+        // The gateway's own transfers are those of a bridge, which is not in use here.
+        let media = Media::new(MediaFolder::none(), 1);
+        AcpHost {
+            gateway: Gateway::new(relay, inbox, shutdown, limits.agent, true, media),
+            machine,
+            origin: Instant::now(),
+            agent: None,
+            changes: ChangeSignal::default(),
+            in_flight: FuturesUnordered::new(),
+            settlements: BTreeMap::new(),
+            files,
+            state,
+            is_unsaved: false,
+            saving: None,
+            current,
+            stopping: None,
+            unusable: None,
+            timer: None,
+        }
+    }
+
+    /// Serves agents until there is no further one, or until the relay has ended.
+    pub(super) async fn serve(mut self, agents: &mut impl Agents) -> io::Result<AcpEnd> {
+        let mut error = None;
+        while !self.advance() {
+            match self.event(agents).await {
+                HostEvent::Started(Err(failed)) => {
+                    error = Some(failed);
+                    self.stop(Cause::OutputEnded);
+                }
+                event => self.handle(event),
+            }
+            smol::future::yield_now().await;
+        }
+        self.save_at_the_end().await;
+        let stats: Vec<_> = self.machine.stats().all().filter(|(_, count)| *count > 0).collect();
+        tracing::debug!(?stats, relay = ?self.gateway.relay.stats(), "ended");
+        if let Some(error) = error {
+            return Err(error);
+        }
+        Ok(match (self.gateway.fatal(), self.unusable.take()) {
+            (Some(fatal), _) => AcpEnd::Gateway(End::Disabled(fatal)),
+            (None, Some(cause)) => AcpEnd::Unusable(cause),
+            (None, None) => {
+                AcpEnd::Gateway(End::Disconnected(self.gateway.cause().unwrap_or(Cause::OutputEnded)))
+            }
+        })
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.origin.elapsed()
+    }
+
+    /// Does all work that is possible now. Returns true once the host has ended.
+    fn advance(&mut self) -> bool {
+        self.read_lines();
+        self.perform_outputs();
+        let now = Instant::now();
+        self.check_agent();
+        if let Some((cause, since)) = self.stopping
+            && self.gateway.cause().is_none()
+            && (self.machine.is_idle() || now >= since + FAREWELL)
+        {
+            self.gateway.begin_leaving(cause);
+            tracing::info!(reason = cause.text(), "leaving");
+            // It is refused only if the relay has ended.
+            let _answer = self.gateway.relay.submit(Command::Disconnect);
+        }
+        self.set_timer(now);
+        self.gateway.ended.is_some() || self.gateway.is_overdue(now)
+    }
+
+    /// Passes lines of the agent to the machine, while there is room for what they cause.
+    fn read_lines(&mut self) {
+        for _ in 0..MAX_LINES {
+            let Some(Pipes { reader, writer, .. }) = &self.agent else { return };
+            if !writer.takes_results() || self.in_flight.len() >= MAX_IN_FLIGHT {
+                return;
+            }
+            let Some(line) = reader.pop() else { return };
+            let now = self.now();
+            match line {
+                ReadLine::Whole(line) => self.machine.handle_line(now, &line),
+                ReadLine::TooLong => self.machine.handle_overlong_line(),
+            }
+            self.perform_outputs();
+        }
+        self.changes.set();
+    }
+
+    /// Handles the end of the agent: of its output or of its input.
+    fn check_agent(&mut self) {
+        let Some(Pipes { reader, writer, reads_by }) = &mut self.agent else { return };
+        let status = writer.read_status();
+        status.log();
+        *reads_by = status.deadline;
+        if !reader.is_done() && !writer.is_closed() && !status.has_timed_out {
+            return;
+        }
+        if status.has_timed_out {
+            tracing::warn!(why = Cause::DoesNotRead.text(), "agent_killed");
+            self.kill_agent();
+        }
+        self.agent = None;
+        let now = self.now();
+        self.machine.handle_agent_ended(now);
+        self.perform_outputs();
+    }
+
+    fn set_timer(&mut self, now: Instant) {
+        let machine = self.machine.deadline().map(|due| self.origin + due.since(Time::ZERO));
+        let farewell = self.stopping.filter(|_| self.gateway.cause().is_none());
+        let farewell = farewell.map(|(_, since)| since + FAREWELL);
+        let hung = self.agent.as_ref().and_then(|agent| agent.reads_by);
+        let due = [machine, farewell, hung, self.gateway.deadline()].into_iter().flatten().min();
+        // At least 1 ms ahead: a deadline in the past would loop.
+        let due = due.map(|due| due.max(now + Duration::from_millis(1)));
+        match (due, &self.timer) {
+            (None, _) => self.timer = None,
+            (Some(due), Some((set, _))) if *set == due => {}
+            (Some(due), _) => self.timer = Some((due, smol::Timer::at(due))),
+        }
+    }
+
+    async fn event(&mut self, agents: &mut impl Agents) -> HostEvent {
+        poll_fn(|cx| self.poll_event(cx, agents)).await
+    }
+
+    /// Polls for the next event. Results come before later items.
+    fn poll_event(&mut self, cx: &mut Context<'_>, agents: &mut impl Agents) -> Poll<HostEvent> {
+        if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
+            return Poll::Ready(HostEvent::Stop(reason));
+        }
+        if let Poll::Ready(Some((id, result))) = self.in_flight.poll_next_unpin(cx) {
+            return Poll::Ready(HostEvent::Completed(id, result));
+        }
+        if let Some(saving) = &mut self.saving
+            && let Poll::Ready(result) = saving.poll_unpin(cx)
+        {
+            return Poll::Ready(HostEvent::Saved(result));
+        }
+        if self.changes.poll(cx).is_ready() {
+            return Poll::Ready(HostEvent::Changed);
+        }
+        if self.agent.is_none()
+            && self.stopping.is_none()
+            // It is cancel-safe, so that it can be created anew for each poll.
+            && let Poll::Ready(agent) = pin!(agents.next(Some(AgentEnd::OutputEnded))).poll(cx)
+        {
+            return Poll::Ready(HostEvent::Started(agent));
+        }
+        let takes_prompts = self.agent.as_ref().is_none_or(|agent| agent.writer.takes_events());
+        let events = takes_prompts && self.machine.takes_deliveries();
+        if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events, true) {
+            return Poll::Ready(HostEvent::Incoming(incoming));
+        }
+        if self.timer.as_mut().is_some_and(|(_, timer)| timer.poll_unpin(cx).is_ready()) {
+            self.timer = None;
+            return Poll::Ready(HostEvent::Time);
+        }
+        Poll::Pending
+    }
+
+    fn handle(&mut self, event: HostEvent) {
+        let now = self.now();
+        match event {
+            HostEvent::Stop(reason) => self.stop(Cause::Stopped(reason)),
+            HostEvent::Completed(id, result) => self.machine.handle_result(now, id, result),
+            HostEvent::Saved(result) => self.saved(result),
+            HostEvent::Started(Ok(Some(agent))) => {
+                if let Err(error) = self.started(agent) {
+                    tracing::warn!(%error, "agent_unreadable");
+                    self.kill_agent();
+                }
+            }
+            // The supervisor says why there is no other agent.
+            HostEvent::Started(_) => self.stop(Cause::OutputEnded),
+            HostEvent::Incoming(incoming) => {
+                if let Some(incoming) = self.gateway.note_end(incoming) {
+                    self.receive(now, incoming);
+                }
+            }
+            HostEvent::Changed => {}
+            HostEvent::Time => self.machine.handle_tick(now),
+        }
+    }
+
+    fn started(&mut self, agent: Agent) -> io::Result<()> {
+        let Agent { from, to, errors, is_replaceable: _ } = agent;
+        let (settings, changes) = (&self.gateway.settings, &self.changes);
+        let writer = Writer::start(to, settings, Unsettled::default(), true, changes.clone())?;
+        let reader = LineReader::start(from, changes.clone())?;
+        errors.map(log_stderr).transpose()?;
+        self.agent = Some(Pipes { reader, writer, reads_by: None });
+        let now = self.now();
+        self.machine.handle_agent_started(now);
+        Ok(())
+    }
+
+    fn receive(&mut self, now: Time, incoming: Incoming) {
+        match incoming {
+            Incoming::Message(delivery) | Incoming::PromptAnswer(delivery) => self.deliver(now, delivery),
+            // Nothing asks for forwards here.
+            Incoming::Forward(delivery) => delivery.ack(),
+            Incoming::Interrupt { session_key, .. } => self.machine.handle_interrupt(now, &session_key),
+            Incoming::Notice(Notice::Connected { .. }) => self.machine.handle_connected(now),
+            Incoming::Notice(Notice::Disconnected { .. } | Notice::Dormant { .. } | Notice::Stopped) => {
+                self.machine.handle_disconnected(now);
+            }
+            // The relay logs the other notices.
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, now: Time, delivery: Delivery<Message>) {
+        let (id, session_key, is_buffered) = (delivery.id(), delivery.session_key(), delivery.is_buffered());
+        let descriptor = self.gateway.relay.capabilities(delivery.chat_id());
+        let abilities = descriptor.map(|descriptor| ChatAbilities::of(&descriptor)).unwrap_or_default();
+        let (event, settlement) = delivery.into_parts();
+        self.settlements.insert(id.number(), settlement);
+        self.machine.handle_delivery(
+            now,
+            AcpDelivery { id, session_key, event: Box::new(event), abilities, is_buffered },
+        );
+    }
+
+    /// Begins to stop the gateway: turns end with a line, and then the relay disconnects.
+    fn stop(&mut self, cause: Cause) {
+        if self.stopping.is_none() {
+            self.stopping = Some((cause, Instant::now()));
+            let now = self.now();
+            self.machine.handle_shutdown(now);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Performs the outputs of the machine.
+
+use super::{AcpHost, Pipes};
+use crate::bridge::{Cause, submit_when_room};
+use futures_util::future::{FutureExt, ready};
+use relayline_acp::{HostOp, HostResult, LogEntry, LogLevel, OpId, Output};
+use relayline_core::command::Command;
+use relayline_core::output::Outcome;
+use std::io;
+
+impl AcpHost {
+    pub(super) fn perform_outputs(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Write { line, settles } => {
+                let settlement = settles.and_then(|delivery| self.settlements.remove(&delivery.number()));
+                // Without an agent the delivery is refused as the settlement is dropped.
+                let Some(Pipes { writer, .. }) = &self.agent else { return };
+                match settlement {
+                    Some(settlement) => writer.event(line, settlement),
+                    None => writer.urgent(line),
+                }
+            }
+            Output::Perform { id, op: HostOp::Command(command) } => self.submit(id, *command),
+            Output::Perform { id, op: HostOp::Fetch { media, inline } } => {
+                let fetched = self.files.fetch(&self.gateway.relay, &media, inline);
+                self.in_flight.push(fetched.map(move |file| (id, HostResult::Fetch(file))).boxed());
+            }
+            Output::Settle { delivery, outcome } => match self.settlements.remove(&delivery.number()) {
+                Some(settlement) if outcome == Outcome::Accepted => settlement.ack(),
+                // Dropping it refuses the delivery.
+                Some(_) | None => {}
+            },
+            Output::Save => {
+                self.is_unsaved = self.state.is_some();
+                self.save();
+            }
+            Output::Log(log) => write_log(&log),
+            Output::EndAgent => self.kill_agent(),
+            Output::Stop(cause) => {
+                self.unusable = Some(cause);
+                self.stop(Cause::Requested);
+            }
+        }
+    }
+
+    /// Submits a command at once, so that commands keep their order, or as soon as there is room for it.
+    fn submit(&mut self, id: OpId, command: Command) {
+        let relay = self.gateway.relay.clone();
+        let result = match relay.submit(command) {
+            Ok(answer) => answer.boxed(),
+            Err(refused) if refused.is_backpressure() => {
+                let (command, _) = refused.into_parts();
+                async move { submit_when_room(&relay, command).await }.boxed()
+            }
+            Err(refused) => ready(Err(refused.into_parts().1)).boxed(),
+        };
+        self.in_flight.push(result.map(move |result| (id, HostResult::Command(result))).boxed());
+    }
+
+    /// Begins to save the state, unless it is being saved.
+    fn save(&mut self) {
+        if self.saving.is_some() || !self.is_unsaved {
+            return;
+        }
+        let Some(file) = self.state.clone() else { return };
+        self.is_unsaved = false;
+        let text = self.machine.state().to_json();
+        self.saving = Some(smol::unblock(move || file.write(&text)).boxed());
+    }
+
+    pub(super) fn saved(&mut self, result: io::Result<()>) {
+        self.saving = None;
+        if let (Err(error), Some(file)) = (result, &self.state) {
+            tracing::warn!(path = %file.path().display(), %error, "acp_state_not_saved");
+        }
+        self.save();
+    }
+
+    pub(super) async fn save_at_the_end(&mut self) {
+        while let Some(saving) = self.saving.take() {
+            let result = saving.await;
+            self.saved(result);
+        }
+    }
+
+    /// Kills the agent, on another thread: it can take some time.
+    pub(super) fn kill_agent(&self) {
+        let current = self.current.clone();
+        smol::unblock(move || current.kill()).detach();
+    }
+}
+
+fn write_log(log: &LogEntry) {
+    let LogEntry { level, event, why } = log;
+    match level {
+        LogLevel::Debug => tracing::debug!(why, "{event}"),
+        LogLevel::Info => tracing::info!(why, "{event}"),
+        LogLevel::Warn => tracing::warn!(why, "{event}"),
+    }
+}
