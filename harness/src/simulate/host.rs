@@ -149,12 +149,13 @@ impl World<'_> {
         }
         process.model.submitted(&mut self.oracle, &command, &answer);
         process.model.check_bounds(&mut self.oracle, &process.machine.usage());
-        if let Err(refused) = &answer {
-            let (back, _) = refused.clone().into_parts();
+        process.model.observe(&process.machine);
+        let is_accepted = answer.is_ok();
+        if let Err(refused) = answer {
+            let (back, _) = refused.into_parts();
             self.oracle.check("O-6", "refused-comes-back", back == command, || format!("{back:?}"));
         }
-        process.model.observe(&process.machine);
-        answer.is_ok()
+        is_accepted
     }
 
     /// Resumes delivery, or starts a process if there is none.

@@ -44,7 +44,7 @@ impl World<'_> {
             1 => Command::from(GetChatInfo::new(long)),
             2 => Command::from(SendMessage::new(chat_id, "x".repeat(limit + 1))),
             3 => {
-                let many = MAX_OPTIONS + 1 + random.index(60_000);
+                let many = MAX_OPTIONS + 1 + random.index(60);
                 Command::from(Prompt::new(chat_id, "", (0..many).map(option).collect::<Vec<_>>()))
             }
             4 => Command::Stream(StreamReply::new(long, "").chat_id(chat_id)),
