@@ -66,10 +66,13 @@ struct Remembered {
     named: Option<u128>,
 }
 
+/// Key of a chat in the memory: the hash of its id.
+pub(crate) type ChatKey = u128;
+
 /// Bounded memory of chats. The least recently used chat is evicted (M-1).
 #[derive(Debug)]
 pub(crate) struct Chats {
-    seen: Table<u128, Remembered>,
+    seen: Table<ChatKey, Remembered>,
     most: usize,
 }
 
@@ -99,7 +102,7 @@ impl Chats {
         if source.chat_id.is_empty() {
             return all_fit;
         }
-        let key = seed.hash(&[&source.chat_id]);
+        let key = Chats::key(seed, &source.chat_id);
         if let Some(Remembered { chat, named }) = self.seen.to_back(&key) {
             if let Some(platform) = platform.filter(|platform| chat.platform != **platform) {
                 let of = name_of(seed, platform);
@@ -136,7 +139,7 @@ impl Chats {
 
     /// Remembers the thread that the connector made for an answer in the chat of this key (O-18). Both texts fit into
     /// an id.
-    pub(crate) fn note_auto_thread(&mut self, key: u128, thread_id: &str, name: &str) {
+    pub(crate) fn note_auto_thread(&mut self, key: ChatKey, thread_id: &str, name: &str) {
         if !self.seen.contains_key(&key) {
             let chat = Chat { platform: UNNAMED_PLATFORM.into(), ..Chat::default() };
             self.insert(key, Remembered { chat, named: None });
@@ -157,28 +160,33 @@ impl Chats {
         if chat_id.is_empty() {
             return Ok(());
         }
-        let key = seed.hash(&[chat_id]);
+        let key = Chats::key(seed, chat_id);
         let named = name_of(seed, &chat.platform);
         self.insert(key, Remembered { chat, named });
         Ok(())
     }
 
     /// Adds or replaces a chat. The least recently used chat is evicted if there is no room (M-1).
-    fn insert(&mut self, key: u128, remembered: Remembered) {
+    fn insert(&mut self, key: ChatKey, remembered: Remembered) {
         if !self.seen.contains_key(&key) && self.seen.len() >= self.most {
             self.seen.pop_front();
         }
         self.seen.insert(key, remembered);
     }
 
+    /// Returns the key of a chat.
+    pub(crate) fn key(seed: &Seed, chat_id: &str) -> ChatKey {
+        seed.hash(&[chat_id])
+    }
+
     /// Returns the memory of a chat, without marking the chat as used.
-    pub(crate) fn get(&self, seed: &Seed, chat_id: &str) -> Option<&Chat> {
-        self.seen.get(&seed.hash(&[chat_id])).map(|seen| &seen.chat)
+    pub(crate) fn get(&self, key: ChatKey) -> Option<&Chat> {
+        self.seen.get(&key).map(|seen| &seen.chat)
     }
 
     /// Marks a chat as used.
-    pub(crate) fn touch(&mut self, seed: &Seed, chat_id: &str) {
-        self.seen.to_back(&seed.hash(&[chat_id]));
+    pub(crate) fn touch(&mut self, key: ChatKey) {
+        self.seen.to_back(&key);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -229,17 +237,21 @@ mod tests {
             chat_type: Some("dm".into()),
             ..Chat::default()
         };
-        assert_eq!(chats.get(&seed, "a"), Some(&expected));
+        assert_eq!(chats.get(Chats::key(&seed, "a")), Some(&expected));
         chats.note(&seed, &event("c", ""));
-        assert_eq!((chats.get(&seed, "b"), chats.len()), (None, 2));
-        assert_eq!(chats.get(&seed, "c").map(|chat| chat.platform.as_str()), Some("relay"));
+        assert_eq!((chats.get(Chats::key(&seed, "b")), chats.len()), (None, 2));
+        assert_eq!(chats.get(Chats::key(&seed, "c")).map(|chat| chat.platform.as_str()), Some("relay"));
         // A reply is a use, too.
-        chats.touch(&seed, "a");
+        chats.touch(Chats::key(&seed, "a"));
         chats.note(&seed, &event("d", ""));
-        assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "c").is_none());
+        assert!(chats.get(Chats::key(&seed, "a")).is_some() && chats.get(Chats::key(&seed, "c")).is_none());
         // An event without a chat evicts none.
         chats.note(&seed, &event("", ""));
-        assert!(chats.get(&seed, "a").is_some() && chats.get(&seed, "d").is_some() && chats.len() == 2);
+        assert!(
+            chats.get(Chats::key(&seed, "a")).is_some()
+                && chats.get(Chats::key(&seed, "d")).is_some()
+                && chats.len() == 2
+        );
     }
 
     #[test]
@@ -249,7 +261,7 @@ mod tests {
         for chat in ["a", "b", "b", "c"] {
             assert_eq!(chats.prime(&seed, chat, Chat::default()), Ok(()));
         }
-        let known = |chats: &Chats| ["a", "b", "c"].map(|chat| chats.get(&seed, chat).is_some());
+        let known = |chats: &Chats| ["a", "b", "c"].map(|chat| chats.get(Chats::key(&seed, chat)).is_some());
         assert_eq!(known(&chats), [false, true, true]);
         // A known chat evicts none, and becomes the newest.
         assert_eq!(chats.prime(&seed, "b", Chat::default()), Ok(()));
@@ -270,7 +282,7 @@ mod tests {
                 r#"{{"message_id":"{id}","source":{{"platform":"{platform}","chat_id":"{platform}"}}}}"#
             );
             chats.note(&seed, &Event::read(&event).unwrap());
-            chats.get(&seed, platform).and_then(|chat| chat.message_id.clone())
+            chats.get(Chats::key(&seed, platform)).and_then(|chat| chat.message_id.clone())
         };
         assert_eq!(message(&mut chats, "slack", "1.1").as_deref(), Some("1.1"));
         assert_eq!(message(&mut chats, "slack", "1.2").as_deref(), Some("1.2"));
@@ -290,7 +302,10 @@ mod tests {
             auto_thread_name: Some("Title".into()),
             ..Chat::default()
         };
-        assert_eq!((chats.get(&seed, "a"), chats.get(&seed, "b")), (None, Some(&expected)));
+        assert_eq!(
+            (chats.get(Chats::key(&seed, "a")), chats.get(Chats::key(&seed, "b"))),
+            (None, Some(&expected))
+        );
     }
 
     /// Chat ids are unique within one platform only.
@@ -302,7 +317,7 @@ mod tests {
         for (then, kept) in [("telegram", false), ("discord", true), ("relay", true)] {
             chats.note(&seed, &event("7", discord));
             chats.note(&seed, &event("7", &format!(r#","platform":"{then}","user_id":"v""#)));
-            let chat = chats.get(&seed, "7").unwrap();
+            let chat = chats.get(Chats::key(&seed, "7")).unwrap();
             assert_eq!((chat.platform.as_str(), chat.author.as_deref()), (then, Some("v")));
             let rest = [&chat.scope, &chat.profile, &chat.parent];
             assert!(rest.into_iter().all(|known| known.is_some() == kept), "{chat:?}");
@@ -312,13 +327,17 @@ mod tests {
         chats.note(&seed, &event("7", ""));
         chats.note(&seed, &event("7", r#","platform":"telegram""#));
         let expected = Chat { platform: "telegram".into(), chat_type: Some("dm".into()), ..Chat::default() };
-        assert_eq!(chats.get(&seed, "7"), Some(&expected));
+        assert_eq!(chats.get(Chats::key(&seed, "7")), Some(&expected));
         for (primed, kept) in [("", true), ("relay", true), ("discord", false)] {
             let scope = Some("g".into());
             let chat = Chat { platform: primed.into(), scope, ..Chat::default() };
             assert_eq!(chats.prime(&seed, "7", chat), Ok(()));
             chats.note(&seed, &event("7", r#","platform":"telegram""#));
-            assert_eq!(chats.get(&seed, "7").is_some_and(|chat| chat.scope.is_some()), kept, "{primed}");
+            assert_eq!(
+                chats.get(Chats::key(&seed, "7")).is_some_and(|chat| chat.scope.is_some()),
+                kept,
+                "{primed}"
+            );
         }
     }
 
@@ -341,7 +360,10 @@ mod tests {
             assert_eq!((chats.prime(&seed, "7", make(text(1024))), chats.len()), (Ok(()), 1));
         }
         let long = "7".repeat(1025);
-        assert!(chats.prime(&seed, &long, Chat::default()).is_err() && chats.get(&seed, &long).is_none());
+        assert!(
+            chats.prime(&seed, &long, Chat::default()).is_err()
+                && chats.get(Chats::key(&seed, &long)).is_none()
+        );
     }
 
     #[test]
@@ -357,10 +379,13 @@ mod tests {
         }
         let (platform, scope) = ("discord".into(), Some("g".into()));
         let expected = Chat { platform, scope, chat_type: Some("dm".into()), ..Chat::default() };
-        assert_eq!(chats.get(&seed, "a"), Some(&expected));
+        assert_eq!(chats.get(Chats::key(&seed, "a")), Some(&expected));
         assert!(chats.note(&seed, &event("b", &format!(r#","user_id":"{}""#, &long[1..]))));
         assert_eq!(
-            chats.get(&seed, "b").and_then(|chat| chat.author.as_ref()).map(|author| author.len()),
+            chats
+                .get(Chats::key(&seed, "b"))
+                .and_then(|chat| chat.author.as_ref())
+                .map(|author| author.len()),
             Some(MAX_ID_BYTES)
         );
     }

@@ -480,8 +480,7 @@ impl RelayMachine {
     /// Returns the descriptor of the platform on which the chat was last seen, else the default one; `None` while
     /// there are no [`descriptors`](Self::descriptors).
     pub fn capabilities(&self, chat_id: &str) -> Option<&Arc<Descriptor>> {
-        let platform = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
-        platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
+        self.descriptor_for(self.chat(chat_id), None)
     }
 
     /// Returns the connector's buffer entry of an unsettled delivery, for logs and tools.
@@ -499,7 +498,7 @@ impl RelayMachine {
 
     /// Returns the memory of a chat; `None` if the chat is not remembered.
     pub fn chat(&self, chat_id: &str) -> Option<&Chat> {
-        self.chats.get(&self.seed, chat_id)
+        self.chats.get(Chats::key(&self.seed, chat_id))
     }
 
     /// Returns the id of the chat that a delivery came from; `None` if the delivery is too old to be answered by its

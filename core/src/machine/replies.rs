@@ -82,7 +82,7 @@ impl RelayMachine {
         reply_to: Option<&str>,
         metadata: &Metadata,
     ) -> Option<String> {
-        let (chat, in_thread) = (self.chats.get(&self.seed, chat_id), self.config.slack_reply_in_thread);
+        let (chat, in_thread) = (self.chat(chat_id), self.config.slack_reply_in_thread);
         let anchor = Anchor::of(Placement::Continues(reply_to), metadata, platform, chat, in_thread);
         anchor.thread().map(str::to_owned)
     }

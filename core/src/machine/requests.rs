@@ -1,7 +1,7 @@
 //! Coordination of requests (O): accepts the commands of the host, queues their frames, and reports their results.
 
 use super::{MAX_ACTIONS, RelayMachine};
-use crate::chats::{Chat, Chats};
+use crate::chats::{Chat, ChatKey, Chats};
 use crate::command::{Command, Failure, FailureKind, NotAccepted, Refusal, Reply, RequestId, too_large};
 use crate::config::Limits;
 use crate::descriptor::Descriptor;
@@ -166,19 +166,23 @@ impl RelayMachine {
     /// Returns the failure with which the op would be refused: definite, or unsupported.
     pub fn check(&self, op: &Op) -> Result<(), Failure> {
         self.check_connected()?;
-        self.identity_for_op(op, &op.destination()).map(drop)
+        let destination = op.destination();
+        let chat = destination.chat_id().and_then(|chat_id| self.chat(chat_id));
+        self.identity_for_op(op, &destination, chat).map(drop)
     }
 
-    /// Returns the identity that sends an op (M-3), and checks that its platform offers the op (O-9).
+    /// Returns the identity that sends an op (M-3), and checks that its platform offers the op (O-9). `chat` is the memory
+    /// of the op's chat.
     fn identity_for_op(
         &self,
         op: &Op,
         destination: &Destination<'_>,
+        chat: Option<&Chat>,
     ) -> Result<Option<IdentityIndex>, Failure> {
         match destination {
-            Destination::Chat { chat_id, platform } => {
-                let identity = self.identity_for_chat(chat_id, *platform)?;
-                self.check_offered(op.definition(), chat_id, *platform)?;
+            Destination::Chat { platform, .. } => {
+                let identity = self.identity_for_chat(chat, *platform)?;
+                self.check_offered(op.definition(), chat, *platform)?;
                 Ok(identity)
             }
             // The kind of a follow-up names its platform (M-4).
@@ -194,11 +198,13 @@ impl RelayMachine {
         let repeated = self.streams.repeated(owner, op);
         let destination = op.destination();
         let chat_id = destination.chat_id();
+        let chat_key = chat_id.map(|chat_id| Chats::key(&self.seed, chat_id));
         let identity = match &repeated {
             Some(sent_before) => sent_before.identity,
             None => {
-                let identity = self.identity_for_op(op, &destination)?;
-                chat_id.into_iter().for_each(|chat_id| self.chats.touch(&self.seed, chat_id));
+                let chat = chat_key.and_then(|key| self.chats.get(key));
+                let identity = self.identity_for_op(op, &destination, chat)?;
+                chat_key.into_iter().for_each(|key| self.chats.touch(key));
                 identity
             }
         };
@@ -212,7 +218,7 @@ impl RelayMachine {
         let memory = match repeated {
             Some(SentAs { chat, .. }) => chat.map(Cow::Owned),
             None => {
-                let memory = chat_id.and_then(|chat_id| chat_memory(&self.chats, &self.seed, op, chat_id));
+                let memory = chat_key.and_then(|key| chat_memory(&self.chats, &self.seed, op, key));
                 self.streams.sends(owner, op, identity, memory.as_deref());
                 memory
             }
@@ -229,7 +235,7 @@ impl RelayMachine {
         if let Op::Prompt(prompt) = op {
             self.open_prompt(prompt);
         }
-        let chat_key = chat_id.filter(|id| !id.is_empty()).map(|id| self.seed.hash(&[id]));
+        let chat_key = chat_key.filter(|_| chat_id.is_some_and(|chat_id| !chat_id.is_empty()));
         Ok(self.await_result(Expected::of(op, &prompt_id), owner, chat_key))
     }
 
@@ -254,7 +260,7 @@ impl RelayMachine {
     }
 
     /// Adds the request whose frame was just queued. `chat_key` is its chat in the chat memory. Returns its id.
-    fn await_result(&mut self, expected: Expected, owner: Owner, chat_key: Option<u128>) -> RequestId {
+    fn await_result(&mut self, expected: Expected, owner: Owner, chat_key: Option<ChatKey>) -> RequestId {
         let until = self.now + clamp_timeout(self.config.timing.request_timeout);
         self.requests.add(expected, owner, until, chat_key)
     }
@@ -281,12 +287,14 @@ impl RelayMachine {
     }
 
     /// Returns the descriptor of the platform that a command names, or else of the platform on which its chat was last
-    /// seen.
-    pub(super) fn descriptor_for(&self, chat_id: &str, platform: Option<&str>) -> Option<&Arc<Descriptor>> {
-        match platform {
-            Some(platform) => self.descriptor_of(platform).or(self.descriptors.first()),
-            None => self.capabilities(chat_id),
-        }
+    /// seen, or else the default one.
+    pub(super) fn descriptor_for(
+        &self,
+        chat: Option<&Chat>,
+        platform: Option<&str>,
+    ) -> Option<&Arc<Descriptor>> {
+        let platform = platform.or(chat.map(|chat| chat.platform.as_str()));
+        platform.and_then(|platform| self.descriptor_of(platform)).or(self.descriptors.first())
     }
 
     /// Returns true if the connection is up and the platform's descriptor lists its ops without `get_chat_info`: then
@@ -296,14 +304,20 @@ impl RelayMachine {
         let lists_only_others = |descriptor: &Arc<Descriptor>| {
             !descriptor.supported_ops.is_empty() && !descriptor.offers("get_chat_info")
         };
+        let chat = self.chat(chat_id);
         self.check_connected().is_ok()
-            && self.identity_for_chat(chat_id, platform.as_deref()).is_ok()
-            && self.descriptor_for(chat_id, platform.as_deref()).is_some_and(lists_only_others)
+            && self.identity_for_chat(chat, platform.as_deref()).is_ok()
+            && self.descriptor_for(chat, platform.as_deref()).is_some_and(lists_only_others)
     }
 
     /// Checks that the platform's descriptor offers an op (O-9, D-6, D-9).
-    fn check_offered(&self, op: &Definition, chat_id: &str, platform: Option<&str>) -> Result<(), Failure> {
-        let Some(descriptor) = self.descriptor_for(chat_id, platform) else { return Ok(()) };
+    fn check_offered(
+        &self,
+        op: &Definition,
+        chat: Option<&Chat>,
+        platform: Option<&str>,
+    ) -> Result<(), Failure> {
+        let Some(descriptor) = self.descriptor_for(chat, platform) else { return Ok(()) };
         let names = |name: &str| descriptor.offers(name);
         if op.is_offered(names, descriptor.supports_edit, descriptor.supports_draft_streaming) {
             return Ok(());
@@ -316,7 +330,7 @@ impl RelayMachine {
     /// else of the platform on which the chat was last seen, if this gateway fronts it.
     pub(super) fn identity_for_chat(
         &self,
-        chat_id: &str,
+        chat: Option<&Chat>,
         platform: Option<&str>,
     ) -> Result<Option<IdentityIndex>, Failure> {
         if let Some(platform) = platform {
@@ -325,7 +339,7 @@ impl RelayMachine {
                 None => Err(Failure::definite(format!("relay does not front platform {platform}"))),
             };
         }
-        let last_seen_on = self.chats.get(&self.seed, chat_id).map(|chat| chat.platform.as_str());
+        let last_seen_on = chat.map(|chat| chat.platform.as_str());
         let named = last_seen_on.filter(|platform| *platform != UNNAMED_PLATFORM);
         Ok(named.and_then(|platform| self.identity_on(platform)))
     }
@@ -433,10 +447,10 @@ fn queue_frame(
 }
 
 /// Returns the memory of an op's chat. For an op about a thread, the scope is that of the thread's parent chat (M-5).
-fn chat_memory<'c>(chats: &'c Chats, seed: &Seed, op: &Op, chat_id: &str) -> Option<Cow<'c, Chat>> {
-    let chat = chats.get(seed, chat_id)?;
+fn chat_memory<'c>(chats: &'c Chats, seed: &Seed, op: &Op, key: ChatKey) -> Option<Cow<'c, Chat>> {
+    let chat = chats.get(key)?;
     let parent = chat.parent.as_deref().filter(|_| op.is_about_thread());
-    let parent = parent.and_then(|parent| chats.get(seed, parent));
+    let parent = parent.and_then(|parent| chats.get(Chats::key(seed, parent)));
     Some(match parent.and_then(|parent| parent.scope.clone()) {
         Some(scope) => Cow::Owned(Chat { scope: Some(scope), ..chat.clone() }),
         None => Cow::Borrowed(chat),

@@ -69,7 +69,7 @@ impl RelayMachine {
         };
         let platform = self.platform_of(target);
         let offered = self
-            .descriptor_for(&target.chat_id, platform.as_deref())
+            .descriptor_for(self.chat(&target.chat_id), platform.as_deref())
             .is_some_and(|descriptor| descriptor.offers("react"));
         if !offered {
             return false;
@@ -81,7 +81,7 @@ impl RelayMachine {
 
     fn closing_mark(&self, target: &Target, ended_well: bool) -> &'static str {
         let platform = self.platform_of(target);
-        let descriptor = self.descriptor_for(&target.chat_id, platform.as_deref());
+        let descriptor = self.descriptor_for(self.chat(&target.chat_id), platform.as_deref());
         // Telegram has a fixed set of reactions without these two.
         let is_telegram = descriptor.is_some_and(|descriptor| descriptor.platform == "telegram");
         match (is_telegram, ended_well) {
@@ -130,7 +130,8 @@ impl RelayMachine {
 
     /// Returns whether an op for a chat goes to Slack, by the descriptor of its platform (D-9).
     pub(super) fn is_slacks(&self, chat_id: &str, platform: Option<&str>) -> bool {
-        self.descriptor_for(chat_id, platform).is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
+        self.descriptor_for(self.chat(chat_id), platform)
+            .is_some_and(|descriptor| slack::is_slack(&descriptor.platform))
     }
 }
 
