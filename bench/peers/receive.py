@@ -41,7 +41,7 @@ async def main(port, warm_up, count):
                 wall, cpu = time.perf_counter_ns(), time.process_time_ns()
             elif number == warm_up + count:
                 wall, cpu = time.perf_counter_ns() - wall, time.process_time_ns() - cpu
-                print(json.dumps({"events": count, "wall_ns": wall, "cpu_ns": cpu}), flush=True)
+                print(json.dumps({"count": count, "wall_ns": wall, "cpu_ns": cpu}), flush=True)
                 return
 
 

@@ -1,8 +1,10 @@
 //! Child process that prints reports, and is killed at the end.
 
 use crate::Result;
+use relayline_bench::reports::Listening;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -52,6 +54,16 @@ impl Child {
         })?;
         serde_json::from_str(&line).map_err(|error| format!("{}: {error}: {line}", self.name).into())
     }
+}
+
+/// Starts a connector by `bench-peer`, whose path is `peer`. Returns it with its port.
+///
+/// # Errors
+/// The process cannot be started, or does not listen.
+pub(crate) fn start_connector(peer: &Path, arguments: &[&str]) -> Result<(Child, u16)> {
+    let mut connector = Child::start(Command::new(peer).args(arguments))?;
+    let Listening { port } = connector.report()?;
+    Ok((connector, port))
 }
 
 impl Drop for Child {

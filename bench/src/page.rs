@@ -27,6 +27,15 @@ pub(crate) fn times(factor: Option<f64>) -> String {
     factor.map_or_else(|| "–".to_owned(), |factor| format!("{factor:.2} ×"))
 }
 
+/// Formats a number that is rounded to thousands: "1,822,000".
+pub(crate) fn in_thousands(number: f64) -> String {
+    let thousands = (number / 1e3).round() as u64;
+    match thousands / 1000 {
+        0 => format!("{thousands},000"),
+        millions => format!("{millions},{:03},000", thousands % 1000),
+    }
+}
+
 /// Replaces the tables on the page: one section for each part that was measured.
 ///
 /// # Errors

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Number of events that a gateway receives before it starts to measure. They fill the memories of messages and of chats.
-pub const WARM_UP_EVENTS: u64 = 10_000;
+/// Number of events or ops before a gateway starts to measure its throughput. Events fill the memories of messages and of
+/// chats meanwhile.
+pub const WARM_UP: u64 = 10_000;
 
 /// Number of round trips before a gateway starts to measure.
 pub const WARM_UP_ROUND_TRIPS: u64 = 2000;
@@ -15,15 +16,22 @@ pub struct Listening {
     pub port: u16,
 }
 
-/// Report of a gateway that has received events.
+/// Report of a gateway that has received events, or of a host that has got the results of its ops.
 #[derive(Serialize, Deserialize, Debug)]
-pub struct Received {
-    /// Number of events that were measured.
-    pub events: u64,
+pub struct Throughput {
+    /// Number of events or ops that were measured.
+    pub count: u64,
     /// Time from the first to the last of them, in nanoseconds.
     pub wall_ns: u64,
-    /// Time of all threads on a processor meanwhile, in nanoseconds.
+    /// Time of all threads of the reporting process on a processor meanwhile, in nanoseconds.
     pub cpu_ns: u64,
+}
+
+impl Throughput {
+    /// Returns the number per second.
+    pub fn per_second(&self) -> f64 {
+        self.count as f64 / (self.wall_ns as f64 / 1e9)
+    }
 }
 
 /// Report of a gateway that has sent requests, each after the result of the one before.

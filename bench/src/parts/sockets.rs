@@ -4,9 +4,10 @@ mod tables;
 
 pub(crate) use tables::tables;
 
-use crate::child::Child;
+use super::median;
+use crate::child::{Child, start_connector};
 use crate::{Result, cargo, root};
-use relayline_bench::reports::{Listening, Received, RoundTrips, WARM_UP_EVENTS};
+use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,7 +57,7 @@ pub(crate) fn measure() -> Result<SocketFigures> {
     if !has_websockets {
         println!("the package websockets of Python is not installed: Python is not measured");
     }
-    let mut events: BTreeMap<&str, Vec<Received>> = BTreeMap::new();
+    let mut events: BTreeMap<&str, Vec<Throughput>> = BTreeMap::new();
     let mut round_trips: BTreeMap<&str, Vec<RoundTrips>> = BTreeMap::new();
     for round in 1..=ROUNDS {
         eprintln!("sockets: round {round} of {ROUNDS}");
@@ -71,8 +72,8 @@ pub(crate) fn measure() -> Result<SocketFigures> {
     }
     let events = events.into_iter().map(|(receiver, rounds)| {
         let figures = EventFigures {
-            cpu_ns: median(&rounds, |round| round.cpu_ns as f64 / round.events as f64),
-            per_second: median(&rounds, |round| round.events as f64 / (round.wall_ns as f64 / 1e9)),
+            cpu_ns: median(&rounds, |round| round.cpu_ns as f64 / round.count as f64),
+            per_second: median(&rounds, Throughput::per_second),
         };
         (receiver.to_owned(), figures)
     });
@@ -87,12 +88,12 @@ pub(crate) fn measure() -> Result<SocketFigures> {
 }
 
 /// Lets a receiver receive events from a connector.
-fn receive(peer: &Path, receiver: &str, count: u64) -> Result<Received> {
-    let (_connector, port) = connector(peer, &["send", &(WARM_UP_EVENTS + count).to_string()])?;
+fn receive(peer: &Path, receiver: &str, count: u64) -> Result<Throughput> {
+    let (_connector, port) = start_connector(peer, &["send", &(WARM_UP + count).to_string()])?;
     let (port, count) = (port.to_string(), count.to_string());
     let mut gateway = if receiver == PYTHON {
         let mut python = Command::new("python3");
-        python.arg(root().join("bench/peers/receive.py")).args([&port, &WARM_UP_EVENTS.to_string(), &count]);
+        python.arg(root().join("bench/peers/receive.py")).args([&port, &WARM_UP.to_string(), &count]);
         Child::start(&mut python)?
     } else {
         Child::start(Command::new(peer).args(["receive", receiver, &port, &count]))?
@@ -102,16 +103,9 @@ fn receive(peer: &Path, receiver: &str, count: u64) -> Result<Received> {
 
 /// Lets a requester send requests to a connector.
 fn request(peer: &Path, requester: &str) -> Result<RoundTrips> {
-    let (_connector, port) = connector(peer, &["answer"])?;
+    let (_connector, port) = start_connector(peer, &["answer"])?;
     let arguments = ["request", requester, &port.to_string(), &REQUESTS.to_string()];
     Child::start(Command::new(peer).args(arguments))?.report()
-}
-
-/// Starts a connector. Returns it with its port.
-fn connector(peer: &Path, arguments: &[&str]) -> Result<(Child, u16)> {
-    let mut connector = Child::start(Command::new(peer).args(arguments))?;
-    let Listening { port } = connector.report()?;
-    Ok((connector, port))
 }
 
 /// Returns true if Python has the package that its receiver needs.
@@ -119,11 +113,4 @@ fn has_websockets() -> bool {
     let mut python = Command::new("python3");
     python.args(["-c", "import websockets.asyncio.client"]).stdout(Stdio::null()).stderr(Stdio::null());
     python.status().is_ok_and(|status| status.success())
-}
-
-/// Returns the median of a figure. Of an even number of rounds it is the greater one of the two in the middle.
-fn median<T>(rounds: &[T], figure: impl Fn(&T) -> f64) -> f64 {
-    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

@@ -2,22 +2,22 @@
 
 use crate::Result;
 use crate::hand_written::{HELLO, connect};
-use crate::meter::{EventMeter, RoundTripMeter};
+use crate::meter::{RoundTripMeter, ThroughputMeter};
 use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
 use async_tungstenite::{WebSocketStream, client_async};
 use futures_util::{AsyncRead, AsyncWrite, StreamExt};
-use relayline_bench::reports::{Received, RoundTrips, WARM_UP_ROUND_TRIPS};
+use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP_ROUND_TRIPS};
 use relayline_bench::requests::Outbound;
 use std::time::Instant;
 
 /// Reads events on tokio without parsing them, and measures `count` of them.
-pub(crate) async fn receive(port: u16, count: u64) -> Result<Received> {
+pub(crate) async fn receive(port: u16, count: u64) -> Result<Throughput> {
     let mut socket = connect(port).await?;
     tokio::spawn(async move {
         // The descriptor.
         read_text(&mut socket).await?;
-        let mut meter = EventMeter::new(count);
+        let mut meter = ThroughputMeter::new(count);
         loop {
             read_text(&mut socket).await?;
             if let Some(report) = meter.count()? {

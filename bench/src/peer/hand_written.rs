@@ -4,13 +4,13 @@
 //! the event through a bounded channel to the host's task. Each bound is the library's default.
 
 use crate::Result;
-use crate::meter::EventMeter;
+use crate::meter::ThroughputMeter;
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, client_async};
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use relayline_bench::events::owned::{Event, Frame, Source};
-use relayline_bench::reports::Received;
+use relayline_bench::reports::Throughput;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hint::black_box;
 use tokio::net::TcpStream;
@@ -26,11 +26,11 @@ pub(crate) const HELLO: &str = "{\"type\":\"hello\",\"platform\":\"discord\",\"b
 type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 
 /// Receives events on tokio, and measures `count` of them.
-pub(crate) async fn receive(port: u16, count: u64) -> Result<Received> {
+pub(crate) async fn receive(port: u16, count: u64) -> Result<Throughput> {
     let socket = connect(port).await?;
     let (sender, mut events) = mpsc::channel(MAX_WAITING);
     tokio::spawn(read(socket, sender));
-    let mut meter = EventMeter::new(count);
+    let mut meter = ThroughputMeter::new(count);
     while let Some(event) = events.recv().await {
         black_box(event.text.as_str());
         if let Some(report) = meter.count()? {

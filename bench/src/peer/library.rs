@@ -1,18 +1,18 @@
 //! Gateway of the library, on either runtime.
 
 use crate::Result;
-use crate::meter::{EventMeter, RoundTripMeter};
+use crate::meter::{RoundTripMeter, ThroughputMeter};
 use futures_util::StreamExt;
-use relayline_bench::reports::{Received, RoundTrips, WARM_UP_ROUND_TRIPS};
+use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP_ROUND_TRIPS};
 use relayline_bench::requests::send;
 use relayline_runtime::{Builder, CurrentRuntime, Inbox, Incoming, Relay};
 use std::hint::black_box;
 use std::time::Instant;
 
 /// Receives and acknowledges events, and measures `count` of them.
-pub(crate) async fn receive<R: CurrentRuntime>(port: u16, count: u64) -> Result<Received> {
+pub(crate) async fn receive<R: CurrentRuntime>(port: u16, count: u64) -> Result<Throughput> {
     let (_relay, mut inbox) = connect::<R>(port).await?;
-    let mut meter = EventMeter::new(count);
+    let mut meter = ThroughputMeter::new(count);
     while let Some(incoming) = inbox.next().await {
         if let Incoming::Message(delivery) = incoming {
             delivery.ack();

@@ -1,38 +1,38 @@
 //! Measurement of a process by itself: time, and time on a processor.
 
 use crate::Result;
-use relayline_bench::reports::{Received, RoundTrips, WARM_UP_EVENTS, WARM_UP_ROUND_TRIPS};
+use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP, WARM_UP_ROUND_TRIPS};
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Counts events, and measures those after the warm-up.
-pub(crate) struct EventMeter {
+/// Counts events or ops, and measures those after the warm-up.
+pub(crate) struct ThroughputMeter {
     seen: u64,
     count: u64,
     started: Option<(Instant, Duration)>,
 }
 
-impl EventMeter {
-    /// Creates a meter that measures `count` events.
-    pub(crate) fn new(count: u64) -> EventMeter {
-        EventMeter { seen: 0, count, started: None }
+impl ThroughputMeter {
+    /// Creates a meter that measures `count` events or ops.
+    pub(crate) fn new(count: u64) -> ThroughputMeter {
+        ThroughputMeter { seen: 0, count, started: None }
     }
 
-    /// Counts an event. Returns the report after the last one.
+    /// Counts one. Returns the report after the last one.
     ///
     /// # Errors
     /// The system has no clock of a process.
-    pub(crate) fn count(&mut self) -> Result<Option<Received>> {
+    pub(crate) fn count(&mut self) -> Result<Option<Throughput>> {
         self.seen += 1;
-        if self.seen == WARM_UP_EVENTS {
+        if self.seen == WARM_UP {
             self.started = Some((Instant::now(), cpu_time()?));
         }
         let Some((started, cpu)) = self.started else { return Ok(None) };
-        if self.seen < WARM_UP_EVENTS + self.count {
+        if self.seen < WARM_UP + self.count {
             return Ok(None);
         }
         let (wall, cpu) = (started.elapsed(), cpu_time()? - cpu);
-        Ok(Some(Received { events: self.count, wall_ns: nanoseconds(wall), cpu_ns: nanoseconds(cpu) }))
+        Ok(Some(Throughput { count: self.count, wall_ns: nanoseconds(wall), cpu_ns: nanoseconds(cpu) }))
     }
 }
 

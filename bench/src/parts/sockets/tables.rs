@@ -1,7 +1,7 @@
 //! Tables of the sockets.
 
 use super::{EventFigures, RoundTripFigures, SocketFigures};
-use crate::page::{Row, table, times};
+use crate::page::{Row, in_thousands, table, times};
 use std::fmt::Write as _;
 
 /// Targets of a runtime, as factors of the hand-written loop's figures.
@@ -77,15 +77,6 @@ pub(crate) fn tables(figures: &SocketFigures) -> String {
         }
     }
     tables
-}
-
-/// Formats a number that is rounded to thousands: "1,822,000".
-fn in_thousands(number: f64) -> String {
-    let thousands = (number / 1e3).round() as u64;
-    match thousands / 1000 {
-        0 => format!("{thousands},000"),
-        millions => format!("{millions},{:03},000", thousands % 1000),
-    }
 }
 
 fn event_ratio(figures: &SocketFigures, runtime: &str, figure: fn(&EventFigures) -> f64) -> Option<f64> {
