@@ -3,7 +3,7 @@
 use crate::Result;
 use relayline_bench::reports::Listening;
 use serde::de::DeserializeOwned;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::mpsc;
@@ -17,36 +17,54 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub(crate) struct Child {
     name: String,
     process: process::Child,
-    /// Lines of its output.
+    /// Its reports.
     lines: mpsc::Receiver<String>,
 }
 
 impl Child {
-    /// Starts a process. Its input stays open until it is dropped, its errors go to stderr.
+    /// Starts a process. Its input stays open until it is dropped, its errors go to stderr. Lines of its output that are not
+    /// objects are printed there, too.
     ///
     /// # Errors
     /// The process cannot be started.
     pub(crate) fn start(command: &mut Command) -> Result<Child> {
+        Child::spawn(command.stdout(Stdio::piped()), |process| process.stdout.take())
+    }
+
+    /// Starts a process whose reports are on stderr. Other lines are printed there.
+    ///
+    /// # Errors
+    /// The process cannot be started.
+    pub(crate) fn start_reporting_on_stderr(command: &mut Command) -> Result<Child> {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Child::spawn(command, |process| process.stderr.take())
+    }
+
+    fn spawn<R: Read + Send + 'static>(
+        command: &mut Command,
+        take_output: impl FnOnce(&mut process::Child) -> Option<R>,
+    ) -> Result<Child> {
         let name = format!("{command:?}");
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let started = command.stdin(Stdio::piped()).spawn();
         let mut process = started.map_err(|error| format!("{name}: {error}"))?;
         let (sender, lines) = mpsc::channel();
-        if let Some(output) = process.stdout.take() {
-            thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
-                    if sender.send(line).is_err() {
-                        return;
-                    }
+        let output = take_output(&mut process).ok_or_else(|| format!("{name}: it has no output"))?;
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(std::io::Result::ok) {
+                if !line.starts_with('{') {
+                    eprintln!("{line}");
+                } else if sender.send(line).is_err() {
+                    return;
                 }
-            });
-        }
+            }
+        });
         Ok(Child { name, process, lines })
     }
 
     /// Waits for the next report.
     ///
     /// # Errors
-    /// The process ends without a report, prints something else, or is stuck.
+    /// The process ends without a report, prints another one, or is stuck.
     pub(crate) fn report<T: DeserializeOwned>(&mut self) -> Result<T> {
         let line = self.lines.recv_timeout(TIMEOUT).map_err(|error| match error {
             mpsc::RecvTimeoutError::Timeout => format!("{}: no report within {TIMEOUT:?}", self.name),

@@ -1,5 +1,6 @@
 //! Parts of a run. Each is measured alone, and has its own figures and tables.
 
+pub(crate) mod bridge;
 pub(crate) mod machine;
 pub(crate) mod sockets;
 
@@ -12,17 +13,19 @@ use std::fmt;
 pub(crate) enum Part {
     Machine,
     Sockets,
+    Bridge,
 }
 
 impl Part {
     /// All parts, in the order of the page.
-    pub(crate) const ALL: [Part; 2] = [Part::Machine, Part::Sockets];
+    pub(crate) const ALL: [Part; 3] = [Part::Machine, Part::Sockets, Part::Bridge];
 
     /// Returns the argument that selects the part.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Part::Machine => "machine",
             Part::Sockets => "sockets",
+            Part::Bridge => "bridge",
         }
     }
 
@@ -31,6 +34,7 @@ impl Part {
         match self {
             Part::Machine => "Machine",
             Part::Sockets => "Sockets",
+            Part::Bridge => "Bridge",
         }
     }
 
@@ -42,6 +46,7 @@ impl Part {
         match self {
             Part::Machine => results.machine = Some(machine::measure()?),
             Part::Sockets => results.sockets = Some(sockets::measure()?),
+            Part::Bridge => results.bridge = Some(bridge::measure()?),
         }
         Ok(())
     }
@@ -51,6 +56,7 @@ impl Part {
         match self {
             Part::Machine => results.machine.as_ref().map(machine::tables),
             Part::Sockets => results.sockets.as_ref().map(sockets::tables),
+            Part::Bridge => results.bridge.as_ref().map(bridge::tables),
         }
     }
 }

@@ -9,6 +9,9 @@ pub const WARM_UP: u64 = 10_000;
 /// Number of round trips before a gateway starts to measure.
 pub const WARM_UP_ROUND_TRIPS: u64 = 2000;
 
+/// Number of requests that a host keeps in flight while the throughput of requests is measured.
+pub const WINDOW: usize = 64;
+
 /// Report of a connector: the port on which it waits for the gateway.
 #[derive(Serialize, Deserialize, Debug)]
 #[allow(missing_docs)]

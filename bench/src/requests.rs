@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 /// Length of a request's id.
 const ID_LENGTH: usize = 32;
 
+const CHAT_ID: &str = "1000001";
+const REPLY_TO: &str = "1299999999999999001";
 const TEXT: &str = "An answer with \"quotes\", a line\nbreak and a 👋 for <@1187654321098765432>.";
 
 fn metadata() -> Map<String, Value> {
@@ -17,7 +19,14 @@ fn metadata() -> Map<String, Value> {
 
 /// Returns a message of the host.
 pub fn send() -> Command {
-    SendMessage::new("1000001", TEXT).reply_to("1299999999999999001").metadata(metadata()).into()
+    SendMessage::new(CHAT_ID, TEXT).reply_to(REPLY_TO).metadata(metadata()).into()
+}
+
+/// Returns the fields of [`send`] as an agent writes them in an op of the bridge, without the braces around them.
+pub fn op_fields() -> String {
+    let fields = json!({"chat_id": CHAT_ID, "content": TEXT, "reply_to": REPLY_TO, "metadata": metadata()});
+    let object = fields.to_string();
+    object[1..object.len() - 1].to_owned()
 }
 
 /// The frame of [`send`] as a hand-written gateway writes it.
@@ -52,9 +61,9 @@ impl Outbound {
             bot_id: "1",
             action: SendAction {
                 op: "send",
-                chat_id: "1000001".to_owned(),
+                chat_id: CHAT_ID.to_owned(),
                 content: TEXT.to_owned(),
-                reply_to: Some("1299999999999999001".to_owned()),
+                reply_to: Some(REPLY_TO.to_owned()),
                 metadata: metadata(),
             },
         }

@@ -1,5 +1,6 @@
 //! `bench/latest.json`: the figures of the latest run of each part.
 
+use crate::parts::bridge::BridgeFigures;
 use crate::parts::machine::MachineFigures;
 use crate::parts::sockets::SocketFigures;
 use crate::{Result, root};
@@ -20,6 +21,10 @@ use std::path::PathBuf;
 ///   "sockets": {
 ///     "events": { "<receiver>": { "cpu_ns": 3120.0, "per_second": 305000.0 } },
 ///     "round_trips": { "<requester>": { "p50_ns": 83000.0, "p99_ns": 152000.0 } }
+///   },
+///   "bridge": {
+///     "events": { "bridge": 102000.0, "library": 219000.0 },
+///     "ops": { "bridge": 61000.0, "library": 130000.0 }
 ///   }
 /// }
 /// ```
@@ -33,6 +38,8 @@ pub(crate) struct Results {
     pub(crate) machine: Option<MachineFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sockets: Option<SocketFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bridge: Option<BridgeFigures>,
 }
 
 impl Results {

@@ -1,12 +1,13 @@
 //! Roles of the connector: it accepts one gateway, and sends frames that are encoded in advance.
 
 use crate::{Result, report};
+use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{Message, WebSocket, accept};
 use relayline_bench::events::{Frame, write_digits};
 use relayline_bench::machine::DESCRIPTOR;
 use relayline_bench::reports::Listening;
 use relayline_bench::requests::{request_id, write_result};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
 
@@ -33,20 +34,47 @@ pub(crate) fn send(count: u64) -> Result<()> {
 
 /// Answers each request at once, until the gateway leaves.
 pub(crate) fn answer() -> Result<()> {
-    let mut socket = accept_gateway()?;
-    let (mut result, mut frame) = (Vec::new(), Vec::new());
+    let answering = Answering { stream: accept_gateway()?.into_inner(), results: Vec::new() };
+    // No bytes are lost with the former socket: until now the gateway has waited for the descriptor.
+    let mut socket = WebSocket::from_raw_socket(answering, Role::Server, None);
+    let mut result = Vec::new();
     while let Ok(message) = socket.read() {
         // A frame without an id needs no result.
         if let Message::Text(text) = message
             && let Some(id) = request_id(text.as_bytes())
         {
             write_result(id, &mut result);
-            frame.clear();
-            encode(&result, &mut frame);
-            socket.get_mut().write_all(&frame)?;
+            encode(&result, &mut socket.get_mut().results);
         }
     }
     Ok(())
+}
+
+/// Stream that writes the results of all requests that it has read before it reads further ones.
+struct Answering {
+    stream: TcpStream,
+    /// Results that are not written yet, as the bytes of WebSocket frames.
+    results: Vec<u8>,
+}
+
+impl Read for Answering {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.results.is_empty() {
+            self.stream.write_all(&self.results)?;
+            self.results.clear();
+        }
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Answering {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// Reports the port, accepts a gateway, and answers its hello.

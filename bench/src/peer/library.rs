@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::meter::{RoundTripMeter, ThroughputMeter};
 use futures_util::StreamExt;
-use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP_ROUND_TRIPS};
+use futures_util::stream::FuturesUnordered;
+use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP_ROUND_TRIPS, WINDOW};
 use relayline_bench::requests::send;
 use relayline_runtime::{Builder, CurrentRuntime, Inbox, Incoming, Relay};
 use std::hint::black_box;
@@ -36,6 +37,24 @@ pub(crate) async fn request<R: CurrentRuntime>(port: u16, count: u64) -> Result<
         meter.count(started);
     }
     meter.report()
+}
+
+/// Measures `count` requests, of which a window is in flight.
+pub(crate) async fn pump<R: CurrentRuntime>(port: u16, count: u64) -> Result<Throughput> {
+    let (relay, _inbox) = connect::<R>(port).await?;
+    let mut meter = ThroughputMeter::new(count);
+    let mut in_flight = FuturesUnordered::new();
+    for _ in 0..WINDOW {
+        in_flight.push(relay.submit(send())?);
+    }
+    while let Some(result) = in_flight.next().await {
+        result?;
+        if let Some(report) = meter.count()? {
+            return Ok(report);
+        }
+        in_flight.push(relay.submit(send())?);
+    }
+    Err("no request is in flight".into())
 }
 
 async fn connect<R: CurrentRuntime>(port: u16) -> Result<(Relay, Inbox)> {

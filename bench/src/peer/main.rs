@@ -2,9 +2,10 @@
 //! counts allocations, which slows each one down.
 //!
 //! A gateway or a connector prints its report as a line of JSON. It exits when its input ends, so it never outlives
-//! `bench-all`.
+//! `bench-all`. An agent exits when its gateway loses the connector.
 #![allow(clippy::print_stdout)] // Its report.
 
+mod agent;
 mod bare;
 mod connector;
 mod hand_written;
@@ -24,7 +25,10 @@ bench-peer repeat WORKLOAD TIMES           calls a workload; valgrind counts its
 bench-peer send COUNT                      accepts a gateway, and sends it events
 bench-peer answer                          accepts a gateway, and answers its requests
 bench-peer receive RECEIVER PORT COUNT     receives events: hand-written, bare, tokio, smol
-bench-peer request REQUESTER PORT COUNT    sends requests: bare-tokio, bare-smol, tokio, smol";
+bench-peer request REQUESTER PORT COUNT    sends requests, one at a time: bare-tokio, bare-smol, tokio, smol
+bench-peer pump PORT COUNT                 sends requests on tokio, many at a time
+bench-peer agent receive COUNT             receives events as the agent of `relayline run`, and reports on stderr
+bench-peer agent request COUNT             sends requests, many at a time, as such an agent";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,12 +52,17 @@ fn exit_with_parent() {
 }
 
 fn play(arguments: &[&str]) -> Result<()> {
-    if let ["repeat", name, times] = *arguments {
-        let mut run = workload(name).ok_or("no such workload")?;
-        (0..times.parse::<u64>()?).for_each(|_| run());
-        return Ok(());
+    match *arguments {
+        ["repeat", name, times] => {
+            let mut run = workload(name).ok_or("no such workload")?;
+            (0..times.parse::<u64>()?).for_each(|_| run());
+            return Ok(());
+        }
+        // An agent's stdin and stdout are the bridge.
+        ["agent", "receive", count] => return report_on_stderr(&agent::receive(count.parse()?)?),
+        ["agent", "request", count] => return report_on_stderr(&agent::request(count.parse()?)?),
+        _ => exit_with_parent(),
     }
-    exit_with_parent();
     match *arguments {
         ["send", count] => connector::send(count.parse()?),
         ["answer"] => connector::answer(),
@@ -81,6 +90,10 @@ fn play(arguments: &[&str]) -> Result<()> {
                 _ => return Err(USAGE.into()),
             }?)
         }
+        ["pump", port, count] => {
+            let (port, count) = (port.parse()?, count.parse()?);
+            report(&relayline_tokio::block_on(library::pump::<relayline_tokio::Tokio>(port, count))??)
+        }
         _ => Err(USAGE.into()),
     }
 }
@@ -88,5 +101,11 @@ fn play(arguments: &[&str]) -> Result<()> {
 /// Prints a report. Standard output is flushed at the end of each line.
 fn report(report: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string(report)?);
+    Ok(())
+}
+
+/// Prints a report on stderr.
+fn report_on_stderr(report: &impl Serialize) -> Result<()> {
+    eprintln!("{}", serde_json::to_string(report)?);
     Ok(())
 }
