@@ -80,7 +80,7 @@ impl Child {
 /// The process cannot be started, or does not listen.
 pub(crate) fn start_connector(peer: &Path, arguments: &[&str]) -> Result<(Child, u16)> {
     let mut connector = Child::start(Command::new(peer).args(arguments))?;
-    let Listening { port } = connector.report()?;
+    let Listening { port, .. } = connector.report()?;
     Ok((connector, port))
 }
 

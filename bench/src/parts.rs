@@ -1,6 +1,7 @@
 //! Parts of a run. Each is measured alone, and has its own figures and tables.
 
 pub(crate) mod bridge;
+pub(crate) mod idle;
 pub(crate) mod machine;
 pub(crate) mod sockets;
 
@@ -14,11 +15,12 @@ pub(crate) enum Part {
     Machine,
     Sockets,
     Bridge,
+    Idle,
 }
 
 impl Part {
     /// All parts, in the order of the page.
-    pub(crate) const ALL: [Part; 3] = [Part::Machine, Part::Sockets, Part::Bridge];
+    pub(crate) const ALL: [Part; 4] = [Part::Machine, Part::Sockets, Part::Bridge, Part::Idle];
 
     /// Returns the argument that selects the part.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Part {
             Part::Machine => "machine",
             Part::Sockets => "sockets",
             Part::Bridge => "bridge",
+            Part::Idle => "idle",
         }
     }
 
@@ -35,6 +38,7 @@ impl Part {
             Part::Machine => "Machine",
             Part::Sockets => "Sockets",
             Part::Bridge => "Bridge",
+            Part::Idle => "Idle gateways",
         }
     }
 
@@ -47,6 +51,7 @@ impl Part {
             Part::Machine => results.machine = Some(machine::measure()?),
             Part::Sockets => results.sockets = Some(sockets::measure()?),
             Part::Bridge => results.bridge = Some(bridge::measure()?),
+            Part::Idle => results.idle = Some(idle::measure()?),
         }
         Ok(())
     }
@@ -57,6 +62,7 @@ impl Part {
             Part::Machine => results.machine.as_ref().map(machine::tables),
             Part::Sockets => results.sockets.as_ref().map(sockets::tables),
             Part::Bridge => results.bridge.as_ref().map(bridge::tables),
+            Part::Idle => results.idle.as_ref().map(idle::tables),
         }
     }
 }

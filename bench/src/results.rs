@@ -1,6 +1,7 @@
 //! `bench/latest.json`: the figures of the latest run of each part.
 
 use crate::parts::bridge::BridgeFigures;
+use crate::parts::idle::IdleFigures;
 use crate::parts::machine::MachineFigures;
 use crate::parts::sockets::SocketFigures;
 use crate::{Result, root};
@@ -25,6 +26,10 @@ use std::path::PathBuf;
 ///   "bridge": {
 ///     "events": { "bridge": 102000.0, "library": 219000.0 },
 ///     "ops": { "bridge": 61000.0, "library": 130000.0 }
+///   },
+///   "idle": {
+///     "plain": { "resident_kib": 15.5, "cores": 0.0004 },
+///     "tls": { "resident_kib": 25.5, "cores": 0.0005 }
 ///   }
 /// }
 /// ```
@@ -40,6 +45,8 @@ pub(crate) struct Results {
     pub(crate) sockets: Option<SocketFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) bridge: Option<BridgeFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle: Option<IdleFigures>,
 }
 
 impl Results {

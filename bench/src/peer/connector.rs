@@ -80,7 +80,7 @@ impl Write for Answering {
 /// Reports the port, accepts a gateway, and answers its hello.
 fn accept_gateway() -> Result<WebSocket<TcpStream>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    report(&Listening { port: listener.local_addr()?.port() })?;
+    report(&Listening { port: listener.local_addr()?.port(), certificate: None })?;
     let (stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
     let mut socket = accept(stream).map_err(|error| error.to_string())?;

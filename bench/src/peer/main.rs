@@ -8,6 +8,8 @@
 mod agent;
 mod bare;
 mod connector;
+mod crowd;
+mod crowd_connector;
 mod hand_written;
 mod library;
 mod meter;
@@ -27,6 +29,8 @@ bench-peer answer                          accepts a gateway, and answers its re
 bench-peer receive RECEIVER PORT COUNT     receives events: hand-written, bare, tokio, smol
 bench-peer request REQUESTER PORT COUNT    sends requests, one at a time: bare-tokio, bare-smol, tokio, smol
 bench-peer pump PORT COUNT                 sends requests on tokio, many at a time
+bench-peer serve TRANSPORT COUNT           accepts many gateways, and answers their pings: plain, tls
+bench-peer idle PORT COUNT [CERTIFICATE]   connects many gateways, which have little traffic and then none
 bench-peer agent receive COUNT             receives events as the agent of `relayline run`, and reports on stderr
 bench-peer agent request COUNT             sends requests, many at a time, as such an agent";
 
@@ -93,6 +97,14 @@ fn play(arguments: &[&str]) -> Result<()> {
         ["pump", port, count] => {
             let (port, count) = (port.parse()?, count.parse()?);
             report(&relayline_tokio::block_on(library::pump::<relayline_tokio::Tokio>(port, count))??)
+        }
+        ["serve", transport @ ("plain" | "tls"), count] => {
+            let serving = crowd_connector::serve(count.parse()?, transport == "tls");
+            relayline_tokio::block_on(serving)?
+        }
+        ["idle", port, count, ref certificate @ ..] if certificate.len() <= 1 => {
+            let idling = crowd::idle(port.parse()?, count.parse()?, certificate.first().copied());
+            report(&relayline_tokio::block_on(idling)??)
         }
         _ => Err(USAGE.into()),
     }

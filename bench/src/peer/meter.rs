@@ -1,8 +1,8 @@
 //! Measurement of a process by itself: time, and time on a processor.
 
 use crate::Result;
+use relayline_bench::process::cpu_time;
 use relayline_bench::reports::{RoundTrips, Throughput, WARM_UP, WARM_UP_ROUND_TRIPS};
-use std::io;
 use std::time::{Duration, Instant};
 
 /// Counts events or ops, and measures those after the warm-up.
@@ -72,17 +72,4 @@ impl RoundTripMeter {
 
 fn nanoseconds(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Returns the time that all threads of this process have spent on a processor.
-#[cfg(unix)]
-fn cpu_time() -> io::Result<Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(time).map_err(io::Error::other)
-}
-
-/// Fails: the time on a processor is measured on Unix only.
-#[cfg(not(unix))]
-fn cpu_time() -> io::Result<Duration> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "time on a processor is measured on Unix only"))
 }
