@@ -13,7 +13,8 @@ Parts:
   machine    the protocol machine alone: time, instructions (if valgrind is installed), allocations
   sockets    events and round trips over a socket, beside a hand-written loop and a bare WebSocket (Unix)
   bridge     events and ops per second by `relayline run --exec`, beside the library (Unix)
-  idle       memory and processor time of 2,000 idle gateways (Linux)";
+  idle       memory and processor time of 2,000 idle gateways (Linux)
+  simulator  events per second of processor time by `relayline simulate` (Linux)";
 
 /// Request of the user.
 pub(crate) enum Request {

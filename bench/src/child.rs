@@ -1,6 +1,8 @@
 //! Child process that prints reports, and is killed at the end.
 
 use crate::Result;
+#[cfg(unix)]
+use relayline_bench::process::cpu_time_of_ended;
 use relayline_bench::reports::Listening;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Read};
@@ -71,6 +73,30 @@ impl Child {
             mpsc::RecvTimeoutError::Disconnected => format!("{}: ended without a report", self.name),
         })?;
         serde_json::from_str(&line).map_err(|error| format!("{}: {error}: {line}", self.name).into())
+    }
+
+    /// Waits for the end of the process. Returns the time that all its threads have spent on a processor.
+    ///
+    /// # Errors
+    /// The process fails, or the system is not Linux.
+    #[cfg(unix)]
+    pub(crate) fn finish(mut self) -> Result<Duration> {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+        // The process stays in the system's table, and so does its time.
+        let child = WaitId::Pid(Pid::from_child(&self.process));
+        waitid(child, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+        let time = cpu_time_of_ended(self.process.id())?;
+        let status = self.process.wait()?;
+        if !status.success() {
+            return Err(format!("{}: {status}", self.name).into());
+        }
+        Ok(time)
+    }
+
+    /// Fails: the time on a processor is measured on Unix only.
+    #[cfg(not(unix))]
+    pub(crate) fn finish(self) -> Result<Duration> {
+        Err("time on a processor is measured on Unix only".into())
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod idle;
 pub(crate) mod machine;
+pub(crate) mod simulator;
 pub(crate) mod sockets;
 
 use crate::Result;
@@ -16,11 +17,13 @@ pub(crate) enum Part {
     Sockets,
     Bridge,
     Idle,
+    Simulator,
 }
 
 impl Part {
     /// All parts, in the order of the page.
-    pub(crate) const ALL: [Part; 4] = [Part::Machine, Part::Sockets, Part::Bridge, Part::Idle];
+    pub(crate) const ALL: [Part; 5] =
+        [Part::Machine, Part::Sockets, Part::Bridge, Part::Idle, Part::Simulator];
 
     /// Returns the argument that selects the part.
     pub(crate) fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Part {
             Part::Sockets => "sockets",
             Part::Bridge => "bridge",
             Part::Idle => "idle",
+            Part::Simulator => "simulator",
         }
     }
 
@@ -39,6 +43,7 @@ impl Part {
             Part::Sockets => "Sockets",
             Part::Bridge => "Bridge",
             Part::Idle => "Idle gateways",
+            Part::Simulator => "Simulator",
         }
     }
 
@@ -52,6 +57,7 @@ impl Part {
             Part::Sockets => results.sockets = Some(sockets::measure()?),
             Part::Bridge => results.bridge = Some(bridge::measure()?),
             Part::Idle => results.idle = Some(idle::measure()?),
+            Part::Simulator => results.simulator = Some(simulator::measure()?),
         }
         Ok(())
     }
@@ -63,6 +69,7 @@ impl Part {
             Part::Sockets => results.sockets.as_ref().map(sockets::tables),
             Part::Bridge => results.bridge.as_ref().map(bridge::tables),
             Part::Idle => results.idle.as_ref().map(idle::tables),
+            Part::Simulator => results.simulator.as_ref().map(simulator::tables),
         }
     }
 }

@@ -19,6 +19,28 @@ pub fn cpu_time() -> io::Result<Duration> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "time on a processor is measured on Unix only"))
 }
 
+/// Returns the time that all threads of a child process have spent on a processor. The process has ended, and nobody has
+/// waited for it.
+///
+/// # Errors
+/// The system is not Linux.
+#[cfg(unix)]
+pub fn cpu_time_of_ended(process: u32) -> io::Result<Duration> {
+    let path = format!("/proc/{process}/stat");
+    let ticks = parse_cpu_ticks(&std::fs::read_to_string(&path)?)
+        .ok_or_else(|| io::Error::other(format!("{path} has another form")))?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// Reads the time on a processor from the `stat` of a process: in the program, and in the kernel for it.
+fn parse_cpu_ticks(stat: &str) -> Option<u64> {
+    // Fields before the name and its parenthesis do not matter. The name may have spaces and parentheses.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
 /// Returns the resident memory of this process, in KiB.
 ///
 /// # Errors
@@ -62,6 +84,15 @@ pub fn allow_connections(_count: usize) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_follows_the_name() {
+        let stat = "12 (relay) line (x)) Z 1 12 9 0 -1 4227084 300 0 2 0 1234 56 0 0 20 0 3 0 99 0 0";
+        assert_eq!(parse_cpu_ticks(stat), Some(1290));
+        for other in ["", "12 (relayline) Z 1 12", "12 relayline Z 1 12 9 0 -1 4227084 300 0 2 0 1234 56 0"] {
+            assert_eq!(parse_cpu_ticks(other), None, "{other:?}");
+        }
+    }
 
     #[test]
     fn resident_memory_is_a_line_of_the_status() {

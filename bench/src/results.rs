@@ -3,6 +3,7 @@
 use crate::parts::bridge::BridgeFigures;
 use crate::parts::idle::IdleFigures;
 use crate::parts::machine::MachineFigures;
+use crate::parts::simulator::SimulatorFigures;
 use crate::parts::sockets::SocketFigures;
 use crate::{Result, root};
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,8 @@ use std::path::PathBuf;
 ///   "idle": {
 ///     "plain": { "resident_kib": 15.5, "cores": 0.0004 },
 ///     "tls": { "resident_kib": 25.5, "cores": 0.0005 }
-///   }
+///   },
+///   "simulator": { "per_second": 410000.0 }
 /// }
 /// ```
 ///
@@ -47,6 +49,8 @@ pub(crate) struct Results {
     pub(crate) bridge: Option<BridgeFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle: Option<IdleFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) simulator: Option<SimulatorFigures>,
 }
 
 impl Results {
