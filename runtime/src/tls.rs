@@ -17,7 +17,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use verifier::Verifier;
 
 /// Creates a TLS connector that trusts the roots of browsers or of the operating system, and the network's certificates.
@@ -28,18 +28,36 @@ pub(crate) fn connector(network: &Network) -> Result<TlsConnector, String> {
     config(network).map(TlsConnector::from)
 }
 
+/// Certificates that a configuration trusts: whether the operating system decides, and the network's own in their file's
+/// form.
+type Trust = (bool, Option<Vec<u8>>);
+
+/// Returns the TLS configuration. Gateways with the same certificates share one.
 fn config(network: &Network) -> Result<Arc<ClientConfig>, String> {
-    // Gateways without certificates of their own share one configuration.
-    static USUAL: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
+    static KNOWN: Mutex<Vec<(Trust, Weak<ClientConfig>)>> = Mutex::new(Vec::new());
+    let own = network.ca_certificates.as_ref().map(|own| own.bytes.clone());
+    let trust = (network.platform_verifier, own);
+    // Held while the configuration is created, so that another gateway waits for it.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|(_, config)| config.strong_count() > 0);
+    let same = known.iter().find(|(other, _)| *other == trust);
+    if let Some(config) = same.and_then(|(_, config)| config.upgrade()) {
+        return Ok(config);
+    }
+    let config = create(network)?;
+    known.push((trust, Arc::downgrade(&config)));
+    Ok(config)
+}
+
+fn create(network: &Network) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let pinned = match &network.ca_certificates {
         None => Vec::new(),
         Some(more) => add(&mut roots, &more.bytes).map_err(|problem| format!("{}: {problem}", more.from))?,
     };
-    match (network.platform_verifier, pinned.is_empty()) {
-        (true, _) => trusting(platform::chain(&pinned, provider())?, pinned),
-        (false, true) => USUAL.get_or_init(|| trusting(bundled(roots)?, pinned)).clone(),
-        (false, false) => trusting(bundled(roots)?, pinned),
+    match network.platform_verifier {
+        true => trusting(platform::chain(&pinned, provider())?, pinned),
+        false => trusting(bundled(roots)?, pinned),
     }
 }
 
@@ -162,4 +180,26 @@ fn certificate(problem: &CertificateError, host: &str, names: Names) -> String {
 
 fn not_accepted(problem: &CertificateError) -> String {
     format!("its certificate is not accepted ({problem})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relayline_control::network::CaCertificates;
+
+    #[test]
+    fn gateways_with_the_same_certificates_share_a_configuration() {
+        let trusting = |certificate: &str| {
+            let own = CaCertificates::new("a test", certificate);
+            config(&Network::default().ca_certificates(own)).unwrap()
+        };
+        let certificate = || rcgen::generate_simple_self_signed(["c.example".to_owned()]).unwrap().cert.pem();
+        let (one, other) = (certificate(), certificate());
+        let configs = [trusting(&one), trusting(&one), trusting(&other)];
+        assert!(Arc::ptr_eq(&configs[0], &configs[1]) && !Arc::ptr_eq(&configs[0], &configs[2]));
+        let usual = config(&Network::default()).unwrap();
+        assert!(
+            !Arc::ptr_eq(&usual, &configs[0]) && Arc::ptr_eq(&usual, &config(&Network::default()).unwrap())
+        );
+    }
 }
