@@ -267,7 +267,7 @@ pub enum Content {
     PromptAnswer(Box<Event>),
     /// A platform's request that cannot be converted into an event. Delivered only if
     /// [`Config::passthrough`](crate::config::Config::passthrough) is set.
-    Forward(Forward),
+    Forward(Box<Forward>),
 }
 
 impl Content {

@@ -86,9 +86,7 @@ impl Inbox {
                 Content::PromptAnswer(event) => {
                     Incoming::PromptAnswer(Delivery::new(shared, id, buffered, event))
                 }
-                Content::Forward(forward) => {
-                    Incoming::Forward(Delivery::new(shared, id, buffered, Box::new(forward)))
-                }
+                Content::Forward(forward) => Incoming::Forward(Delivery::new(shared, id, buffered, forward)),
                 // The core and this crate have one version: there are no other contents yet.
                 _ => {
                     state.machine.settle(shared.now(), id, Outcome::Refused);

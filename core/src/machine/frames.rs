@@ -213,7 +213,7 @@ impl RelayMachine {
                 if let Some(raw) = verbatim {
                     forward.keep_raw(raw);
                 }
-                self.arrive(Content::Forward(forward), None, key, origin);
+                self.arrive(Content::Forward(Box::new(forward)), None, key, origin);
             }
             Some(_) => {
                 self.stats.unwanted_forwards += 1;

@@ -221,7 +221,7 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             }),
         ),
         (
-            delivery(Content::Forward(forward.clone())),
+            delivery(Content::Forward(Box::new(forward.clone()))),
             &format!("forward   delivery 7 buffered {}", serde_json::to_string(&forward).unwrap()),
             json!({"what": "forward", "delivery": 7, "buffered": true, "forward": forward}),
         ),
