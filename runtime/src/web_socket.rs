@@ -10,8 +10,10 @@ use tungstenite::{Error, Message};
 
 /// Maximum number of bytes that messages may add to the write buffer before it is flushed.
 const MAX_UNFLUSHED: usize = 64 << 10;
-/// Size of the read buffer. The library's default takes 128 KiB per connection and is no faster.
-const READ_BUFFER: usize = 8 << 10;
+/// Size of the library's read buffer, which each connection keeps. Its default of 128 KiB is too much for an idle one.
+const READ_BUFFER: usize = 2 << 10;
+/// Size of the buffer for a busy stream.
+const READ_AHEAD: usize = 64 << 10;
 
 /// WebSocket that one task polls, so that one waker serves reads and writes.
 pub(crate) struct WebSocket {
@@ -50,7 +52,14 @@ impl WebSocket {
             .max_frame_size(Some(max_message_bytes));
         let mut close = CloseCapture::default();
         close.read(&read_ahead);
-        let stream = PolledStream { stream, close, waker: Waker::noop().clone() };
+        let stream = PolledStream {
+            stream,
+            close,
+            waker: Waker::noop().clone(),
+            is_busy: false,
+            ahead: Vec::new(),
+            ahead_from: 0,
+        };
         let socket =
             tungstenite::WebSocket::from_partially_read(stream, read_ahead, Role::Client, Some(settings));
         WebSocket { socket, unflushed: 0, wants_flush: false, is_blocked: false }
@@ -147,6 +156,47 @@ struct PolledStream {
     /// Capture of the peer's close frame.
     close: CloseCapture,
     waker: Waker,
+    /// True if the last read filled its room, so that there may be more.
+    is_busy: bool,
+    /// Bytes that are read ahead while the stream is busy. An idle stream has no buffer.
+    ahead: Vec<u8>,
+    /// Number of bytes of `ahead` that were taken.
+    ahead_from: usize,
+}
+
+impl PolledStream {
+    /// Reads into `room`, or first a larger piece of a busy stream.
+    fn read_stream(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let PolledStream { stream, waker, is_busy, ahead, .. } = self;
+        let cx = &mut Context::from_waker(waker);
+        if !*is_busy {
+            let read = blocking(stream.as_mut().poll_read(cx, room))?;
+            *is_busy = read == room.len();
+            return Ok(read);
+        }
+        ahead.resize(READ_AHEAD, 0);
+        let read = blocking(stream.as_mut().poll_read(cx, ahead));
+        ahead.truncate(*read.as_ref().unwrap_or(&0));
+        *is_busy = ahead.len() == READ_AHEAD;
+        let taken = self.take_ahead(room);
+        read.map(|_| taken)
+    }
+
+    /// Takes bytes that were read ahead. Frees the buffer of a stream that is not busy any more.
+    fn take_ahead(&mut self, room: &mut [u8]) -> usize {
+        let left = &self.ahead[self.ahead_from..];
+        let taken = left.len().min(room.len());
+        room[..taken].copy_from_slice(&left[..taken]);
+        self.ahead_from += taken;
+        if self.ahead_from == self.ahead.len() {
+            self.ahead_from = 0;
+            self.ahead.clear();
+            if !self.is_busy {
+                self.ahead = Vec::new();
+            }
+        }
+        taken
+    }
 }
 
 /// Returns the error `WouldBlock` for `Pending`.
@@ -159,8 +209,10 @@ fn blocking<T>(polled: Poll<io::Result<T>>) -> io::Result<T> {
 
 impl Read for PolledStream {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let cx = &mut Context::from_waker(&self.waker);
-        let read = blocking(self.stream.as_mut().poll_read(cx, room))?;
+        let read = match self.ahead.is_empty() {
+            true => self.read_stream(room)?,
+            false => self.take_ahead(room),
+        };
         self.close.read(&room[..read]);
         Ok(read)
     }
@@ -175,5 +227,65 @@ impl Write for PolledStream {
     fn flush(&mut self) -> io::Result<()> {
         let cx = &mut Context::from_waker(&self.waker);
         blocking(self.stream.as_mut().poll_flush(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_io::{AsyncRead, AsyncWrite};
+    use std::pin::Pin;
+
+    /// Stream that has some bytes, in pieces of at most `piece`, and then blocks.
+    struct Pieces {
+        bytes: Vec<u8>,
+        from: usize,
+        piece: usize,
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            room: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let length = (self.bytes.len() - self.from).min(self.piece).min(room.len());
+            if length == 0 {
+                return Poll::Pending;
+            }
+            room[..length].copy_from_slice(&self.bytes[self.from..self.from + length]);
+            self.from += length;
+            Poll::Ready(Ok(length))
+        }
+    }
+
+    impl AsyncWrite for Pieces {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn all_bytes_of_a_busy_stream_are_read_and_an_idle_one_has_no_buffer() {
+        let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+        for (piece, room) in [(1, 3), (700, 2048), (2048, 2048), (usize::MAX, 2048), (usize::MAX, 100_000)] {
+            let pieces = Pieces { bytes: bytes.clone(), from: 0, piece };
+            let mut socket = WebSocket::new(Box::pin(pieces), Vec::new(), 1 << 20, 1 << 20);
+            let stream = socket.socket.get_mut();
+            let (mut read, mut room) = (Vec::new(), vec![0; room]);
+            while let Ok(length) = stream.read(&mut room) {
+                read.extend_from_slice(&room[..length]);
+            }
+            assert!(read == bytes, "{} bytes in pieces of {piece}", read.len());
+            assert_eq!(stream.ahead.capacity(), 0, "in pieces of {piece}");
+        }
     }
 }
