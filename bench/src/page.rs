@@ -36,23 +36,40 @@ pub(crate) fn in_thousands(number: f64) -> String {
     }
 }
 
-/// Replaces the tables on the page: one section for each part that was measured.
+/// Rows of the README's table, each by its beginning.
+const README: [&str; 5] = [
+    "| an event, from its bytes to the host",
+    "| CPU per event, socket to host, one connection, on tokio",
+    "| events per second, the same, on tokio",
+    "| round trip p50, p99 on tokio",
+    "| resident memory of an idle gateway",
+];
+
+/// Replaces the tables on the page, one section for each part that was measured, and the rows of the README.
 ///
 /// # Errors
-/// The page cannot be read or written, or does not mark the place of the tables.
+/// A file cannot be read or written, or does not mark the place of its tables.
 pub(crate) fn write(results: &Results) -> Result<()> {
-    const BEGIN: &str = "<!-- tables: cargo bench-all -->\n";
-    const END: &str = "<!-- end of the tables -->\n";
-    let path = root().join("docs/performance.md");
-    let problem = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
-    let page = fs::read_to_string(&path).map_err(|error| problem(&error))?;
-    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) = parts.ok_or_else(|| problem(&"the marks of the tables are missing"))?;
     let mut tables = String::new();
     for part in Part::ALL {
         if let Some(of_part) = part.tables(results) {
             let _ = write!(tables, "\n## {}\n\n{of_part}", part.title());
         }
     }
-    fs::write(&path, format!("{before}{BEGIN}{tables}\n{END}{after}")).map_err(|error| problem(&error).into())
+    replace("docs/performance.md", &format!("{tables}\n"))?;
+    let row = |beginning: &&str| tables.lines().find(|line| line.starts_with(*beginning));
+    let rows: Vec<&str> = README.iter().filter_map(row).collect();
+    replace("README.md", &format!("| what | measured | target |\n|---|---|---|\n{}\n", rows.join("\n")))
+}
+
+/// Replaces the text between the marks in a file.
+fn replace(path: &str, text: &str) -> Result<()> {
+    const BEGIN: &str = "<!-- tables: cargo bench-all -->\n";
+    const END: &str = "<!-- end of the tables -->\n";
+    let path = root().join(path);
+    let problem = |problem: &dyn std::fmt::Display| format!("{}: {problem}", path.display());
+    let page = fs::read_to_string(&path).map_err(|error| problem(&error))?;
+    let parts = page.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = parts.ok_or_else(|| problem(&"the marks of the tables are missing"))?;
+    fs::write(&path, format!("{before}{BEGIN}{text}{END}{after}")).map_err(|error| problem(&error).into())
 }
