@@ -1,8 +1,9 @@
 //! Agents that speak the Agent Client Protocol: `run --acp`. The crate `relayline-acp` decides; this module has the pipes,
 //! the relay and the files.
 //!
-//! [`start`] starts it, and [`host`] is the task between the agent and the relay. `reader.rs` reads the agent's lines and its stderr on threads,
-//! the bridge's writer writes to it, `files.rs` fetches the files of messages, and `session_file.rs` saves the sessions.
+//! [`start()`] starts it, and [`host`] is the task between the agent and the relay. `reader.rs` reads the agent's lines
+//! and its stderr on threads, the bridge's writer writes to it, `files.rs` fetches the files of messages, and
+//! `session_file.rs` saves the sessions.
 
 mod files;
 mod flags;
