@@ -160,6 +160,11 @@ async fn run(state: &State, cx: &ConnectionTo<Client>, prompt: &PromptRequest) -
                     say(cx, session, "x")?;
                 }
             }
+            // Not through the SDK: it does not end with the turn.
+            "endless" => {
+                let lines = "{\"jsonrpc\":\"2.0\",\"method\":\"_x\"}\n".repeat(1000);
+                std::thread::spawn(move || while std::io::stdout().write_all(lines.as_bytes()).is_ok() {});
+            }
             "until-cancelled" => {
                 while !state.is_cancelled(session) {
                     pause(Duration::from_millis(5)).await;

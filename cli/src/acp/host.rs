@@ -208,10 +208,15 @@ impl AcpHost {
         poll_fn(|cx| self.poll_event(cx, agents)).await
     }
 
-    /// Polls for the next event. Results come before later items.
+    /// Polls for the next event. Results come before later items. The agent's lines come last: they never end if it floods,
+    /// and each event is followed by some of them.
     fn poll_event(&mut self, cx: &mut Context<'_>, agents: &mut impl Agents) -> Poll<HostEvent> {
         if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
             return Poll::Ready(HostEvent::Stop(reason));
+        }
+        if self.timer.as_mut().is_some_and(|(_, timer)| timer.poll_unpin(cx).is_ready()) {
+            self.timer = None;
+            return Poll::Ready(HostEvent::Time);
         }
         if let Poll::Ready(Some((id, result))) = self.in_flight.poll_next_unpin(cx) {
             return Poll::Ready(HostEvent::Completed(id, result));
@@ -220,9 +225,6 @@ impl AcpHost {
             && let Poll::Ready(result) = saving.poll_unpin(cx)
         {
             return Poll::Ready(HostEvent::Saved(result));
-        }
-        if self.changes.poll(cx).is_ready() {
-            return Poll::Ready(HostEvent::Changed);
         }
         if self.agent.is_none()
             && self.stopping.is_none()
@@ -236,11 +238,7 @@ impl AcpHost {
         if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events, true) {
             return Poll::Ready(HostEvent::Incoming(incoming));
         }
-        if self.timer.as_mut().is_some_and(|(_, timer)| timer.poll_unpin(cx).is_ready()) {
-            self.timer = None;
-            return Poll::Ready(HostEvent::Time);
-        }
-        Poll::Pending
+        self.changes.poll(cx).map(|()| HostEvent::Changed)
     }
 
     fn handle(&mut self, event: HostEvent) {
