@@ -96,11 +96,17 @@ impl KnownSessions {
         self.sessions.get(key)
     }
 
-    /// Remembers a session. Returns the number of sessions that were forgotten for it.
+    /// Remembers a session. No other key keeps its id. Returns the number of sessions that were forgotten for it.
     pub(crate) fn insert(&mut self, key: &str, id: &str, cwd: PathBuf) -> u64 {
         if id.len() > MAX_ID_BYTES {
             self.sessions.remove(key);
             return 1;
+        }
+        // An agent that counts its sessions anew after a restart gives an id again: it is the latest key's.
+        for (other, session) in &mut self.sessions {
+            if other != key && session.id == id {
+                session.id = String::new();
+            }
         }
         self.used += 1;
         let session = KnownSession { id: id.to_owned(), cwd, used: self.used };
@@ -155,6 +161,14 @@ mod tests {
         }
         assert_eq!((known.get("a").is_some(), known.get("b").is_some()), (true, false));
         assert_eq!(KnownSessions::new(&known.save(&[]), 1).get("a"), None);
+    }
+
+    #[test]
+    fn an_id_belongs_to_the_latest_key() {
+        let mut known = KnownSessions::new(&SavedState::default(), 9);
+        known.insert("a", "s", "/".into());
+        known.insert("b", "s", "/".into());
+        assert_eq!((known.get("a").unwrap().id.as_str(), known.get("b").unwrap().id.as_str()), ("", "s"));
     }
 
     #[test]

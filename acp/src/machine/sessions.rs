@@ -37,7 +37,7 @@ impl AcpMachine {
             match session.phase {
                 SessionPhase::Open { .. } => self.begin_turn(now, &key),
                 SessionPhase::Closed => {
-                    if self.make_room() {
+                    if self.make_room(now) {
                         self.open(now, &key);
                     }
                 }
@@ -47,7 +47,7 @@ impl AcpMachine {
     }
 
     /// Returns true if another session can be opened. Closes the one that is idle for longest if there are too many.
-    fn make_room(&mut self) -> bool {
+    fn make_room(&mut self, now: Time) -> bool {
         let open = self.sessions.values().filter(|session| session.is_open()).count();
         if open < self.config.limits.acp_sessions {
             return true;
@@ -57,13 +57,13 @@ impl AcpMachine {
             return false;
         };
         self.stats.sessions_closed += 1;
-        self.close(&key);
+        self.close(now, &key);
         self.tidy(&key);
         true
     }
 
     /// Closes an open session. It can be resumed later, if the agent offers that.
-    pub(super) fn close(&mut self, key: &str) {
+    pub(super) fn close(&mut self, now: Time, key: &str) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let phase = std::mem::replace(&mut session.phase, SessionPhase::Closed);
         let SessionPhase::Open { id } = phase else { return };
@@ -72,7 +72,8 @@ impl AcpMachine {
             self.agent().is_some_and(|agent| agent.capabilities.session_capabilities.close.is_some());
         if closes {
             let request = ClientRequest::CloseSessionRequest(CloseSessionRequest::new(id));
-            self.request(&request, RequestUse::Close, None);
+            let expires = now + self.config.limits.acp_session_timeout;
+            self.request(&request, RequestUse::Close, Some(expires));
         }
     }
 
@@ -80,7 +81,9 @@ impl AcpMachine {
     fn open(&mut self, now: Time, key: &str) {
         let Some(agent) = self.agent() else { return };
         let offered = &agent.capabilities;
-        let resumable = self.known.get(key).filter(|known| !known.id.is_empty());
+        // An id that another chat has is that chat's conversation.
+        let is_free = |id: &str| self.by_id.get(id).is_none_or(|other| other == key);
+        let resumable = self.known.get(key).filter(|known| !known.id.is_empty() && is_free(&known.id));
         let how = match resumable {
             Some(_) if offered.session_capabilities.resume.is_some() => Opening::Resume,
             Some(_) if offered.load_session => Opening::Load,
@@ -156,7 +159,9 @@ impl AcpMachine {
     }
 
     fn session_refused(&mut self, now: Time, key: &str, how: Opening, error: &Error) {
-        if let Some(known) = self.known.get(key) {
+        if let Some(known) = self.known.get(key)
+            && self.by_id.get(&known.id).is_some_and(|other| other == key)
+        {
             self.by_id.remove(&known.id);
         }
         let why = rpc::error_text(error);

@@ -125,7 +125,7 @@ impl AcpMachine {
                 self.warn_cannot("session/prompt", &error, &why);
                 if error.code == ErrorCode::ResourceNotFound {
                     // The agent has forgotten the session: the next message gets a new one.
-                    self.close(key);
+                    self.close(now, key);
                 }
                 TurnEnd::Failed
             }
@@ -251,7 +251,7 @@ impl AcpMachine {
         self.stats.sessions_abandoned += 1;
         self.log(LogLevel::Warn, "acp_session_abandoned", "the agent did not end a cancelled turn in time");
         self.requests.retain(|_, sent| sent.purpose != RequestUse::Prompt(key.to_owned()));
-        self.close(key);
+        self.close(now, key);
         self.known.lose(key);
         self.is_unsaved = true;
         self.turn_ended(now, key, end);

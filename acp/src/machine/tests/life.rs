@@ -1,7 +1,7 @@
 //! Start, sessions and death of the agent.
 
 use super::world::{World, config};
-use crate::{AcpConfig, Settling, StopCause};
+use crate::{AcpConfig, SavedState, Settling, StopCause};
 use relayline_core::output::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -264,6 +264,48 @@ fn a_session_that_cannot_be_resumed_is_announced_as_new() {
         );
         assert_eq!(seen.len(), 2, "once, and it does not complete the turn");
     }
+}
+
+#[test]
+fn an_id_that_is_given_again_is_not_resumed_for_another_chat() {
+    let mut world = World::ready(config(), RESUMES());
+    world.open("a", "s");
+    world.die();
+    world.start_agent(RESUMES());
+    let prompt = world.open("b", "s");
+    world.hear("a", "again");
+    world.request("session/new");
+    world.end_turn(&prompt);
+    // Nor if a file says so.
+    let session = json!({ "id": "s", "cwd": "/work" });
+    let saved = json!({ "version": 1, "sessions": { "a": session, "b": session } });
+    let mut world = World::with_state(config(), &SavedState::parse(&saved.to_string()).unwrap());
+    world.start_agent(RESUMES());
+    world.hear("a", "one");
+    let resume = world.request("session/resume");
+    world.hear("b", "two");
+    let new = world.request("session/new");
+    world.fail(&new, -32603, "no");
+    world.chunk("s", "replayed");
+    assert_eq!(world.machine.stats().replayed_updates, 1, "the id is still that of a");
+    world.respond(&resume, json!({}));
+    assert_eq!(world.request("session/prompt")["params"]["sessionId"], "s");
+}
+
+#[test]
+fn a_close_without_an_answer_is_forgotten() {
+    let mut config = config();
+    config.limits.acp_sessions = 1;
+    let mut world = World::ready(config, RESUMES());
+    let prompt = world.open("a", "s-a");
+    world.end_turn(&prompt);
+    world.hear("b", "hello");
+    world.request("session/close");
+    let new = world.request("session/new");
+    world.respond(&new, json!({ "sessionId": "s-b" }));
+    assert_eq!(world.machine.requests.len(), 2);
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.machine.requests.len(), 1, "the prompt's");
 }
 
 #[test]
