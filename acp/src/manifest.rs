@@ -1,12 +1,14 @@
 //! The agent's commands, as the command manifest that a gateway declares to Discord.
 
 use crate::texts::one_line;
-use agent_client_protocol_schema::{AvailableCommand, AvailableCommandInput};
+use agent_client_protocol_schema::{AvailableCommand, AvailableCommandInput, UnstructuredCommandInput};
 use serde_json::{Value, json};
 
 /// Maximum length of a name, of a description and of an option's description, in characters: Discord's limits.
 const MAX_NAME: usize = 32;
 const MAX_DESCRIPTION: usize = 100;
+/// Maximum number of commands, `/stop` included: Discord's limit.
+const MAX_COMMANDS: usize = 100;
 /// Type of an option that is a text.
 const TEXT_OPTION: u8 = 3;
 /// Command of the gateway itself.
@@ -18,7 +20,7 @@ pub(crate) fn manifest(commands: &[AvailableCommand]) -> Option<Vec<Value>> {
         return None;
     }
     let stop = json!({ "name": STOP, "description": "Stops the agent's current turn" });
-    let declared = commands.iter().filter(|command| command.name != STOP).map(|command| {
+    let declared = commands.iter().filter(|command| command.name != STOP).take(MAX_COMMANDS - 1).map(|command| {
         let mut declared = json!({ "name": command.name, "description": describe(&command.description) });
         if let Some(AvailableCommandInput::Unstructured(input)) = &command.input {
             let hint = describe(&input.hint);
@@ -36,10 +38,22 @@ pub(crate) fn usable(commands: Vec<AvailableCommand>, max: usize) -> Vec<Availab
     for command in commands {
         let is_new = usable.iter().all(|known| known.name != command.name);
         if usable.len() < max && is_new && is_name(&command.name) {
-            usable.push(command);
+            usable.push(bounded(command));
         }
     }
     usable
+}
+
+/// Returns a command with what is declared of it.
+fn bounded(command: AvailableCommand) -> AvailableCommand {
+    let bounded = AvailableCommand::new(command.name, one_line(&command.description, MAX_DESCRIPTION));
+    match command.input {
+        Some(AvailableCommandInput::Unstructured(input)) => {
+            let input = UnstructuredCommandInput::new(one_line(&input.hint, MAX_DESCRIPTION));
+            bounded.input(AvailableCommandInput::Unstructured(input))
+        }
+        _ => bounded,
+    }
 }
 
 /// Returns true if Discord accepts the name of a command.
@@ -58,7 +72,6 @@ fn describe(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent_client_protocol_schema::UnstructuredCommandInput;
 
     fn command(name: &str) -> AvailableCommand {
         AvailableCommand::new(name, "does\nit")
@@ -72,6 +85,23 @@ mod tests {
         assert_eq!(declared[0], json!({"name": "plan", "description": "does it", "options": [option]}));
         assert_eq!((declared[1]["name"].as_str(), declared.len()), (Some("stop"), 2));
         assert_eq!(manifest(&[]), None);
+    }
+
+    #[test]
+    fn x_1_a_command_is_kept_without_the_rest() {
+        let long = "y".repeat(10_000);
+        let input = AvailableCommandInput::Unstructured(UnstructuredCommandInput::new(long.as_str()));
+        let command = AvailableCommand::new("plan", long.as_str()).input(input);
+        let meta = serde_json::Map::from_iter([("long".to_owned(), json!(long))]);
+        let kept = usable(vec![command.meta(meta)], 9);
+        assert!(serde_json::to_string(&kept).unwrap().len() < 400, "{kept:?}");
+    }
+
+    #[test]
+    fn discord_takes_a_hundred_commands_with_stop() {
+        let commands: Vec<_> = (0..100).map(|number| command(&format!("c{number}"))).collect();
+        let declared = manifest(&commands).unwrap();
+        assert_eq!((declared.len(), declared[99]["name"].as_str()), (100, Some("stop")));
     }
 
     #[test]

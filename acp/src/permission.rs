@@ -1,5 +1,6 @@
 //! Open permission requests of a turn: what people are asked, and which answers count.
 
+use crate::fields::MAX_ID_BYTES;
 use crate::texts::{ANSWER_BY_NUMBER, cut, one_line};
 use agent_client_protocol_schema::{
     PermissionOption, PermissionOptionId, PermissionOptionKind, RequestId, RequestPermissionOutcome,
@@ -18,12 +19,21 @@ const MAX_INPUT: usize = 700;
 /// Maximum number of users who are informed that they may not answer.
 const MAX_INFORMED: usize = 8;
 
+/// Option of a permission request.
+#[derive(Clone, PartialEq, Debug)]
+struct Choice {
+    id: PermissionOptionId,
+    kind: PermissionOptionKind,
+    /// Name on one line; it can be empty.
+    name: String,
+}
+
 /// Permission request that waits for an answer.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Permission {
     /// The agent's id of the request.
     pub(crate) request: RequestId,
-    options: Vec<PermissionOption>,
+    options: Vec<Choice>,
     question: String,
     pub(crate) expires: Time,
     /// Users who were informed that they may not answer.
@@ -31,7 +41,7 @@ pub(crate) struct Permission {
 }
 
 impl Permission {
-    /// Reads a request; `None` if its options cannot be shown.
+    /// Reads a request; `None` if its options cannot be shown, or if it has an overlong id.
     pub(crate) fn new(
         request: RequestId,
         asked: &RequestPermissionRequest,
@@ -40,8 +50,19 @@ impl Permission {
         if asked.options.is_empty() || asked.options.len() > MAX_OPTIONS {
             return None;
         }
+        let is_overlong = |id: &str| id.len() > MAX_ID_BYTES;
+        let has_overlong_id = matches!(&request, RequestId::Str(id) if is_overlong(id));
+        if has_overlong_id || asked.options.iter().any(|option| is_overlong(&option.option_id.0)) {
+            return None;
+        }
+        let choice = |option: &PermissionOption| Choice {
+            id: option.option_id.clone(),
+            kind: option.kind,
+            name: one_line(&option.name, MAX_LABEL),
+        };
+        let options = asked.options.iter().map(choice).collect();
         let question = question(asked);
-        Some(Permission { request, options: asked.options.clone(), question, expires, informed: Vec::new() })
+        Some(Permission { request, options, question, expires, informed: Vec::new() })
     }
 
     /// Returns the prompt with a button for each option.
@@ -51,7 +72,7 @@ impl Permission {
             .iter()
             .enumerate()
             .map(|(at, option)| {
-                let label = one_line(&option.name, MAX_LABEL);
+                let label = option.name.clone();
                 let label = if label.is_empty() { format!("Option {}", at + 1) } else { label };
                 PromptOption::new((at + 1).to_string(), label).style(style(option.kind))
             })
@@ -67,10 +88,15 @@ impl Permission {
     /// Returns the option that a button or a text names: its number, or for a text its name as well.
     pub(crate) fn choice(&self, text: &str) -> Option<PermissionOptionId> {
         let text = text.trim();
-        let at = text.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        let by_name = || self.options.iter().find(|option| option.name.trim().eq_ignore_ascii_case(text));
+        // An option can be without a name, and a message without a text.
+        if text.is_empty() {
+            return None;
+        }
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let at = text.parse::<usize>().ok().filter(|_| is_number).and_then(|number| number.checked_sub(1));
+        let by_name = || self.options.iter().find(|option| option.name.eq_ignore_ascii_case(text));
         let option = at.map_or_else(by_name, |at| self.options.get(at));
-        option.map(|option| option.option_id.clone())
+        option.map(|option| option.id.clone())
     }
 
     /// Notes that this user is informed that the answer does not count. Returns true the first time.
@@ -166,9 +192,30 @@ mod tests {
         let choice = |text| permission().choice(text).map(|id| id.0.to_string());
         let (first, second) = (Some("the agent's id 0".to_owned()), Some("the agent's id 1".to_owned()));
         assert_eq!((choice("1"), choice(" 2\n"), choice("name 1")), (first, second.clone(), second));
-        for other in ["", "0", "3", "-1", "yes", "1 2"] {
+        for other in ["", "0", "3", "-1", "+1", "yes", "1 2"] {
             assert_eq!(choice(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn an_option_without_a_name_is_not_named_by_an_empty_text() {
+        let mut asked = request(&[PermissionOptionKind::AllowOnce]);
+        asked.options[0].name = " ".to_owned();
+        let permission = Permission::new(RequestId::Number(1), &asked, Time::ZERO).unwrap();
+        assert_eq!(permission.choice(" "), None);
+        assert!(permission.choice("1").is_some() && permission.as_text().contains("1. Option 1"));
+    }
+
+    #[test]
+    fn x_1_a_request_with_an_overlong_id_or_name_is_bounded() {
+        let long = "x".repeat(MAX_ID_BYTES + 1);
+        let mut asked = request(&[PermissionOptionKind::AllowOnce]);
+        assert_eq!(Permission::new(RequestId::Str(long.clone()), &asked, Time::ZERO), None);
+        asked.options[0].name = long.clone();
+        let permission = Permission::new(RequestId::Number(1), &asked, Time::ZERO).unwrap();
+        assert_eq!(permission.options[0].name.chars().count(), MAX_LABEL);
+        asked.options[0].option_id = long.into();
+        assert_eq!(Permission::new(RequestId::Number(1), &asked, Time::ZERO), None);
     }
 
     #[test]

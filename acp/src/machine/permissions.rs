@@ -15,6 +15,15 @@ use relayline_core::time::Time;
 
 impl AcpMachine {
     pub(super) fn handle_permission(&mut self, now: Time, id: RequestId, asked: &RequestPermissionRequest) {
+        let key = self.by_id.get(&*asked.session_id.0).cloned();
+        let turn = key.as_ref().and_then(|key| self.sessions.get_mut(key)?.turn.as_mut());
+        // Nothing is permitted once the turn was stopped, also without asking.
+        let turn = turn.filter(|turn| turn.is_prompted() && !self.is_stopping);
+        let (Some(key), Some(turn)) = (key, turn) else {
+            self.stats.permissions_dropped += 1;
+            return self.answer(&id, None);
+        };
+        turn.heard = now;
         let route = match self.config.approvals.policy {
             ApprovalPolicy::Allow => return self.answer(&id, automatic(asked, true)),
             ApprovalPolicy::Deny => return self.answer(&id, automatic(asked, false)),
@@ -22,16 +31,11 @@ impl AcpMachine {
         };
         let max = self.config.limits.acp_permissions;
         let expires = now + self.config.limits.acp_approval_timeout;
-        let key = self.by_id.get(&*asked.session_id.0).cloned();
-        let turn = key.as_ref().and_then(|key| self.sessions.get_mut(key)?.turn.as_mut());
-        let turn = turn.filter(|turn| turn.is_prompted() && turn.permissions.len() < max);
-        let permission = Permission::new(id.clone(), asked, expires);
-        let (Some(key), Some(turn), Some(permission), true) = (&key, turn, permission, self.is_connected)
-        else {
+        let can_ask = self.is_connected && turn.permissions.len() < max;
+        let Some(permission) = Permission::new(id.clone(), asked, expires).filter(|_| can_ask) else {
             self.stats.permissions_dropped += 1;
             return self.answer(&id, None);
         };
-        turn.heard = now;
         self.next_prompt += 1;
         let prompt_id = format!("{}-{}", self.config.prompt_prefix, self.next_prompt);
         let origin = &turn.origin;
@@ -43,7 +47,7 @@ impl AcpMachine {
         prompt.reply_to = origin.message_id();
         prompt.timeout = Some(self.config.limits.acp_approval_timeout);
         turn.permissions.insert(prompt_id.clone(), permission);
-        self.prompts.insert(prompt_id.clone(), key.clone());
+        self.prompts.insert(prompt_id.clone(), key);
         self.command(prompt, OpUse::Prompt { prompt_id, is_text: false });
     }
 
@@ -141,6 +145,10 @@ impl AcpMachine {
 
     /// Handles a message that answers the oldest open request of its session by its text. Returns true if it does.
     pub(super) fn answers_permission(&mut self, now: Time, delivery: &AcpDelivery) -> bool {
+        // A file is for the agent, also one with a number as its caption.
+        if !delivery.event.media.is_empty() {
+            return false;
+        }
         let approvers = &self.config.approvals.approvers;
         let session = self.sessions.get(&delivery.session_key);
         let Some(turn) = session.and_then(|session| session.turn.as_ref()) else { return false };

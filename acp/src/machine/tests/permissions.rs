@@ -3,7 +3,7 @@
 use super::world::{World, config};
 use crate::{ApprovalPolicy, Busy};
 use relayline_core::command::FailureKind;
-use relayline_core::event::PromptResponse;
+use relayline_core::event::{Media, PromptResponse};
 use relayline_core::output::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -189,6 +189,45 @@ fn an_unattended_gateway_asks_nobody() {
         assert_eq!(answer(&mut world, "p"), expected);
         assert_eq!(world.seen(), ["<1 begin>"]);
     }
+}
+
+#[test]
+fn an_unattended_gateway_permits_nothing_after_a_stop() {
+    for what in ["stop", "shutdown", "foreign", "no turn"] {
+        let mut config = config();
+        config.approvals.policy = ApprovalPolicy::Allow;
+        let mut world = World::ready(config, json!({}));
+        let prompt = world.open("k", if what == "foreign" { "other" } else { "s" });
+        match what {
+            "stop" => world.hear("k", "/stop"),
+            "shutdown" => world.machine.handle_shutdown(world.now),
+            "no turn" => world.end_turn(&prompt),
+            _ => {}
+        }
+        world.drain();
+        world.written.clear();
+        ask(&mut world, "p");
+        assert_eq!(answer(&mut world, "p"), "cancelled", "{what}");
+    }
+}
+
+#[test]
+fn a_message_with_a_file_or_without_a_text_is_no_answer() {
+    let mut world = World::ready(config(), json!({}));
+    let prompt = world.open("k", "s");
+    let options = json!([{ "optionId": "yes", "name": "", "kind": "allow_once" }]);
+    let params = json!({ "sessionId": "s", "toolCall": { "toolCallId": "t" }, "options": options });
+    let request =
+        json!({ "jsonrpc": "2.0", "id": "p", "method": "session/request_permission", "params": params });
+    world.say(request);
+    world.hear("k", "");
+    let mut message = world.message("k", "1");
+    message.event.media = vec![Media::default()];
+    world.deliver(message);
+    assert!(world.written.is_empty());
+    world.end_turn(&prompt);
+    assert_eq!(answer(&mut world, "p"), "cancelled");
+    world.request("session/prompt");
 }
 
 #[test]
