@@ -4,7 +4,7 @@
 use crate::config::AcpLimits;
 use relayline_core::time::Time;
 
-/// ChunkKind of a message of an answer.
+/// Kind of a message of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ChunkKind {
     Text,
@@ -26,7 +26,7 @@ pub(crate) struct NextState {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct AnswerText {
     text: String,
-    /// ChunkKind and id of the agent's latest message.
+    /// Kind and id of the agent's latest message.
     latest: Option<(ChunkKind, Option<String>)>,
     /// True if the next chunk begins a paragraph: a step came between.
     begins_paragraph: bool,

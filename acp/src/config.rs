@@ -136,8 +136,8 @@ limits! {
         /// Maximum number of messages of one session that wait for their turn. Further ones are answered with one line;
         /// 16 by default.
         acp_session_waiting: Size = 16, least 1;
-        /// Maximum number of messages of all sessions that wait for their turn. Further ones stay in the inbox; 1024 by
-        /// default.
+        /// Maximum number of messages of all sessions that wait for their turn. Further ones are refused;
+        /// 1024 by default.
         acp_waiting: Size = 1024, least 1;
         /// Maximum number of bytes of these messages; 8 MiB by default.
         acp_waiting_bytes: Size = 8 << 20, least 1;

@@ -38,6 +38,8 @@ pub struct AcpMachine {
     /// Requests to the agent without a response, by their numbers.
     requests: BTreeMap<i64, SentRequest>,
     next_request: i64,
+    /// Number of lines that the agent has written.
+    lines: u64,
     sessions: BTreeMap<String, Session>,
     /// Keys of the sessions that are open or being resumed, by the agent's ids.
     by_id: BTreeMap<String, String>,
@@ -65,7 +67,7 @@ pub struct AcpMachine {
 enum OpUse {
     /// File of the turn of this session.
     File { session: String },
-    /// Last state of a message of an answer.
+    /// Last state of an answer.
     Answer { session: String, delivery: DeliveryId },
     /// State of a turn's progress.
     Progress { session: String, delivery: DeliveryId },
@@ -86,6 +88,7 @@ impl AcpMachine {
             agent: AgentPhase::Down,
             requests: BTreeMap::new(),
             next_request: 0,
+            lines: 0,
             sessions: BTreeMap::new(),
             by_id: BTreeMap::new(),
             prompts: BTreeMap::new(),
@@ -121,11 +124,10 @@ impl AcpMachine {
         requests.chain(turns).min()
     }
 
-    /// Returns true if another message can be passed in. Otherwise leave it in the inbox.
+    /// Returns true if another message can be passed in. Otherwise leave it in the inbox. Messages that cannot wait are
+    /// refused, so that an answer or a `/stop` behind them arrives.
     pub fn takes_deliveries(&self) -> bool {
-        let limits = &self.config.limits;
-        let (count, bytes) = self.waiting;
-        !self.is_stopping && count < limits.acp_waiting && bytes < limits.acp_waiting_bytes
+        !self.is_stopping
     }
 
     /// Returns true if no turn is in progress.

@@ -20,15 +20,16 @@ pub(crate) fn manifest(commands: &[AvailableCommand]) -> Option<Vec<Value>> {
         return None;
     }
     let stop = json!({ "name": STOP, "description": "Stops the agent's current turn" });
-    let declared = commands.iter().filter(|command| command.name != STOP).take(MAX_COMMANDS - 1).map(|command| {
-        let mut declared = json!({ "name": command.name, "description": describe(&command.description) });
-        if let Some(AvailableCommandInput::Unstructured(input)) = &command.input {
-            let hint = describe(&input.hint);
-            declared["options"] =
-                json!([{ "type": TEXT_OPTION, "name": "input", "description": hint, "required": false }]);
-        }
-        declared
-    });
+    let declared =
+        commands.iter().filter(|command| command.name != STOP).take(MAX_COMMANDS - 1).map(|command| {
+            let mut declared = json!({ "name": command.name, "description": describe(&command.description) });
+            if let Some(AvailableCommandInput::Unstructured(input)) = &command.input {
+                let hint = describe(&input.hint);
+                declared["options"] =
+                    json!([{ "type": TEXT_OPTION, "name": "input", "description": hint, "required": false }]);
+            }
+            declared
+        });
     Some(declared.chain([stop]).collect())
 }
 

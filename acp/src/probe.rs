@@ -156,7 +156,7 @@ mod tests {
     }
 
     const INITIALIZED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":1,"agentInfo":{"name":"a","version":"2"},
-        "authMethods":[{"id":"login","name":"LogEntry in"}]}}"#;
+        "authMethods":[{"id":"login","name":"Log in"}]}}"#;
 
     #[test]
     fn a_healthy_agent_initializes_and_opens_a_session() {
@@ -183,7 +183,7 @@ mod tests {
         let steps = run(AcpConfig::new("/w"), &[INITIALIZED, refused]);
         let Some(ProbeStep::Failed(failure)) = steps.last() else { panic!("{steps:?}") };
         assert_eq!(failure.method, "session/new");
-        assert!(failure.why.contains("--acp-auth: login (LogEntry in)"), "{}", failure.why);
+        assert!(failure.why.contains("--acp-auth: login (Log in)"), "{}", failure.why);
     }
 
     #[test]

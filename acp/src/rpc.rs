@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_told_apart_by_their_fields() {
+    fn messages_are_distinguished_by_their_fields() {
         let request = one(r#"{"jsonrpc":"2.0","id":"a","method":"m","params":{"x":1}}"#);
         assert!(matches!(request, Some(AgentMessage::Request { id: RequestId::Str(_), .. })), "{request:?}");
         let notification = one(r#"{"jsonrpc":"2.0","method":"m"}"#);

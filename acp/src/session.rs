@@ -32,6 +32,8 @@ pub(crate) struct WaitingMessage {
     pub(crate) delivery: AcpDelivery,
     /// Number in the order of arrival over all sessions.
     pub(crate) arrival: u64,
+    /// True if its delivery is settled before its turn begins.
+    pub(crate) is_settled: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -36,7 +36,7 @@ counters! {
     invalid_lines;
     /// Lines of the agent that are longer than the limit.
     overlong_lines;
-    /// Parameters or results of the agent that do not match the schema.
+    /// Parameters of the agent's requests and notifications that do not match the schema.
     invalid_payloads;
     /// Responses without a pending request.
     stray_responses;
@@ -54,7 +54,7 @@ counters! {
     thoughts;
     /// Reports of usage.
     usage_updates;
-    /// Updates of other kinds that are not shown.
+    /// Updates of other kinds, and updates that do not match the schema. They are shown with `verbose` only.
     other_updates;
     /// Content blocks of an answer that are not text.
     unshown_blocks;
@@ -72,7 +72,7 @@ counters! {
     answers_unauthorized;
     /// Answers to permission requests that were no longer open.
     answers_stale;
-    /// Messages that were answered with a line, since the session was busy.
+    /// Messages that were answered with a line or refused, since the session was busy or too many messages waited.
     messages_rejected;
     /// Files of messages that were not fetched, since there are more than `acp_files`.
     files_dropped;

@@ -18,6 +18,8 @@ pub(crate) const FULL: &str =
     "Too many messages are waiting for the agent. Please send this one again later.";
 /// The turn was stopped by `/stop`.
 pub(crate) const STOPPED: &str = "Stopped.";
+/// The turn was stopped before, and has not ended yet.
+pub(crate) const STOPPING: &str = "It is being stopped.";
 /// There is no turn to stop.
 pub(crate) const NOTHING_TO_STOP: &str = "There is nothing to stop.";
 /// The turn ended without a text.

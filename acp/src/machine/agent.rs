@@ -29,6 +29,8 @@ pub(super) enum AgentPhase {
 pub(super) struct SentRequest {
     pub(super) purpose: RequestUse,
     pub(super) expires: Option<Time>,
+    /// Number of lines that the agent had written before.
+    pub(super) lines_before: u64,
 }
 
 /// Purpose of a request.
@@ -68,6 +70,7 @@ impl AcpMachine {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
+        self.lines += 1;
         for message in rpc::read(line) {
             match message {
                 Some(AgentMessage::Request { id, method, params }) => {
@@ -87,6 +90,7 @@ impl AcpMachine {
 
     /// Handles a line of the agent that was longer than the host's limit, and was discarded.
     pub fn handle_overlong_line(&mut self) {
+        self.lines += 1;
         self.stats.overlong_lines += 1;
         self.log(LogLevel::Warn, "acp_overlong_line", "a line of the agent was too long, and was discarded");
     }
@@ -127,7 +131,8 @@ impl AcpMachine {
         expires: Option<Time>,
     ) -> String {
         self.next_request += 1;
-        self.requests.insert(self.next_request, SentRequest { purpose, expires });
+        let sent = SentRequest { purpose, expires, lines_before: self.lines };
+        self.requests.insert(self.next_request, sent);
         rpc::request(self.next_request, request)
     }
 
@@ -220,22 +225,30 @@ impl AcpMachine {
         let is_due = |sent: &SentRequest| sent.expires.is_some_and(|expires| expires <= now);
         let due = self.requests.iter().filter(|(_, sent)| is_due(sent)).map(|(number, _)| *number);
         for number in due.collect::<Vec<_>>() {
-            match self.requests.remove(&number).map(|sent| sent.purpose) {
-                Some(RequestUse::Initialize | RequestUse::Authenticate(_)) => {
-                    self.log(
-                        LogLevel::Warn,
-                        "acp_no_start",
-                        "the agent did not answer in time, and is restarted",
-                    );
-                    self.agent = AgentPhase::Down;
-                    self.outputs.push_back(Output::EndAgent);
+            let Some(SentRequest { purpose, lines_before, .. }) = self.requests.remove(&number) else {
+                continue;
+            };
+            match purpose {
+                RequestUse::Initialize | RequestUse::Authenticate(_) => self.end_agent("acp_no_start"),
+                // It hangs: messages wait for the next process.
+                RequestUse::Open(_, Opening::New) if self.lines == lines_before => {
+                    self.end_agent("acp_hangs");
                 }
-                Some(RequestUse::Open(key, how)) => {
+                RequestUse::Open(key, how) => {
                     let late = Error::internal_error().data(Value::from("no answer in time"));
                     self.session_opened(now, &key, how, Err(late));
                 }
-                Some(RequestUse::Close | RequestUse::Prompt(_)) | None => {}
+                RequestUse::Close | RequestUse::Prompt(_) => {}
             }
+        }
+    }
+
+    /// Ends the agent's process, which does not answer. Its end follows, and another process.
+    fn end_agent(&mut self, event: &'static str) {
+        if self.agent != AgentPhase::Down {
+            self.log(LogLevel::Warn, event, "the agent did not answer in time, and is restarted");
+            self.agent = AgentPhase::Down;
+            self.outputs.push_back(Output::EndAgent);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::Settling;
 use crate::fields::MAX_ID_BYTES;
 use crate::output::LogLevel;
 use crate::rpc;
-use crate::session::{Opening, Session, SessionPhase};
+use crate::session::{Opening, Session, SessionPhase, WaitingMessage};
 use crate::texts;
 use agent_client_protocol_schema::{
     ClientRequest, CloseSessionRequest, Error, ErrorCode, LoadSessionRequest, NewSessionRequest,
@@ -18,6 +18,7 @@ use relayline_core::op::ReplyMessage;
 use relayline_core::output::{DeliveryId, Outcome};
 use relayline_core::time::Time;
 use serde_json::Value;
+use std::collections::VecDeque;
 
 impl AcpMachine {
     /// Begins the turns and opens the sessions that messages wait for, the oldest message first.
@@ -175,13 +176,10 @@ impl AcpMachine {
         }
         // One line for all messages that wait: each would fail alike.
         let waiting = self.take_waiting(key);
-        if let Some(first) = waiting.first() {
-            self.say(*first, texts::CANNOT);
+        if let Some(first) = waiting.front() {
+            self.say(first.delivery.id, texts::CANNOT);
         }
-        let outcome = self.failure_outcome();
-        for delivery in waiting {
-            self.settle(delivery, outcome);
-        }
+        self.settle_all(&waiting, self.failure_outcome());
         self.tidy(key);
         self.pump(now);
     }
@@ -207,27 +205,34 @@ impl AcpMachine {
         }
     }
 
+    /// Settles the messages of a queue that are not settled yet.
+    fn settle_all(&mut self, waiting: &VecDeque<WaitingMessage>, outcome: Outcome) {
+        for waiting in waiting.iter().filter(|waiting| !waiting.is_settled) {
+            self.settle(waiting.delivery.id, outcome);
+        }
+    }
+
     /// Takes the messages that wait in a session. The caller settles their deliveries.
-    pub(super) fn take_waiting(&mut self, key: &str) -> Vec<DeliveryId> {
-        let Some(session) = self.sessions.get_mut(key) else { return Vec::new() };
+    fn take_waiting(&mut self, key: &str) -> VecDeque<WaitingMessage> {
+        let Some(session) = self.sessions.get_mut(key) else { return VecDeque::new() };
         let waiting = std::mem::take(&mut session.waiting);
         for waiting in &waiting {
             self.waiting.0 -= 1;
             self.waiting.1 -= waiting.delivery.weight();
         }
-        waiting.into_iter().map(|waiting| waiting.delivery.id).collect()
+        waiting
     }
 
     /// Refuses the messages that wait in a session. The chat is informed if one of them is not delivered again.
     pub(super) fn refuse_waiting(&mut self, key: &str) {
         let waiting = self.sessions.get(key).map(|session| &session.waiting);
-        let lost = waiting.and_then(|waiting| waiting.iter().find(|waiting| !waiting.delivery.is_buffered));
+        let is_lost = |waiting: &&WaitingMessage| waiting.is_settled || !waiting.delivery.is_buffered;
+        let lost = waiting.and_then(|waiting| waiting.iter().find(is_lost));
         if let Some(delivery) = lost.map(|waiting| waiting.delivery.id) {
             self.say(delivery, texts::NOT_BEGUN);
         }
-        for delivery in self.take_waiting(key) {
-            self.settle(delivery, Outcome::Refused);
-        }
+        let waiting = self.take_waiting(key);
+        self.settle_all(&waiting, Outcome::Refused);
     }
 
     /// Answers a delivery with a line that completes its turn.

@@ -22,12 +22,12 @@ impl AcpMachine {
     /// Begins the turn of the first message that waits in an open session.
     pub(super) fn begin_turn(&mut self, now: Time, key: &str) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        let Some(WaitingMessage { delivery, .. }) = session.waiting.pop_front() else { return };
+        let Some(WaitingMessage { delivery, is_settled, .. }) = session.waiting.pop_front() else { return };
         self.waiting.0 -= 1;
         self.waiting.1 -= delivery.weight();
         let announces_new = std::mem::take(&mut session.announces_new);
         let (id, mut media) = (delivery.id, delivery.event.media.clone());
-        session.turn = Some(Turn::new(now, delivery));
+        session.turn = Some(Turn { is_settled, ..Turn::new(now, delivery) });
         self.command(Command::Turn(Bracket::new(id, TurnState::Begin)), OpUse::BestEffort);
         if announces_new {
             self.say_interim(id, texts::NEW_SESSION);
@@ -87,6 +87,7 @@ impl AcpMachine {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let SessionPhase::Open { id } = &session.phase else { return };
         let Some(turn) = &mut session.turn else { return };
+        let is_settled = turn.is_settled;
         let TurnPhase::Fetching { delivery, files, pending } = &mut turn.phase else { return };
         if !pending.is_empty() {
             return;
@@ -97,11 +98,11 @@ impl AcpMachine {
         let purpose = RequestUse::Prompt(key.to_owned());
         let line = self.prepare(&ClientRequest::PromptRequest(request), purpose, None);
         self.stats.prompts += 1;
-        let settles = (!self.settles_at_end()).then_some(delivery);
+        let settles = (!self.settles_at_end() && !is_settled).then_some(delivery);
         if let Some(turn) = self.turn_mut(key) {
             turn.phase = TurnPhase::Prompted;
             turn.heard = now;
-            turn.is_settled = settles.is_some();
+            turn.is_settled |= settles.is_some();
         }
         self.outputs.push_back(Output::Write { line, settles });
     }
@@ -199,10 +200,12 @@ impl AcpMachine {
     /// Settles the first message that waits, without a turn: its session is not open yet. Returns true if there is one.
     fn withdraw_first(&mut self, key: &str) -> bool {
         let first = self.sessions.get_mut(key).and_then(|session| session.waiting.pop_front());
-        let Some(WaitingMessage { delivery, .. }) = first else { return false };
+        let Some(WaitingMessage { delivery, is_settled, .. }) = first else { return false };
         self.waiting.0 -= 1;
         self.waiting.1 -= delivery.weight();
-        self.settle(delivery.id, Outcome::Accepted);
+        if !is_settled {
+            self.settle(delivery.id, Outcome::Accepted);
+        }
         self.tidy(key);
         true
     }

@@ -69,9 +69,10 @@ fn stop_does_the_same_and_answers() {
     world.seen();
     world.hear("k", "/stop");
     world.request("session/cancel");
+    world.hear("k", "/stop");
     world.respond(&prompt, json!({ "stopReason": "cancelled" }));
-    assert_eq!(world.seen(), ["<2 stopped>", "[3] Stopped. ■"]);
-    assert!(world.settled.values().all(|outcome| *outcome == Outcome::Accepted) && world.settled.len() == 3);
+    assert_eq!(world.seen(), ["<2 stopped>", "[3] Stopped. ■", "[4] It is being stopped. ■"]);
+    assert!(world.settled.values().all(|outcome| *outcome == Outcome::Accepted) && world.settled.len() == 4);
 }
 
 #[test]
@@ -163,10 +164,19 @@ fn x_1_waiting_messages_are_bounded() {
         world.hear("k", text);
     }
     assert!(world.seen().last().unwrap().starts_with("[4] Too many messages are waiting"));
-    assert!(world.machine.takes_deliveries());
     world.hear("other", "d");
-    assert!(!world.machine.takes_deliveries(), "further ones stay in the inbox");
-    assert_eq!(world.machine.stats().messages_rejected, 1);
+    world.seen();
+    // Of all sessions: further ones are refused, and what ends a turn still arrives.
+    world.hear("third", "e");
+    assert!(world.seen()[0].starts_with("[6] Too many messages are waiting"));
+    world.buffered("third", "f");
+    assert_eq!((world.settled[&6], world.settled[&7]), (Outcome::Accepted, Outcome::Refused));
+    assert!(world.seen().is_empty(), "it is delivered again");
+    assert_eq!(world.machine.stats().messages_rejected, 3);
+    world.request("session/new");
+    world.hear("k", "/stop");
+    world.request("session/cancel");
+    assert!(world.machine.takes_deliveries());
 }
 
 #[test]
@@ -229,9 +239,25 @@ fn a_session_that_does_not_open_in_time_cannot() {
     let mut world = World::ready(config(), json!({}));
     world.hear("k", "one");
     world.request("session/new");
+    world.say(json!({ "jsonrpc": "2.0", "method": "_alive" }));
     world.pass(Duration::from_secs(60));
-    assert_eq!(world.seen().len(), 1);
+    assert_eq!((world.seen().len(), world.agent_ends), (1, 0));
     assert_eq!(world.settled[&1], Outcome::Accepted);
+}
+
+#[test]
+fn an_agent_that_says_nothing_is_ended_and_messages_wait() {
+    let mut world = World::ready(config(), json!({}));
+    world.hear("k", "one");
+    world.hear("other", "two");
+    world.pass(Duration::from_secs(60));
+    assert_eq!((world.agent_ends, world.seen().len(), world.settled.len()), (1, 0, 0));
+    world.die();
+    world.start_agent(json!({}));
+    let new = world.request("session/new");
+    world.respond(&new, json!({ "sessionId": "s" }));
+    world.request("session/new");
+    assert_eq!(world.request("session/prompt")["params"]["prompt"][0]["text"], "one");
 }
 
 #[test]

@@ -162,6 +162,44 @@ fn a_8_a_delivery_is_settled_by_its_prompt() {
 }
 
 #[test]
+fn a_7_a_buffered_message_behind_a_turn_is_settled_at_once() {
+    let mut config = config();
+    config.limits.acp_sessions = 1;
+    let mut world = World::ready(config, json!({}));
+    let prompt = world.open("k", "s");
+    world.buffered("k", "next");
+    // There is no room for another session.
+    world.buffered("other", "hello");
+    assert_eq!((world.settled[&2], world.settled[&3]), (Outcome::Accepted, Outcome::Accepted));
+    world.hear("k", "not buffered");
+    assert!(!world.settled.contains_key(&4));
+    world.end_turn(&prompt);
+    assert_eq!(world.request("session/prompt")["params"]["prompt"][0]["text"], "next");
+    world.seen();
+    // They are not delivered again, so that the chats are informed.
+    world.machine.handle_shutdown(world.now);
+    world.drain();
+    let seen = world.seen();
+    let is_told =
+        |delivery: &str| seen.iter().any(|line| line.starts_with(delivery) && line.contains("again later"));
+    assert!(is_told("[3]") && is_told("[4]"), "{seen:?}");
+}
+
+#[test]
+fn a_8_a_buffered_message_that_can_begin_is_settled_by_its_prompt() {
+    let mut world = World::ready(config(), json!({}));
+    world.buffered("k", "hello");
+    let new = world.request("session/new");
+    assert!(world.settled.is_empty());
+    world.respond(&new, json!({ "sessionId": "s" }));
+    assert_eq!(world.settled[&1], Outcome::Accepted);
+    let mut world = World::ready(settling_at_end(), json!({}));
+    world.open("k", "s");
+    world.buffered("k", "next");
+    assert!(world.settled.is_empty(), "with a queue at its end");
+}
+
+#[test]
 fn with_a_queue_a_delivery_is_settled_at_the_end_of_its_turn() {
     let mut world = World::ready(settling_at_end(), json!({}));
     let prompt = world.open("k", "s");

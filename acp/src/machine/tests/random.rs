@@ -80,6 +80,7 @@ impl Run {
                     0 => self.world.hear(key, "/stop"),
                     1 => self.world.hear(key, "1"),
                     2 => self.world.hear_file(key, "image/png"),
+                    3 => self.world.buffered(key, "hello"),
                     _ => self.world.hear(key, "hello"),
                 }
             }

@@ -214,6 +214,12 @@ impl World {
         self.deliver(message);
     }
 
+    /// Delivers a message of the connector's buffer.
+    pub(super) fn buffered(&mut self, session_key: &str, text: &str) {
+        let message = AcpDelivery { is_buffered: true, ..self.message(session_key, text) };
+        self.deliver(message);
+    }
+
     /// Delivers a message with a file.
     pub(super) fn hear_file(&mut self, session_key: &str, mime: &str) {
         let mut message = self.message(session_key, "look");

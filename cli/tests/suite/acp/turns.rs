@@ -12,7 +12,8 @@ on_one_runtime! {
     i_4_another_user_may_not_answer an_approver_may_answer,
     an_unattended_gateway_decides_by_itself a_permission_expires,
     stop_ends_the_turn a_busy_session_queues_or_rejects,
-    a_flood_of_chunks_arrives an_endless_flood_does_not_hold_back_a_stop thoughts_are_shown_on_request,
+    a_flood_of_chunks_arrives an_endless_flood_does_not_hold_back_a_stop,
+    thoughts_are_shown_on_request,
     every_reason_but_the_usual_has_one_line files_and_terminals_are_not_found,
 }
 
