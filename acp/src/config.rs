@@ -149,8 +149,8 @@ limits! {
         acp_permissions: Size = 8, least 1;
         /// Maximum number of files of a message that are fetched. Further ones are only named; 8 by default.
         acp_files: Size = 8, least 0;
-        /// Maximum size of an image or a sound that is passed to the agent within the prompt, in bytes. A larger one is
-        /// passed as a link to a local file; 4 MiB by default.
+        /// Maximum number of bytes of the images and sounds of a message that are passed to the agent within the prompt.
+        /// Those beyond are passed as links to local files; 4 MiB by default.
         acp_inline_bytes: Size = 4 << 20, least 0;
         /// Maximum number of bytes of local files of messages. The oldest makes room; 256 MiB by default.
         acp_file_bytes: Size = 256 << 20, least 1;
@@ -158,6 +158,8 @@ limits! {
         acp_commands: Size = 100, least 0;
         /// Maximum time of `initialize` and of `authenticate`, after which the agent is restarted; 60 s by default.
         acp_start_timeout: Time = Duration::from_secs(60), least limits::MIN_INTERVAL;
+        /// Maximum time to fetch the files of a message, after which they are only named; 5 min by default.
+        acp_fetch_timeout: Time = Duration::from_secs(300), least limits::MIN_INTERVAL;
         /// Maximum time to open a session; 60 s by default.
         acp_session_timeout: Time = Duration::from_secs(60), least limits::MIN_INTERVAL;
         /// Maximum time of a turn in which the agent reports nothing and asks nothing, after which the turn is cancelled;

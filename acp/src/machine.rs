@@ -118,9 +118,9 @@ impl AcpMachine {
     /// Returns the time of the next [`handle_tick`](Self::handle_tick).
     pub fn deadline(&self) -> Option<Time> {
         let requests = self.requests.values().filter_map(|request| request.expires);
-        let silence = self.config.limits.acp_silence_timeout;
+        let limits = &self.config.limits;
         let turns = self.sessions.values().filter_map(|session| session.turn.as_ref());
-        let turns = turns.filter_map(|turn| turn.deadline(self.is_connected, silence));
+        let turns = turns.filter_map(|turn| turn.deadline(self.is_connected, limits));
         requests.chain(turns).min()
     }
 

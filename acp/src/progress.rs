@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 /// Maximum length of a step's title, in characters.
 const MAX_TITLE: usize = 120;
-/// Maximum length of a step's id, in bytes.
+/// Maximum length of a step's id, in characters.
 const MAX_STEP_ID: usize = 128;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,12 +140,15 @@ impl TurnProgress {
         self.evict(limits)
     }
 
-    /// Removes the oldest ended steps, else the oldest, while there are too many.
+    /// Removes the oldest ended steps, else the oldest, while there are too many. Steps of the plan stay: they fit, and the
+    /// next plan would bring them back.
     fn evict(&mut self, limits: &AcpLimits) -> u64 {
         let mut dropped = 0;
         while self.steps.len() > limits.acp_steps {
-            let ended = self.steps.iter().position(|step| step.status.has_ended());
-            let step = self.steps.remove(ended.unwrap_or(0));
+            let ended = self.steps.iter().position(|step| !step.is_planned && step.status.has_ended());
+            let oldest = || self.steps.iter().position(|step| !step.is_planned);
+            let Some(at) = ended.or_else(oldest) else { break };
+            let step = self.steps.remove(at);
             self.removed.0 += usize::from(step.status.has_ended());
             self.removed.1 += usize::from(step.status == Status::Failed);
             dropped += 1;

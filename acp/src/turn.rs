@@ -1,6 +1,7 @@
 //! Turns: a message, its prompt, and what is shown of the agent's work until the answer is complete.
 
 use crate::answer::AnswerText;
+use crate::config::AcpLimits;
 use crate::delivery::{AcpDelivery, TurnOrigin};
 use crate::output::OpId;
 use crate::permission::Permission;
@@ -89,7 +90,13 @@ pub(crate) type MessageFile = (Media, Option<FileResult>);
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum TurnPhase {
     /// Files of the message are fetched.
-    Fetching { delivery: AcpDelivery, files: Vec<MessageFile>, pending: BTreeMap<OpId, usize> },
+    Fetching {
+        delivery: AcpDelivery,
+        files: Vec<MessageFile>,
+        pending: BTreeMap<OpId, usize>,
+        /// Bytes of the contents that were fetched.
+        inlined: usize,
+    },
     /// The agent works.
     Prompted,
     /// The agent was asked to stop. The turn ends as `end`.
@@ -131,7 +138,7 @@ impl Turn {
     pub(crate) fn new(now: Time, delivery: AcpDelivery) -> Turn {
         Turn {
             origin: TurnOrigin::of(&delivery),
-            phase: TurnPhase::Fetching { delivery, files: Vec::new(), pending: BTreeMap::new() },
+            phase: TurnPhase::Fetching { delivery, files: Vec::new(), pending: BTreeMap::new(), inlined: 0 },
             answer: AnswerText::default(),
             progress: TurnProgress::default(),
             permissions: BTreeMap::new(),
@@ -167,15 +174,15 @@ impl Turn {
     }
 
     /// Returns when it needs a tick.
-    pub(crate) fn deadline(&self, is_connected: bool, silence: Duration) -> Option<Time> {
+    pub(crate) fn deadline(&self, is_connected: bool, limits: &AcpLimits) -> Option<Time> {
         let is_sending = is_connected && self.retry_at.is_none();
         let shown = self.answer.deadline().into_iter().chain(self.progress.deadline()).min();
         let shown = shown.filter(|_| is_sending && self.is_prompted());
         let retry = self.retry_at.filter(|_| is_connected);
         let expiry = self.permissions.values().map(|permission| permission.expires).min();
         let own = match &self.phase {
-            TurnPhase::Fetching { .. } => None,
-            TurnPhase::Prompted => expiry.is_none().then_some(self.heard + silence),
+            TurnPhase::Fetching { .. } => Some(self.heard + limits.acp_fetch_timeout),
+            TurnPhase::Prompted => expiry.is_none().then_some(self.heard + limits.acp_silence_timeout),
             TurnPhase::Cancelling { until, .. } => Some(*until),
             TurnPhase::Closing(closing) => Some(closing.until),
         };

@@ -2,6 +2,7 @@
 
 use super::agent::RequestUse;
 use super::{AcpMachine, OpUse};
+use crate::config::AcpLimits;
 use crate::output::{Fetched, HostOp, LogLevel, OpId, Output};
 use crate::prompt::{blocks, takes};
 use crate::rpc;
@@ -59,25 +60,43 @@ impl AcpMachine {
     }
 
     pub(super) fn file_fetched(&mut self, now: Time, key: &str, id: OpId, result: Result<Fetched, String>) {
+        let budget = self.config.limits.acp_inline_bytes;
         let fetching = self.turn_mut(key).and_then(|turn| match &mut turn.phase {
-            TurnPhase::Fetching { files, pending, .. } => {
+            TurnPhase::Fetching { files, pending, inlined, .. } => {
                 let at = pending.remove(&id)?;
-                files.get_mut(at)
+                Some((files.get_mut(at)?, inlined))
             }
             _ => None,
         });
-        let Some(file) = fetching else {
+        let Some((file, inlined)) = fetching else {
             self.stats.stray_results += 1;
             return;
         };
         match result {
-            Ok(fetched) => file.1 = Some(Some(fetched)),
+            Ok(mut fetched) => {
+                let used = *inlined + fetched.content.as_ref().map_or(0, Vec::len);
+                match used <= budget {
+                    true => *inlined = used,
+                    false => fetched.content = None,
+                }
+                file.1 = Some(Some(fetched));
+            }
             Err(why) => {
                 file.1 = Some(None);
                 self.stats.files_failed += 1;
                 self.log(LogLevel::Warn, "acp_file_failed", &why);
             }
         }
+        self.prompt_when_fetched(now, key);
+    }
+
+    /// Gives up the files that are not fetched in time: the prompt names them.
+    fn expire_files(&mut self, now: Time, key: &str) {
+        let Some(turn) = self.turn_mut(key) else { return };
+        let TurnPhase::Fetching { pending, .. } = &mut turn.phase else { return };
+        let late = std::mem::take(pending).len() as u64;
+        self.stats.files_failed += late;
+        self.log(LogLevel::Warn, "acp_file_failed", &format!("{late} files were not fetched in time"));
         self.prompt_when_fetched(now, key);
     }
 
@@ -88,7 +107,7 @@ impl AcpMachine {
         let SessionPhase::Open { id } = &session.phase else { return };
         let Some(turn) = &mut session.turn else { return };
         let is_settled = turn.is_settled;
-        let TurnPhase::Fetching { delivery, files, pending } = &mut turn.phase else { return };
+        let TurnPhase::Fetching { delivery, files, pending, .. } = &mut turn.phase else { return };
         if !pending.is_empty() {
             return;
         }
@@ -232,13 +251,16 @@ impl AcpMachine {
     }
 
     pub(super) fn tick_turn(&mut self, now: Time, key: &str) {
-        let silence = self.config.limits.acp_silence_timeout;
+        let AcpLimits { acp_silence_timeout: silence, acp_fetch_timeout, .. } = self.config.limits;
         let Some(turn) = self.turn_mut(key) else { return };
         if turn.retry_at.is_some_and(|at| at <= now) {
             turn.retry_at = None;
         }
         let is_silent = turn.permissions.is_empty() && turn.heard + silence <= now;
         match &turn.phase {
+            TurnPhase::Fetching { .. } if turn.heard + acp_fetch_timeout <= now => {
+                self.expire_files(now, key)
+            }
             TurnPhase::Prompted if is_silent => {
                 // The line follows when the agent has stopped, or has been given up.
                 self.cancel_turn_as(now, key, TurnEnd::Silent);

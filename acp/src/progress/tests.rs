@@ -138,3 +138,22 @@ fn the_oldest_ended_step_makes_room() {
     progress.finished(Some("m".to_owned()));
     assert_eq!(seen(progress.next(at(0), &limits, &origin, Some(false))), "edit m ✖ 5 steps, 4 failed");
 }
+
+#[test]
+fn steps_of_the_plan_stay_and_are_counted_once() {
+    let (mut progress, limits) = (TurnProgress::default(), limits());
+    let entry = |text: &str, status| PlanEntry::new(text, PlanEntryPriority::High, status);
+    let plan = Plan::new(vec![
+        entry("look", PlanEntryStatus::Completed),
+        entry("write", PlanEntryStatus::InProgress),
+    ]);
+    for id in ["a", "b", "c"] {
+        progress.plan(&plan, &limits);
+        progress.tool_call(&call(id, ToolCallStatus::InProgress), &limits);
+    }
+    assert_eq!(
+        progress.steps.iter().map(|step| step.title.as_str()).collect::<Vec<_>>(),
+        ["look", "write", "Title c"]
+    );
+    assert_eq!(progress.counts(), (3, 1, 0));
+}

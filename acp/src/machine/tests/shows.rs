@@ -3,6 +3,7 @@
 use super::world::{World, config};
 use crate::{Fetched, HostOp, HostResult};
 use relayline_core::command::FailureKind;
+use relayline_core::event::Media;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -139,6 +140,48 @@ fn an_image_is_fetched_and_passed_within_the_prompt() {
     world.drain();
     let prompt = world.request("session/prompt");
     assert_eq!(prompt["params"]["prompt"][1]["data"], "cG5n");
+}
+
+#[test]
+fn x_1_images_of_a_message_share_a_budget() {
+    let mut config = config();
+    config.limits.acp_inline_bytes = 5;
+    let mut world = World::ready(config, json!({ "promptCapabilities": { "image": true } }));
+    let mut message = world.message("k", "look");
+    let mut media = Media::default();
+    (media.url, media.mime) = ("https://c.example/f".into(), Some("image/png".into()));
+    message.event.media = vec![media; 3];
+    world.deliver(message);
+    let new = world.request("session/new");
+    world.respond(&new, json!({ "sessionId": "s" }));
+    for content in ["abc", "def", "gh"] {
+        let Some((id, HostOp::Fetch { .. })) = world.held.pop_front() else { panic!("it is fetched") };
+        let content = Some(content.as_bytes().to_vec());
+        let fetched = Fetched { path: "/tmp/f".into(), mime: None, size: 3, content };
+        world.machine.handle_result(world.now, id, HostResult::Fetch(Ok(fetched)));
+    }
+    world.drain();
+    let prompt = world.request("session/prompt");
+    let kinds: Vec<&Value> =
+        prompt["params"]["prompt"].as_array().unwrap().iter().map(|block| &block["type"]).collect();
+    assert_eq!(kinds, ["text", "image", "resource_link", "image"]);
+}
+
+#[test]
+fn a_file_that_is_not_fetched_in_time_is_named() {
+    let mut world = World::ready(config(), json!({}));
+    world.hear_file("k", "image/png");
+    let new = world.request("session/new");
+    world.respond(&new, json!({ "sessionId": "s" }));
+    let (id, _) = world.held.pop_front().unwrap();
+    world.pass(Duration::from_secs(299));
+    assert!(world.written.is_empty());
+    world.pass(Duration::from_secs(1));
+    let blocks = world.request("session/prompt")["params"]["prompt"].clone();
+    assert!(blocks[1]["text"].as_str().unwrap().contains("is not available"), "{blocks}");
+    let late = Fetched { path: "/tmp/f".into(), mime: None, size: 3, content: None };
+    world.machine.handle_result(world.now, id, HostResult::Fetch(Ok(late)));
+    assert_eq!((world.machine.stats().files_failed, world.machine.stats().stray_results), (1, 1));
 }
 
 #[test]
