@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Maximum length of a local file's name, in characters.
-const MAX_NAME: usize = 80;
+/// Maximum length of a local file's name, in bytes. File systems have a maximum of 255.
+const MAX_NAME: usize = 200;
 
 /// Files of messages in a folder. The oldest make room for others.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ struct Inner {
     is_own: bool,
     transfers: Media,
     max_bytes: u64,
+    /// Begin of the names of this process's files.
+    prefix: String,
     count: AtomicU64,
     kept: Mutex<Kept>,
 }
@@ -53,13 +55,14 @@ impl MessageFiles {
             is_own,
             transfers: Media::new(media, transfers),
             max_bytes: max_bytes as u64,
+            prefix: random_name()?,
             count: AtomicU64::new(0),
             kept: Mutex::default(),
         };
         Ok(MessageFiles(Arc::new(inner)))
     }
 
-    /// Fetches a file. The content of one that is not larger than `inline` is returned, and no file is kept.
+    /// Fetches a file. The content of one that is not larger than `inline` is returned, too.
     pub(super) fn fetch(
         &self,
         relay: &Relay,
@@ -68,24 +71,20 @@ impl MessageFiles {
     ) -> BoxFuture<'static, Result<Fetched, String>> {
         let (files, relay) = (self.0.clone(), relay.clone());
         let number = files.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = local_name(number, media.filename.as_deref().unwrap_or_default());
+        let name = local_name(&files.prefix, number, media.filename.as_deref().unwrap_or_default());
         let url = media.url.to_string();
         async move {
             let result = files.transfers.fetch(&relay, &url, name.clone()).await;
             let result = result.map_err(|failure| failure.message)?;
             let size = result["bytes"].as_u64().unwrap_or(0);
             let mime = result["content_type"].as_str().map(str::to_owned);
-            let path = files.folder.join(name);
-            smol::unblock(move || {
-                let content = (size <= inline as u64).then(|| fs::read(&path)).transpose();
-                let content = content.map_err(|error| format!("{}: {error}", path.display()))?;
-                match &content {
-                    Some(_) => drop(fs::remove_file(&path)),
-                    None => files.keep(path.clone(), size),
-                }
-                Ok(Fetched { path, mime, size, content })
-            })
-            .await
+            let path = files.folder.join(&name);
+            // The agent can have replaced it.
+            let content =
+                if size <= inline as u64 { files.transfers.read(name, inline).await } else { Ok(None) };
+            let kept = path.clone();
+            smol::unblock(move || files.keep(kept, size)).await;
+            Ok(Fetched { path, mime, size, content: content? })
         }
         .boxed()
     }
@@ -116,12 +115,16 @@ impl Drop for Inner {
     }
 }
 
-/// Creates a folder that only its owner can enter.
-fn temporary_folder() -> io::Result<PathBuf> {
+/// Returns a name that nothing else has.
+fn random_name() -> io::Result<String> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let name = format!("relayline-{}", data_encoding::HEXLOWER.encode(&random));
-    let path = std::env::temp_dir().join(name);
+    Ok(data_encoding::HEXLOWER.encode(&random))
+}
+
+/// Creates a folder that only its owner can enter.
+fn temporary_folder() -> io::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("relayline-{}", random_name()?));
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -129,14 +132,17 @@ fn temporary_folder() -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Returns the name of a local file: a number, so that no file is replaced, and the harmless part of its name.
-fn local_name(number: u64, name: &str) -> String {
+/// Returns the name of a local file: the process's prefix and a number, so that no file is replaced, and the harmless part
+/// of its name.
+fn local_name(prefix: &str, number: u64, name: &str) -> String {
     let harmless = |c: char| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
     let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().map(harmless).collect();
+    let name = if name.is_empty() { "file" } else { &name };
+    let start = format!("{prefix}-{number}-");
     // The end has the extension.
-    let skipped = name.chars().count().saturating_sub(MAX_NAME);
-    let name: String = name.chars().skip(skipped).collect();
-    if name.is_empty() { format!("{number}-file") } else { format!("{number}-{name}") }
+    let skipped = (start.len() + name.len()).saturating_sub(MAX_NAME);
+    let name = &name[name.ceil_char_boundary(skipped.min(name.len()))..];
+    start + name
 }
 
 #[cfg(test)]
@@ -145,11 +151,38 @@ mod tests {
 
     #[test]
     fn a_local_name_stays_in_its_folder() {
-        assert_eq!(local_name(1, "../../etc/passwd"), "1-passwd");
-        assert_eq!(local_name(2, "a b\0c.png"), "2-a_b_c.png");
-        assert_eq!(local_name(3, ".."), "3-..");
-        assert_eq!(local_name(4, ""), "4-file");
-        assert_eq!(local_name(5, &format!("{}.png", "x".repeat(999))).len(), 2 + MAX_NAME);
+        let local_name = |number, name: &str| local_name("p", number, name);
+        assert_eq!(local_name(1, "../../etc/passwd"), "p-1-passwd");
+        assert_eq!(local_name(2, "a b\0c.png"), "p-2-a_b_c.png");
+        assert_eq!(local_name(3, ".."), "p-3-..");
+        assert_eq!(local_name(4, ""), "p-4-file");
+        for letter in ["x", "ä", "界"] {
+            let name = local_name(5, &format!("{}.png", letter.repeat(999)));
+            assert!((MAX_NAME - 3..=MAX_NAME).contains(&name.len()) && name.ends_with(".png"), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_of_two_processes_have_different_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = || MessageFiles::new(Some(folder.path()), 1, 10).unwrap().0.prefix.clone();
+        assert_ne!(prefix(), prefix());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_the_agent_replaced_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = MessageFiles::new(Some(folder.path()), 1, 10).unwrap();
+        let read = |name: &str| smol::block_on(files.0.transfers.read(name.to_owned(), 4));
+        for (name, content) in [("small", "1234"), ("large", "12345")] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!((read("small"), read("large")), (Ok(Some(b"1234".to_vec())), Ok(None)));
+        assert!(read("link").is_err() && read("pipe").is_err());
     }
 
     #[test]

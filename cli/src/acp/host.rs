@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 /// Maximum number of lines of the agent that are handled before other events.
 const MAX_LINES: usize = 64;
-/// Maximum number of operations in flight while lines of the agent are read.
+/// Maximum number of commands in flight while lines of the agent are read and messages are taken.
 const MAX_IN_FLIGHT: usize = 512;
 /// Maximum time for the last lines of turns when the gateway stops.
 const FAREWELL: Duration = Duration::from_millis(1500);
@@ -63,7 +63,10 @@ pub(super) struct AcpHost {
     origin: Instant,
     agent: Option<Pipes>,
     changes: ChangeSignal,
+    /// Commands in flight.
     in_flight: FuturesUnordered<BoxFuture<'static, (OpId, HostResult)>>,
+    /// Files that are fetched. They are bounded by the turns and their files, and do not hold back the agent.
+    fetches: FuturesUnordered<BoxFuture<'static, (OpId, HostResult)>>,
     /// Unsettled deliveries by number. The machine settles each once.
     settlements: BTreeMap<u64, Settlement>,
     files: MessageFiles,
@@ -89,6 +92,7 @@ impl AcpHost {
             agent: None,
             changes: ChangeSignal::default(),
             in_flight: FuturesUnordered::new(),
+            fetches: FuturesUnordered::new(),
             settlements: BTreeMap::new(),
             files,
             state,
@@ -221,6 +225,9 @@ impl AcpHost {
         if let Poll::Ready(Some((id, result))) = self.in_flight.poll_next_unpin(cx) {
             return Poll::Ready(HostEvent::Completed(id, result));
         }
+        if let Poll::Ready(Some((id, result))) = self.fetches.poll_next_unpin(cx) {
+            return Poll::Ready(HostEvent::Completed(id, result));
+        }
         if let Some(saving) = &mut self.saving
             && let Poll::Ready(result) = saving.poll_unpin(cx)
         {
@@ -234,7 +241,8 @@ impl AcpHost {
             return Poll::Ready(HostEvent::Started(agent));
         }
         let takes_prompts = self.agent.as_ref().is_none_or(|agent| agent.writer.takes_events());
-        let events = takes_prompts && self.machine.takes_deliveries();
+        let has_room = self.in_flight.len() < MAX_IN_FLIGHT;
+        let events = takes_prompts && has_room && self.machine.takes_deliveries();
         if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events, true) {
             return Poll::Ready(HostEvent::Incoming(incoming));
         }

@@ -24,8 +24,9 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 }
 
 impl SessionFile {
+    /// Names the file. A link is followed if its file exists, so that a write does not replace the link.
     pub(crate) fn new(path: &Path) -> SessionFile {
-        SessionFile { path: path.to_owned() }
+        SessionFile { path: path.canonicalize().unwrap_or_else(|_| path.to_owned()) }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -76,6 +77,18 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_the_file_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        SessionFile::new(&link).write("new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
     }
 
     #[test]

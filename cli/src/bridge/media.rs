@@ -13,6 +13,7 @@ use relayline_runtime::Relay;
 use serde_json::json;
 use smol::Unblock;
 use smol::lock::Semaphore;
+use std::io::Read;
 use std::sync::Arc;
 
 pub(crate) use folder::{MediaFolder, remove_drafts};
@@ -111,6 +112,22 @@ impl Media {
         let received = relay.download(url, &mut into).await.map_err(failure)?;
         smol::unblock(move || draft.finish()).await.map_err(definite)?;
         Ok(json!({ "path": path, "content_type": received.content_type, "bytes": received.length }))
+    }
+
+    /// Reads the file at `path`; `None` if it is larger than `max` bytes.
+    ///
+    /// # Errors
+    /// It is not a regular file of the folder.
+    pub(crate) async fn read(&self, path: String, max: usize) -> Result<Option<Vec<u8>>, String> {
+        let folder = self.folder.clone();
+        smol::unblock(move || {
+            let (file, ..) = folder.resolve(&path).and_then(MediaFile::open)?;
+            let mut content = Vec::new();
+            let read = file.take(max as u64 + 1).read_to_end(&mut content);
+            read.map_err(|error| format!("{path:?}: {error}"))?;
+            Ok((content.len() <= max).then_some(content))
+        })
+        .await
     }
 
     /// Uploads a file. Returns its URL, its length and its name.

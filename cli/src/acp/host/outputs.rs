@@ -29,7 +29,7 @@ impl AcpHost {
             Output::Perform { id, op: HostOp::Command(command) } => self.submit(id, *command),
             Output::Perform { id, op: HostOp::Fetch { media, inline } } => {
                 let fetched = self.files.fetch(&self.gateway.relay, &media, inline);
-                self.in_flight.push(fetched.map(move |file| (id, HostResult::Fetch(file))).boxed());
+                self.fetches.push(fetched.map(move |file| (id, HostResult::Fetch(file))).boxed());
             }
             Output::Settle { delivery, outcome } => match self.settlements.remove(&delivery.number()) {
                 Some(settlement) if outcome == Outcome::Accepted => settlement.ack(),
@@ -76,14 +76,21 @@ impl AcpHost {
 
     pub(super) fn saved(&mut self, result: io::Result<()>) {
         self.saving = None;
-        if let (Err(error), Some(file)) = (result, &self.state) {
-            tracing::warn!(path = %file.path().display(), %error, "acp_state_not_saved");
-        }
-        self.save();
+        let (Err(error), Some(file)) = (result, &self.state) else { return self.save() };
+        let advice = "sessions of this run are lost at the next start: free space, or name another file";
+        tracing::warn!(path = %file.path().display(), %error, advice, "acp_state_not_saved");
+        // It is repeated with the next change, and in the end.
+        self.is_unsaved = true;
     }
 
     pub(super) async fn save_at_the_end(&mut self) {
         while let Some(saving) = self.saving.take() {
+            let result = saving.await;
+            self.saved(result);
+        }
+        // Once more, if it failed.
+        self.save();
+        if let Some(saving) = self.saving.take() {
             let result = saving.await;
             self.saved(result);
         }

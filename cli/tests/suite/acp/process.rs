@@ -8,8 +8,9 @@ on_one_runtime! {
     a_signal_ends_turns_with_a_line_and_disconnects,
     c_4_the_agent_has_no_secret stderr_is_logged_at_debug,
     a_restarted_gateway_loads_its_sessions a_session_that_is_lost_is_announced,
-    commands_are_declared_to_discord_at_the_next_start a_8_a_buffered_message_is_acknowledged_with_its_prompt,
+    commands_are_declared_to_discord_at_the_next_start a_7_a_buffered_message_behind_a_turn_is_acknowledged,
     a_state_file_is_private a_new_session_makes_room,
+    a_failed_save_is_repeated_in_the_end,
 }
 
 fn c_4_the_agent_has_no_secret(runtime: &str) {
@@ -78,9 +79,9 @@ fn commands_are_declared_to_discord_at_the_next_start(runtime: &str) {
     assert_eq!(names, [&json!("plan"), &json!("stop")]);
 }
 
-fn a_8_a_buffered_message_is_acknowledged_with_its_prompt(runtime: &str) {
+fn a_7_a_buffered_message_behind_a_turn_is_acknowledged(runtime: &str) {
     let mut acp = Acp::start(runtime, &[], &[]);
-    // The second message is not acknowledged while it waits: a buffer sends one after the other.
+    // The second message is acknowledged while it waits: a buffer sends one after the other, and the answer is the third.
     for text in ["ask first", "say second"] {
         acp.messages += 1;
         let event = json!({
@@ -90,11 +91,15 @@ fn a_8_a_buffered_message_is_acknowledged_with_its_prompt(runtime: &str) {
         let event = event.as_object().unwrap().clone();
         acp.tell(relayline_connector::Act::Inbound { event, buffered: Some(true) });
     }
-    acp.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack"));
-    acp.actions_until(|action| action["op"] == "prompt");
+    let (mut acks, mut prompts) = (0, 0);
+    acp.sees(|saw| {
+        let Observation::Frame { frame, .. } = saw else { return false };
+        acks += usize::from(frame["type"] == "inbound_ack");
+        prompts += usize::from(frame["action"]["op"] == "prompt");
+        acks >= 2 && prompts >= 1
+    });
     acp.press("Allow", "u1");
-    acp.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "inbound_ack"));
-    assert_eq!(acp.last_text(), "second");
+    assert_eq!((acp.last_text(), acp.last_text()), ("<allow it>".to_owned(), "second".to_owned()));
 }
 
 #[test]
@@ -121,6 +126,21 @@ fn a_state_file_is_private(runtime: &str) {
     assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o600);
     let saved: Value = serde_json::from_str(&std::fs::read_to_string(&state).unwrap()).unwrap();
     assert!(saved["sessions"][super::KEY]["id"].as_str().unwrap().starts_with("session-"), "{saved}");
+}
+
+fn a_failed_save_is_repeated_in_the_end(runtime: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("sessions.json");
+    let mut acp = Acp::start(runtime, &["--acp-state", state.to_str().unwrap()], &[]);
+    // A file cannot replace a folder.
+    std::fs::remove_file(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    acp.answer("say hi");
+    assert!(acp.program.logged("acp_state_not_saved").contains("name another file"));
+    std::fs::remove_dir(&state).unwrap();
+    assert_eq!(acp.exit_code(), Some(0));
+    let saved = std::fs::read_to_string(&state).unwrap();
+    assert!(saved.contains(super::KEY), "{saved}");
 }
 
 fn a_new_session_makes_room(runtime: &str) {
