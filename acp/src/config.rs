@@ -29,6 +29,8 @@ pub struct AcpConfig {
     /// Prefix of the ids of prompts, `[A-Za-z0-9_-]{1,16}`. It must be unique to this process, so that an answer to a
     /// prompt of an earlier process is not taken for another's.
     pub prompt_prefix: String,
+    /// Platforms that the gateway fronts. Operations for the chats of these platforms name them; none by default.
+    pub platforms: Vec<String>,
     /// Limits and time-outs.
     pub limits: AcpLimits,
 }
@@ -63,6 +65,7 @@ impl AcpConfig {
             settling: Settling::default(),
             verbose: false,
             prompt_prefix: "acp".to_owned(),
+            platforms: Vec::new(),
             limits: AcpLimits::default(),
         }
     }

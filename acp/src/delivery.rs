@@ -51,6 +51,8 @@ impl ChatAbilities {
 pub(crate) struct TurnOrigin {
     pub(crate) delivery: DeliveryId,
     pub(crate) chat_id: String,
+    /// Platform of the chat, if the gateway fronts it.
+    platform: Option<String>,
     thread_id: Option<String>,
     message_id: Option<String>,
     /// Id of the author.
@@ -59,16 +61,21 @@ pub(crate) struct TurnOrigin {
 }
 
 impl TurnOrigin {
-    pub(crate) fn of(delivery: &AcpDelivery) -> TurnOrigin {
-        let Source { chat_id, thread_id, user_id, .. } = &delivery.event.source;
+    pub(crate) fn of(delivery: &AcpDelivery, platforms: &[String]) -> TurnOrigin {
+        let Source { chat_id, thread_id, user_id, platform, .. } = &delivery.event.source;
         TurnOrigin {
             delivery: delivery.id,
             chat_id: chat_id.to_string(),
+            platform: platforms.iter().find(|fronted| *fronted == platform.as_str()).cloned(),
             thread_id: thread_id.as_ref().map(ToString::to_string),
             message_id: delivery.event.any_message_id().map(ToString::to_string),
             user_id: user_id.as_ref().map(ToString::to_string),
             abilities: delivery.abilities,
         }
+    }
+
+    pub(crate) fn platform(&self) -> Option<String> {
+        self.platform.clone()
     }
 
     pub(crate) fn message_id(&self) -> Option<String> {

@@ -218,12 +218,19 @@ impl TurnProgress {
                 self.is_shown = true;
                 Command::Reply(ReplyMessage::new(origin.delivery, self.line()).last(false))
             }
-            None => Typing::new(origin.chat_id.as_str()).metadata(origin.metadata()).into(),
+            None => {
+                let mut typing = Typing::new(origin.chat_id.as_str()).metadata(origin.metadata());
+                typing.platform = origin.platform();
+                typing.into()
+            }
         }
     }
 
     fn edit(&self, origin: &TurnOrigin, message_id: String, text: String) -> Command {
-        EditMessage::new(origin.chat_id.as_str(), message_id, text).metadata(origin.metadata()).into()
+        let edit = EditMessage::new(origin.chat_id.as_str(), message_id, text);
+        let mut edit = edit.metadata(origin.metadata());
+        edit.platform = origin.platform();
+        edit.into()
     }
 
     /// Notes the result of the command that `next` returned: the id of the message, if there is one.

@@ -135,9 +135,9 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    pub(crate) fn new(now: Time, delivery: AcpDelivery) -> Turn {
+    pub(crate) fn new(now: Time, delivery: AcpDelivery, platforms: &[String]) -> Turn {
         Turn {
-            origin: TurnOrigin::of(&delivery),
+            origin: TurnOrigin::of(&delivery, platforms),
             phase: TurnPhase::Fetching { delivery, files: Vec::new(), pending: BTreeMap::new(), inlined: 0 },
             answer: AnswerText::default(),
             progress: TurnProgress::default(),

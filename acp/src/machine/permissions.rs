@@ -43,6 +43,7 @@ impl AcpMachine {
             ApprovalRoute::TurnChat => origin.chat_id.as_str(),
         };
         let mut prompt = permission.prompt(chat_id, &prompt_id);
+        prompt.platform = origin.platform();
         prompt.metadata = origin.metadata();
         prompt.reply_to = origin.message_id();
         prompt.timeout = Some(self.config.limits.acp_approval_timeout);

@@ -28,7 +28,7 @@ impl AcpMachine {
         self.waiting.1 -= delivery.weight();
         let announces_new = std::mem::take(&mut session.announces_new);
         let (id, mut media) = (delivery.id, delivery.event.media.clone());
-        session.turn = Some(Turn { is_settled, ..Turn::new(now, delivery) });
+        session.turn = Some(Turn { is_settled, ..Turn::new(now, delivery, &self.config.platforms) });
         self.command(Command::Turn(Bracket::new(id, TurnState::Begin)), OpUse::BestEffort);
         if announces_new {
             self.say_interim(id, texts::NEW_SESSION);

@@ -11,13 +11,15 @@ const NOTHING: ChatAbilities = ChatAbilities { task_cards: false, edits: false }
 fn origin(abilities: ChatAbilities) -> TurnOrigin {
     let mut event = Box::new(Event::default());
     (event.source.chat_id, event.source.thread_id) = ("c".into(), Some("t".into()));
-    TurnOrigin::of(&AcpDelivery {
+    event.source.platform = "matrix".into();
+    let delivery = AcpDelivery {
         id: DeliveryId::from_number(7),
         session_key: "k".to_owned(),
         event,
         abilities,
         is_buffered: false,
-    })
+    };
+    TurnOrigin::of(&delivery, &["matrix".to_owned()])
 }
 
 fn limits() -> AcpLimits {
@@ -41,10 +43,16 @@ fn seen(command: Option<Command>) -> String {
             format!("reply {}", reply.content)
         }
         Some(Command::Op(Op::Edit(edit))) => {
-            assert_eq!(edit.metadata["thread_id"], "t");
+            assert_eq!(
+                (&edit.metadata["thread_id"], edit.platform.as_deref()),
+                (&json!("t"), Some("matrix"))
+            );
             format!("edit {} {}", edit.message_id, edit.content)
         }
-        Some(Command::Op(Op::Typing(_))) => "typing".to_owned(),
+        Some(Command::Op(Op::Typing(typing))) => {
+            assert_eq!(typing.platform.as_deref(), Some("matrix"));
+            "typing".to_owned()
+        }
         Some(Command::Op(Op::TaskCard(card))) => {
             let step = |chunk: &Map<String, Value>| format!(" {}={}", chunk["title"], chunk["status"]);
             format!("card{}", card.chunks.iter().map(step).collect::<String>().replace('"', ""))

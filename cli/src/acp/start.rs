@@ -22,10 +22,12 @@ pub(crate) fn start(
     manifest: Option<Vec<Value>>,
 ) -> ExitCode {
     let (runtime, command) = (arguments.gateway.network.runtime, arguments.acp.command());
-    let acp_config = match arguments.acp.config(&limits.acp) {
+    let mut acp_config = match arguments.acp.config(&limits.acp) {
         Ok(config) => config,
         Err(error) => return fail(2, error),
     };
+    let identities = &resolved.config.machine.identities;
+    acp_config.platforms = identities.iter().map(|identity| identity.platform.to_string()).collect();
     let saved = match arguments.acp.saved() {
         Ok(saved) => saved,
         Err(error) => return fail(1, error),
@@ -75,7 +77,11 @@ pub(crate) fn start(
     let started = Supervisor::start(command, stderr, restarts, current.clone(), shutdown.clone());
     let (supervisor, mut agents) = match started {
         Ok(started) => started,
-        Err(error) => return fail(1, format_args!("--acp {}: {error}", command.join(" "))),
+        Err(error) => {
+            // Without its arguments, which can have keys.
+            let program = command.first().map_or("", String::as_str);
+            return fail(1, format_args!("--acp {program}: {error}"));
+        }
     };
     let options = AcpOptions { machine, state, files, metrics, limits, current };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);

@@ -1,8 +1,8 @@
 //! Permission requests.
 
 use super::world::{World, config};
-use crate::{ApprovalPolicy, Busy};
-use relayline_core::command::FailureKind;
+use crate::{ApprovalPolicy, Busy, HostOp};
+use relayline_core::command::{Command, FailureKind};
 use relayline_core::event::{Media, PromptResponse};
 use relayline_core::output::Outcome;
 use serde_json::{Value, json};
@@ -72,6 +72,25 @@ fn i_4_users_without_ids_answer_in_their_own_chat_only() {
         message.event.prompt_response = Some(response);
         world.deliver(message);
         assert_eq!(!world.written.is_empty(), answers, "{chat} {user:?}");
+    }
+}
+
+#[test]
+fn a_prompt_names_its_platform_if_it_is_fronted() {
+    for (platforms, named) in [(vec!["slack".to_owned()], Some("slack")), (Vec::new(), None)] {
+        let mut config = config();
+        config.platforms = platforms;
+        let mut world = World::ready(config, json!({}));
+        let mut message = world.message("k", "hello");
+        message.event.source.platform = "slack".into();
+        world.deliver(message);
+        let new = world.request("session/new");
+        world.respond(&new, json!({ "sessionId": "s" }));
+        world.holds = true;
+        ask(&mut world, "p");
+        let Some((_, HostOp::Command(command))) = world.held.pop_back() else { panic!("it is asked") };
+        let Command::Op(op) = *command else { panic!("{command:?}") };
+        assert_eq!(op.platform(), named);
     }
 }
 

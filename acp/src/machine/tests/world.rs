@@ -15,6 +15,13 @@ use std::time::Duration;
 
 pub(super) const EDITS: ChatAbilities = ChatAbilities { task_cards: false, edits: true };
 
+/// Command that belongs to a delivery.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Submitted {
+    Text(String),
+    Bracket(TurnState),
+}
+
 pub(super) struct World {
     pub(super) machine: AcpMachine,
     pub(super) now: Time,
@@ -30,6 +37,8 @@ pub(super) struct World {
     /// Settled deliveries.
     pub(super) settled: BTreeMap<u64, Outcome>,
     pub(super) delivered: u64,
+    /// Every stream, reply and bracket, with the number of its delivery.
+    pub(super) submitted: Vec<(u64, Submitted)>,
     pub(super) logs: Vec<String>,
     pub(super) stopped: Option<StopCause>,
     pub(super) saves: usize,
@@ -57,6 +66,7 @@ impl World {
             failure: None,
             settled: BTreeMap::new(),
             delivered: 0,
+            submitted: Vec::new(),
             logs: Vec::new(),
             stopped: None,
             saves: 0,
@@ -131,14 +141,18 @@ impl World {
         let sent = Reply::Sent { message_id: message_id.clone(), thread_id: None, auto_thread_name: None };
         let (shown, reply) = match *command {
             Command::Stream(stream) => {
+                let number = stream.delivery.unwrap().number();
+                self.submitted.push((number, Submitted::Text(stream.text.clone())));
                 let mark = if stream.last { " ■" } else { "…" };
                 (Some(format!("{}{mark}", stream.text)), Reply::Done)
             }
             Command::Reply(reply) => {
+                self.submitted.push((reply.delivery.number(), Submitted::Text(reply.content.clone())));
                 let mark = if reply.last { " ■" } else { "" };
                 (Some(format!("[{}] {}{mark}", reply.delivery.number(), reply.content)), sent)
             }
             Command::Turn(turn) => {
+                self.submitted.push((turn.delivery.number(), Submitted::Bracket(turn.state)));
                 let state = match turn.state {
                     TurnState::Begin => "begin",
                     TurnState::Done => "done",
