@@ -4,12 +4,13 @@
 //! a flag of this program alone, such as `exec`, becomes the default value of the flag.
 
 use crate::gateway::{Unresolved, unreadable};
-use crate::{Program, fail, usage};
+use crate::{Program, fail, flags, usage};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
 use relayline_control::settings::{ConfigFile, HostSetting, HostValue, table};
+use relayline_core::secret::Secret;
 use relayline_runtime::files::{self, Contents};
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -18,14 +19,18 @@ use std::path::{Path, PathBuf};
 /// Flags of `run` that are not keys of the file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 /// Pairs of a key and a flag that excludes it. If the flag is on the command line, the key is ignored.
-const OPPOSITES: [(&str, &str); 6] = [
+const OPPOSITES: [(&str, &str); 7] = [
     ("verbose", "quiet"),
     ("quiet", "verbose"),
     ("exec", "acp"),
     ("acp", "exec"),
     ("auto-ack", "acp"),
     ("passthrough", "acp"),
+    ("media-anywhere", "acp"),
 ];
+/// Pairs of a key and the limit that it sets. If `--set` on the command line sets the limit, the key is ignored.
+const LIMIT_KEYS: [(&str, &str); 2] =
+    [("max-sessions", "acp_sessions"), ("approval-timeout", "acp_approval_timeout")];
 
 /// Parsed configuration file.
 #[derive(Debug)]
@@ -131,7 +136,13 @@ fn with_defaults(name: &str, given: &ArgMatches, config: &LoadedConfig) -> Resul
 /// Returns true if the command line has a flag that excludes this key.
 fn is_excluded(key: &str, given: &ArgMatches) -> bool {
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    let sets = |limit: &str| {
+        let values =
+            given.try_get_many::<Secret>(flags::name(&table::SET)).ok().flatten().unwrap_or_default();
+        values.filter_map(|value| value.expose().split_once('=')).any(|(name, _)| name.trim() == limit)
+    };
     OPPOSITES.iter().any(|(excluded, flag)| *excluded == key && is_given(flag))
+        || LIMIT_KEYS.iter().any(|(excluded, limit)| *excluded == key && sets(limit))
 }
 
 /// Returns the values of a key as they would be written on the command line. Paths are relative to `folder`.
@@ -251,8 +262,16 @@ mod tests {
             (0, "127.0.0.1:1")
         );
         assert_eq!(run.get_many::<String>("exec").unwrap().collect::<Vec<_>>(), ["cat"]);
+        // So does a limit of the command line, and what an ACP agent excludes.
+        let text =
+            "max-sessions = \"4\"\napproval-timeout = \"5m\"\nmedia-anywhere = true\nacp = [\"agent\"]\n";
+        let line = ["relayline", "run", "--set", "acp_sessions=2", "--acp", "cat"];
+        let run = matches(text, &line).unwrap();
+        assert_eq!(run.get_one::<String>("max_sessions"), None);
+        assert_eq!(run.get_one::<String>("approval_timeout").unwrap(), "5m");
+        assert!(!run.get_flag("media_anywhere"));
         // Commands without a flag ignore its key.
-        let policy = matches(text, &["relayline", "policy"]).unwrap();
+        let policy = matches("env-file = \"gw.env\"\nexec = [\"cat\"]", &["relayline", "policy"]).unwrap();
         assert_eq!(policy.get_one::<PathBuf>("env_file").unwrap().file_name().unwrap(), "gw.env");
 
         let wrong = |text: &str| match matches(text, &["relayline", "run"]) {

@@ -27,7 +27,7 @@ Examples:
   relayline doctor --url wss://connector.example --acp -- claude-agent-acp
 
 It takes every flag of `run`, but opens no port. It starts no agent, except with --acp: then it first initializes the agent,
-opens a session, and says what is missing. The agent's log is shown with -v.
+opens a session, and says what is missing. Without a URL it checks the agent only. The agent's log is shown with -v.
 
 Each line begins with ok, warn or fail, names the step, and says what was found and what to do: settings, dns, tcp, tls,
 upgrade, clock, credentials, handshake. A line that begins with wait shows how long the next step may take. The output
@@ -112,6 +112,10 @@ impl Findings {
         self.say(Verdict::Warn, step, what);
     }
 
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(self.failed))
+    }
+
     fn stop(&mut self, step: &str, what: impl Display) -> Stop {
         self.say(Verdict::Fail, step, what);
         Stop::Reported
@@ -120,15 +124,20 @@ impl Findings {
 
 pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     let mut findings = Findings::default();
-    if arguments.run.acp.is_given() {
-        agent::examine(&arguments.run.acp, &mut findings);
+    let (gateway, acp) = (&arguments.run.gateway, &arguments.run.acp);
+    let (resolved, limits) = gateway.resolve_silently(&acp.limits());
+    if acp.is_given() {
+        agent::examine(acp, &limits.acp, &mut findings);
     }
-    let gateway = &arguments.run.gateway;
-    let resolved = match gateway.resolve_silently() {
+    let resolved = match resolved {
         Ok(resolved) => resolved,
         Err(Unresolved::Settings(off @ ConfigError::Disabled(_))) => {
             findings.warn("settings", off);
-            return ExitCode::SUCCESS;
+            return findings.exit_code();
+        }
+        Err(Unresolved::Settings(ConfigError::NoUrl { .. })) if acp.is_given() => {
+            findings.warn("settings", "no URL, so only the agent was checked");
+            return findings.exit_code();
         }
         Err(error) => {
             findings.say(Verdict::Fail, "settings", error);
@@ -145,8 +154,7 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     }
     match examine(gateway, resolved, &mut findings) {
         Err(Stop::Failed(error)) => fail(1, error),
-        Ok(()) | Err(Stop::Reported) if findings.failed => ExitCode::from(1),
-        Ok(()) | Err(Stop::Reported) => ExitCode::SUCCESS,
+        Ok(()) | Err(Stop::Reported) => findings.exit_code(),
     }
 }
 

@@ -116,7 +116,7 @@ impl<S: FlagSet> FromArgMatches for SettingFlags<S> {
 }
 
 /// Returns a flag's name without its dashes.
-fn name(spec: &Spec) -> &'static str {
+pub(crate) fn name(spec: &Spec) -> &'static str {
     spec.flag.trim_start_matches('-')
 }
 

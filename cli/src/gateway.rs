@@ -184,10 +184,13 @@ fn log_warnings(warnings: &[String]) {
     }
 }
 
+/// URL with which the other settings are resolved if there is none.
+const NO_URL: &str = "wss://none.invalid";
+
 impl GatewayArguments {
     /// Resolves the configuration, and the plan of the steps before the dial. Logs warnings.
     pub(crate) fn resolve(&self) -> Result<Resolved, Unresolved> {
-        let resolved = self.resolve_silently()?;
+        let resolved = self.resolve_all(self.settings.given.clone(), &mut HostLimits::default())?;
         log_warnings(&resolved.warnings);
         Ok(resolved)
     }
@@ -211,9 +214,20 @@ impl GatewayArguments {
         Ok(resolved)
     }
 
-    /// Resolves the configuration for a caller that shows the warnings itself.
-    pub(crate) fn resolve_silently(&self) -> Result<Resolved, Unresolved> {
-        self.resolve_all(self.settings.given.clone(), &mut HostLimits::default())
+    /// Resolves the configuration and the limits as [`resolve_for_agent`](Self::resolve_for_agent), for a caller that
+    /// shows the warnings itself. Without a URL the limits are resolved nevertheless.
+    pub(crate) fn resolve_silently(&self, limits: &[String]) -> (Result<Resolved, Unresolved>, HostLimits) {
+        let (mut given, mut settings) = (self.settings.given.clone(), HostLimits::default());
+        limits.iter().for_each(|limit| given.arguments.push(&table::SET, limit.as_str()));
+        let mut resolved = self.resolve_all(given.clone(), &mut settings);
+        if let Err(Unresolved::Settings(ConfigError::NoUrl { .. })) = resolved {
+            given.arguments.push(&table::URL, NO_URL);
+            // Another error is that of the settings.
+            if let Err(error) = self.resolve_all(given, &mut settings) {
+                resolved = Err(error);
+            }
+        }
+        (resolved, settings)
     }
 
     fn resolve_all(&self, given: Given, limits: &mut HostLimits) -> Result<Resolved, Unresolved> {

@@ -57,7 +57,7 @@ pub(crate) struct AcpArguments {
     approve: Option<Approve>,
 
     /// Handling of a message for a session whose turn is in progress.
-    #[arg(long, value_enum, default_value_t = BusyFlag::Enqueue, value_name = "HOW")]
+    #[arg(long, value_enum, default_value_t = BusyFlag::Enqueue, value_name = "HOW", requires = "acp")]
     busy: BusyFlag,
 }
 

@@ -7,13 +7,13 @@ use crate::exec::{AgentStderr, Child};
 use futures_util::future::{Either, FutureExt, select};
 use relayline_acp::{AcpConfig, AcpLimits, AgentInfo, Probe, ProbeFailure, ProbeStep};
 use std::future::poll_fn;
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Checks the agent. Findings that are failures are reported.
-pub(super) fn examine(arguments: &AcpArguments, findings: &mut Findings) {
-    let limits = AcpLimits::default();
-    let config = match arguments.config(&limits) {
+pub(super) fn examine(arguments: &AcpArguments, limits: &AcpLimits, findings: &mut Findings) {
+    let config = match arguments.config(limits) {
         Ok(config) => config,
         Err(error) => return findings.say(Verdict::Fail, "agent", error),
     };
@@ -23,7 +23,7 @@ pub(super) fn examine(arguments: &AcpArguments, findings: &mut Findings) {
         Ok(started) => started,
         Err(error) => return findings.say(Verdict::Fail, "agent", format_args!("{program}: {error}")),
     };
-    converse(config, &limits, child, agent, findings);
+    converse(config, limits, child, agent, findings);
 }
 
 /// End of the conversation with an agent that says nothing more.
@@ -33,20 +33,19 @@ enum Silence {
 }
 
 fn converse(config: AcpConfig, limits: &AcpLimits, mut child: Child, agent: Agent, findings: &mut Findings) {
-    let Agent { from, mut to, errors, .. } = agent;
+    let Agent { from, to, errors, .. } = agent;
     let changes = ChangeSignal::default();
     let started = errors.map(log_stderr).transpose().and_then(|_| LineReader::start(from, changes.clone()));
-    let reader = match started {
-        Ok(reader) => reader,
+    let started = started.and_then(|reader| Ok((reader, write_lines(to)?)));
+    let (reader, to) = match started {
+        Ok(started) => started,
         Err(error) => return findings.say(Verdict::Fail, "agent", error),
     };
     let (servers, method) = (config.mcp_servers.clone(), config.auth_method.clone().unwrap_or_default());
     let (mut probe, first) = Probe::new(config);
-    let mut write = |line: &str| {
-        // An agent that has closed its input is noticed by the end of its output.
-        let _ = writeln!(to, "{line}").and_then(|()| to.flush());
-    };
-    write(&first);
+    // An agent that has closed its input is noticed by the end of its output, and one that does not read by the deadline.
+    let write = |line: String| drop(to.try_send(line));
+    write(first);
     let timeout =
         |method| if method == "session/new" { limits.acp_session_timeout } else { limits.acp_start_timeout };
     findings.wait(probe.method(), timeout(probe.method()));
@@ -56,7 +55,8 @@ fn converse(config: AcpConfig, limits: &AcpLimits, mut child: Child, agent: Agen
         let line = match next_line(&reader, &changes, deadline, timeout(step)) {
             Ok(line) => line,
             Err(Silence::TimedOut(span)) => {
-                let seconds = span.as_secs();
+                // Rounded up, as in the line before.
+                let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
                 findings.say(
                     Verdict::Fail,
                     step,
@@ -84,12 +84,12 @@ fn converse(config: AcpConfig, limits: &AcpLimits, mut child: Child, agent: Agen
                             format_args!("it does not support the transport of these MCP servers: {names}"),
                         );
                     }
-                    write(&line);
+                    write(line);
                     deadline = Instant::now() + timeout(probe.method());
                 }
                 ProbeStep::Authenticated(line) => {
                     findings.ok("authenticate", &method);
-                    write(&line);
+                    write(line);
                     deadline = Instant::now() + timeout(probe.method());
                 }
                 ProbeStep::Opened => return findings.ok("session/new", "opened"),
@@ -97,10 +97,27 @@ fn converse(config: AcpConfig, limits: &AcpLimits, mut child: Child, agent: Agen
                     return findings.say(Verdict::Fail, method, why);
                 }
                 ProbeStep::Ignored(line) if line.is_empty() => {}
-                ProbeStep::Ignored(line) => write(&line),
+                ProbeStep::Ignored(line) => write(line),
             }
         }
     }
+}
+
+/// Maximum number of lines that wait for an agent that does not read. Further ones are dropped.
+const MAX_UNREAD: usize = 64;
+
+/// Writes lines to the agent, on a thread: an agent that does not read would block it for ever.
+fn write_lines(mut to: Box<dyn Write + Send>) -> io::Result<SyncSender<String>> {
+    let (sender, lines) = sync_channel::<String>(MAX_UNREAD);
+    let run = move || {
+        for line in lines {
+            if writeln!(to, "{line}").and_then(|()| to.flush()).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("agent-in".to_owned()).spawn(run)?;
+    Ok(sender)
 }
 
 /// Returns the next line of the agent. An overlong one is empty.
@@ -112,6 +129,10 @@ fn next_line(
 ) -> Result<Vec<u8>, Silence> {
     smol::block_on(async {
         loop {
+            // First: an agent that floods always has a line.
+            if Instant::now() >= deadline {
+                return Err(Silence::TimedOut(timeout));
+            }
             match reader.pop() {
                 Some(ReadLine::Whole(line)) => return Ok(line),
                 Some(ReadLine::TooLong) => return Ok(Vec::new()),

@@ -15,6 +15,7 @@ fn flags_that_do_not_fit_are_refused_with_2() {
     for (flags, agent, words) in [
         (&["--acp-auth", "x"][..], &[][..], "--acp <CMD>"),
         (&["--approve", "maybe"], &["--acp", "true"], "[possible values: allow, deny]"),
+        (&["--busy", "reject"], &[], "--acp <CMD>"),
         (&["--busy", "wait"], &["--acp", "true"], "[possible values: enqueue, interrupt, reject]"),
         (&["--max-sessions", "0"], &["--acp", "true"], "out of range"),
         (&["--approval-timeout", "soon"], &["--acp", "true"], "as in 500ms, 1s or 2m"),
@@ -32,9 +33,10 @@ fn flags_that_do_not_fit_are_refused_with_2() {
 
 #[test]
 fn a_program_that_is_not_there_is_refused_with_1() {
-    let ended = run(&[], &["--acp", "--", "/nowhere/agent"]);
+    let ended = run(&[], &["--acp", "--", "/nowhere/agent", "--key", "hunter2"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("--acp /nowhere/agent: "), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("hunter2"), "{}", ended.stderr);
     let ended = run(&["--acp-state", "/nowhere/state.json"], &["--acp", "true"]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("name a file in a folder that exists"), "{}", ended.stderr);
@@ -70,6 +72,40 @@ fn doctor_says_what_is_missing() {
         let (findings, ended) = doctor(flags, features);
         assert_eq!(ended, Some(code), "{features:?}: {findings}");
         assert!(findings.contains(words), "{features:?}: {findings}");
+    }
+}
+
+#[test]
+fn doctor_checks_the_agent_alone_without_a_url() {
+    let check = |flags: &[&str], features: &[&str]| {
+        let mut command = relayline(["doctor"]);
+        command.args(flags).args(["--acp", "--"]).arg(&*AGENT).args(features);
+        let ended = Program::start(command).ended();
+        (ended.code, ended.stdout)
+    };
+    let only = "warn settings: no URL, so only the agent was checked";
+    let (code, findings) = check(&[], &[]);
+    assert!(
+        code == Some(0) && findings.contains("ok   session/new") && findings.contains(only),
+        "{findings}"
+    );
+    let (code, findings) = check(&[], &["no-account"]);
+    assert!(code == Some(1) && findings.contains(only), "{findings}");
+    let (code, findings) = check(&["--enabled", "false"], &["no-account"]);
+    assert!(code == Some(1) && findings.contains("switches the relay off"), "{findings}");
+    let (code, findings) = check(&["--set", "acp_sessions=0"], &[]);
+    assert!(code == Some(2) && findings.contains("out of range"), "{findings}");
+}
+
+#[test]
+fn doctor_gives_up_an_agent_that_floods_or_does_not_read() {
+    let script = r#"exec yes '{"jsonrpc":"2.0","id":"x","method":"fs/read_text_file"}'"#;
+    for script in [script, "exec sleep 600"] {
+        let mut command = relayline(["doctor", "--set", "acp_start_timeout=300ms", "--acp"]);
+        command.args(["sh", "-c", script]);
+        let ended = Program::start(command).ended();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stdout.contains("fail initialize: no answer within 1 s"), "{}", ended.stdout);
     }
 }
 
