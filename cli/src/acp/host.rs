@@ -13,7 +13,7 @@ use crate::exec::Current;
 use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use relayline_acp::{AcpDelivery, AcpMachine, ChatAbilities, HostResult, OpId, StopCause};
+use relayline_acp::{AcpDelivery, AcpMachine, AcpStats, ChatAbilities, HostResult, OpId, StopCause};
 use relayline_core::command::Command;
 use relayline_core::event::Event as Message;
 use relayline_core::output::Notice;
@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 const MAX_LINES: usize = 64;
 /// Maximum number of commands in flight while lines of the agent are read and messages are taken.
 const MAX_IN_FLIGHT: usize = 512;
+/// Minimum time between two log entries with the machine's counters.
+const STATS_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum time for the last lines of turns when the gateway stops.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
@@ -77,6 +79,8 @@ pub(super) struct AcpHost {
     /// Cause and time of the request to stop, until the disconnect begins.
     stopping: Option<(Cause, Instant)>,
     unusable: Option<StopCause>,
+    /// Counters in the log, and their time.
+    logged: (AcpStats, Instant),
     timer: Option<(Instant, smol::Timer)>,
 }
 
@@ -101,6 +105,7 @@ impl AcpHost {
             current,
             stopping: None,
             unusable: None,
+            logged: (AcpStats::default(), Instant::now()),
             timer: None,
         }
     }
@@ -119,8 +124,8 @@ impl AcpHost {
             smol::future::yield_now().await;
         }
         self.save_at_the_end().await;
-        let stats: Vec<_> = self.machine.stats().all().filter(|(_, count)| *count > 0).collect();
-        tracing::debug!(?stats, relay = ?self.gateway.relay.stats(), "ended");
+        self.log_stats();
+        tracing::debug!(relay = ?self.gateway.relay.stats(), "ended");
         if let Some(error) = error {
             return Err(error);
         }
@@ -152,6 +157,9 @@ impl AcpHost {
             // It is refused only if the relay has ended.
             let _answer = self.gateway.relay.submit(Command::Disconnect);
         }
+        if now >= self.logged.1 + STATS_INTERVAL {
+            self.log_stats();
+        }
         self.set_timer(now);
         self.gateway.ended.is_some() || self.gateway.is_overdue(now)
     }
@@ -172,6 +180,16 @@ impl AcpHost {
             self.perform_outputs();
         }
         self.changes.set();
+    }
+
+    /// Logs the counters that are not 0, if one has changed.
+    fn log_stats(&mut self) {
+        let stats = self.machine.stats();
+        let (former, _) = std::mem::replace(&mut self.logged, (stats, Instant::now()));
+        if stats != former {
+            let stats: Vec<_> = stats.all().filter(|(_, count)| *count > 0).collect();
+            tracing::debug!(?stats, "acp_stats");
+        }
     }
 
     /// Handles the end of the agent: of its output or of its input.

@@ -11,7 +11,7 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 /// Maximum number of lines that wait, and of their bytes. A single longer line passes.
 const MAX_LINES: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
-/// Maximum length of a line of stderr that is logged, in bytes.
+/// Maximum number of bytes of a line of stderr that are logged.
 const MAX_LOGGED: usize = 4096;
 
 /// Line of an agent.
@@ -122,37 +122,57 @@ impl Drop for LineReader {
 /// Logs an agent's stderr line by line, on a thread.
 pub(crate) fn log_stderr(mut from: Box<dyn Read + Send>) -> io::Result<()> {
     let run = move || {
-        each_line(&mut *from, MAX_LOGGED, |line| match line {
-            Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}
-            Line::Whole(line) => {
-                let line = String::from_utf8_lossy(line);
+        each_start(&mut *from, MAX_LOGGED, |line| {
+            let line = String::from_utf8_lossy(line);
+            if !line.trim_end().is_empty() {
                 tracing::debug!(line = line.trim_end(), "agent_stderr");
             }
-            Line::TooLong => tracing::debug!(line = "(a line of over 4096 bytes)", "agent_stderr"),
         });
     };
     std::thread::Builder::new().name("agent-err".to_owned()).spawn(run).map(drop)
 }
 
-/// Passes each line of a stream to `handle`, up to the end or an error.
-fn each_line(from: &mut dyn Read, max: usize, mut handle: impl FnMut(Line<'_>)) {
-    let mut splitter = LineSplitter::new(max);
+/// Passes the bytes of a stream to `handle`, up to the end or an error.
+fn each_part(from: &mut dyn Read, mut handle: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let count = match from.read(&mut buffer) {
+        match from.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(count) => handle(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 tracing::warn!(%error, "agent_unreadable");
                 break;
             }
-        };
-        let mut bytes = &buffer[..count];
+        }
+    }
+}
+
+/// Passes the first `max` bytes of each line of a stream to `handle`, without its newline.
+fn each_start(from: &mut dyn Read, max: usize, mut handle: impl FnMut(&[u8])) {
+    let mut line = Vec::new();
+    each_part(from, |bytes| {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            line.extend_from_slice(&text[..text.len().min(max - line.len())]);
+            if text.len() < part.len() {
+                handle(&line);
+                line.clear();
+            }
+        }
+    });
+    // The last line may lack a newline.
+    handle(&line);
+}
+
+/// Passes each line of a stream to `handle`.
+fn each_line(from: &mut dyn Read, max: usize, mut handle: impl FnMut(Line<'_>)) {
+    let mut splitter = LineSplitter::new(max);
+    each_part(from, |mut bytes| {
         while let Some(line) = splitter.next(&mut bytes) {
             handle(line);
         }
-    }
+    });
     // The last line may lack a newline.
     let mut end = &b"\n"[..];
     while let Some(line) = splitter.next(&mut end) {
@@ -193,13 +213,36 @@ mod tests {
 
     #[test]
     fn x_1_a_flood_waits_until_lines_are_taken() {
-        let flood: &'static [u8] = "x\n".repeat(100_000).into_bytes().leak();
-        let reader = LineReader::start(Box::new(flood), ChangeSignal::default()).unwrap();
-        let mut count = 0;
-        while !reader.is_done() {
-            assert!(reader.0.lock().lines.len() <= MAX_LINES);
-            count += usize::from(reader.pop().is_some());
+        const LONG: usize = 64 << 10;
+        for (length, lines) in [(1, 100_000), (LONG, 200)] {
+            let line = "x".repeat(length) + "\n";
+            let flood: &'static [u8] = line.repeat(lines).into_bytes().leak();
+            let reader = LineReader::start(Box::new(flood), ChangeSignal::default()).unwrap();
+            let (mut count, mut most) = (0, 0);
+            while !reader.is_done() {
+                let state = reader.0.lock();
+                assert!(state.lines.len() <= MAX_LINES && state.bytes <= MAX_BYTES + LONG);
+                assert_eq!(state.bytes, state.lines.iter().map(ReadLine::len).sum::<usize>());
+                most = most.max(state.bytes);
+                let is_full = state.lines.len() == MAX_LINES || state.bytes >= MAX_BYTES || state.has_ended;
+                drop(state);
+                // Taken only once it is full: the reader waits then.
+                if is_full {
+                    count += usize::from(reader.pop().is_some());
+                } else {
+                    std::thread::yield_now();
+                }
+            }
+            assert_eq!(count, lines);
+            assert!(length < LONG || most >= MAX_BYTES, "the bound in bytes was reached");
         }
-        assert_eq!(count, 100_000);
+    }
+
+    #[test]
+    fn the_start_of_a_long_line_of_stderr_is_logged() {
+        let mut lines = Vec::new();
+        let mut from: &[u8] = b"short\n\n0123456789\nend";
+        each_start(&mut from, 6, |line| lines.push(String::from_utf8_lossy(line).into_owned()));
+        assert_eq!(lines, ["short", "", "012345", "end"]);
     }
 }

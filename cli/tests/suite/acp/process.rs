@@ -10,7 +10,7 @@ on_one_runtime! {
     a_restarted_gateway_loads_its_sessions a_session_that_is_lost_is_announced,
     commands_are_declared_to_discord_at_the_next_start a_7_a_buffered_message_behind_a_turn_is_acknowledged,
     a_state_file_is_private a_new_session_makes_room,
-    a_failed_save_is_repeated_in_the_end,
+    a_failed_save_is_repeated_in_the_end counters_are_logged_at_debug,
 }
 
 fn c_4_the_agent_has_no_secret(runtime: &str) {
@@ -25,6 +25,15 @@ fn stderr_is_logged_at_debug(runtime: &str) {
     let mut acp = Acp::start(runtime, &[], &[]);
     assert_eq!(acp.answer("log what the agent thinks; say x"), "x");
     assert!(!acp.program.log().contains("what the agent thinks"));
+}
+
+fn counters_are_logged_at_debug(runtime: &str) {
+    let mut acp = Acp::start(runtime, &["-v"], &[]);
+    assert_eq!(acp.answer("junk; say a"), "a");
+    acp.program.terminate();
+    let log = acp.program.ended().stderr;
+    let stats = log.lines().find(|line| line.contains("acp_stats")).unwrap_or_else(|| panic!("{log}"));
+    assert!(stats.contains("invalid_lines"), "{stats}");
 }
 
 fn a_signal_ends_turns_with_a_line_and_disconnects(runtime: &str) {

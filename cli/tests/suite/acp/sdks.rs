@@ -1,5 +1,5 @@
-//! Agents on the official SDKs for Python and TypeScript. They run if the SDKs are installed below `RELAYLINE_ACP_SDKS`, as
-//! `.ci/run` does: `python` is a folder of pip, `node` one of npm.
+//! Agents on the official SDKs for Python and TypeScript. They run if `RELAYLINE_ACP_SDKS` names the folder below which
+//! the SDKs are installed, as `.ci/run` does: `python` is a folder of pip, `node` one of npm.
 
 use super::{Acp, command};
 use crate::support::Program;
@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// Returns the folder of an SDK, or says why the test is skipped.
 fn sdk(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("RELAYLINE_ACP_SDKS").map(|folder| Path::new(&folder).join(name));
-    let folder = folder.filter(|folder| folder.exists());
-    if folder.is_none() {
-        eprintln!("skipped: RELAYLINE_ACP_SDKS has no {name}; .ci/run installs it");
-    }
-    folder
+    let Some(folder) = std::env::var_os("RELAYLINE_ACP_SDKS") else {
+        eprintln!("skipped: RELAYLINE_ACP_SDKS is not set; .ci/run installs the SDKs and sets it");
+        return None;
+    };
+    let folder = Path::new(&folder).join(name);
+    assert!(folder.exists(), "{} is missing: .ci/run installs it", folder.display());
+    Some(folder)
 }
 
 /// Lets an agent echo, with a press of its button.
