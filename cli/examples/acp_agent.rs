@@ -160,9 +160,11 @@ async fn run(state: &State, cx: &ConnectionTo<Client>, prompt: &PromptRequest) -
                     say(cx, session, "x")?;
                 }
             }
-            // Not through the SDK: it does not end with the turn.
+            // Not through the SDK: it does not end with the turn. A line takes longer to read than to write.
             "endless" => {
-                let lines = "{\"jsonrpc\":\"2.0\",\"method\":\"_x\"}\n".repeat(1000);
+                let params = "1,".repeat(2000);
+                let line = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"_x\",\"params\":[{params}1]}}\n");
+                let lines = line.repeat(16);
                 std::thread::spawn(move || while std::io::stdout().write_all(lines.as_bytes()).is_ok() {});
             }
             "until-cancelled" => {

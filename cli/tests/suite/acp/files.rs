@@ -33,12 +33,15 @@ fn media(url: &str, kind: &str, mime: &str, filename: &str) -> Value {
 }
 
 fn an_image_is_passed_to_an_agent_that_takes_images(runtime: &str) {
-    let mut acp = Acp::start(runtime, &[], &["image"]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut acp = Acp::start(runtime, &["--media-dir", folder.path().to_str().unwrap()], &["image"]);
     acp.say_with("", media(&serve("200 OK", "image/png", "png"), "image", "image/png", "a.png"));
     // Without a text the agent's script is empty: it says what it got by the next message.
     acp.texts();
     acp.say_with("blocks", media(&serve("200 OK", "image/png", "png"), "image", "image/png", "a.png"));
     assert_eq!(acp.last_text(), "text, image image/png cG5n");
+    // They are kept: an image beyond the budget is a link.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 fn every_other_file_is_a_link_to_a_local_file(runtime: &str) {
