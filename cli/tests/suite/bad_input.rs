@@ -351,7 +351,7 @@ fn settings() -> String {
                        agent_deaths_within, \
                        acp_sessions, acp_known_sessions, acp_session_waiting, acp_waiting, \
                        acp_waiting_bytes, acp_answer_bytes, acp_steps, acp_permissions, acp_files, \
-                       acp_inline_bytes, acp_file_bytes, acp_commands, acp_start_timeout, \
+                       acp_inline_bytes, acp_file_bytes, acp_commands, acp_start_timeout, acp_fetch_timeout, \
                        acp_session_timeout, acp_silence_timeout, acp_approval_timeout, acp_cancel_timeout, \
                        acp_answer_interval, acp_progress_interval, acp_answer_patience";
     let names =
