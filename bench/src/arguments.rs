@@ -14,7 +14,9 @@ Parts:
   sockets    events and round trips over a socket, beside a hand-written loop and a bare WebSocket (Unix)
   bridge     events and ops per second by `relayline run --exec`, beside the library (Unix)
   idle       memory and processor time of 2,000 idle gateways (Linux)
-  simulator  events per second of processor time by `relayline simulate` (Linux)";
+  simulator  events per second of processor time by `relayline simulate` (Linux)
+  program    size of `relayline`, and the time that it takes to start
+  build      `cargo build --release` from clean";
 
 /// Request of the user.
 pub(crate) enum Request {

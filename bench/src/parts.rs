@@ -1,8 +1,10 @@
 //! Parts of a run. Each is measured alone, and has its own figures and tables.
 
 pub(crate) mod bridge;
+pub(crate) mod build;
 pub(crate) mod idle;
 pub(crate) mod machine;
+pub(crate) mod program;
 pub(crate) mod simulator;
 pub(crate) mod sockets;
 
@@ -18,12 +20,14 @@ pub(crate) enum Part {
     Bridge,
     Idle,
     Simulator,
+    Program,
+    Build,
 }
 
 impl Part {
     /// All parts, in the order of the page.
-    pub(crate) const ALL: [Part; 5] =
-        [Part::Machine, Part::Sockets, Part::Bridge, Part::Idle, Part::Simulator];
+    pub(crate) const ALL: [Part; 7] =
+        [Part::Machine, Part::Sockets, Part::Bridge, Part::Idle, Part::Simulator, Part::Program, Part::Build];
 
     /// Returns the argument that selects the part.
     pub(crate) fn name(self) -> &'static str {
@@ -33,6 +37,8 @@ impl Part {
             Part::Bridge => "bridge",
             Part::Idle => "idle",
             Part::Simulator => "simulator",
+            Part::Program => "program",
+            Part::Build => "build",
         }
     }
 
@@ -44,6 +50,8 @@ impl Part {
             Part::Bridge => "Bridge",
             Part::Idle => "Idle gateways",
             Part::Simulator => "Simulator",
+            Part::Program => "Program",
+            Part::Build => "Build",
         }
     }
 
@@ -58,6 +66,8 @@ impl Part {
             Part::Bridge => results.bridge = Some(bridge::measure()?),
             Part::Idle => results.idle = Some(idle::measure()?),
             Part::Simulator => results.simulator = Some(simulator::measure()?),
+            Part::Program => results.program = Some(program::measure()?),
+            Part::Build => results.build = Some(build::measure()?),
         }
         Ok(())
     }
@@ -70,6 +80,8 @@ impl Part {
             Part::Bridge => results.bridge.as_ref().map(bridge::tables),
             Part::Idle => results.idle.as_ref().map(idle::tables),
             Part::Simulator => results.simulator.as_ref().map(simulator::tables),
+            Part::Program => results.program.as_ref().map(program::tables),
+            Part::Build => results.build.as_ref().map(build::tables),
         }
     }
 }

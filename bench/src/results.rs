@@ -1,8 +1,10 @@
 //! `bench/latest.json`: the figures of the latest run of each part.
 
 use crate::parts::bridge::BridgeFigures;
+use crate::parts::build::BuildFigures;
 use crate::parts::idle::IdleFigures;
 use crate::parts::machine::MachineFigures;
+use crate::parts::program::ProgramFigures;
 use crate::parts::simulator::SimulatorFigures;
 use crate::parts::sockets::SocketFigures;
 use crate::{Result, root};
@@ -32,7 +34,9 @@ use std::path::PathBuf;
 ///     "plain": { "resident_kib": 15.5, "cores": 0.0004 },
 ///     "tls": { "resident_kib": 25.5, "cores": 0.0005 }
 ///   },
-///   "simulator": { "per_second": 410000.0 }
+///   "simulator": { "per_second": 410000.0 },
+///   "program": { "mib": 7.5, "start_ms": 2.5, "fastest_start_ms": 2.0 },
+///   "build": { "seconds": 110.0 }
 /// }
 /// ```
 ///
@@ -51,6 +55,10 @@ pub(crate) struct Results {
     pub(crate) idle: Option<IdleFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) simulator: Option<SimulatorFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) program: Option<ProgramFigures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) build: Option<BuildFigures>,
 }
 
 impl Results {
