@@ -3,6 +3,7 @@
 //! `relayline`: program for the gateway side of the relay protocol.
 
 mod acp;
+mod agent_output;
 mod boot;
 mod bridge;
 mod config_file;

@@ -1,13 +1,12 @@
 //! Reader of an agent's lines, on a thread, and of its stderr, on another.
 
+use crate::agent_output::{each_line, each_part};
 use crate::bridge::ChangeSignal;
-use relayline_core::line::{Line, LineSplitter};
+use relayline_core::line::Line;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Maximum length of a line, in bytes. A longer one is discarded.
-const MAX_LINE_BYTES: usize = 16 << 20;
 /// Maximum number of lines that wait, and of their bytes. A single longer line passes.
 const MAX_LINES: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
@@ -66,7 +65,7 @@ impl Shared {
 
     /// Reads to the end, also after the handle is gone: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
-        each_line(from, MAX_LINE_BYTES, |line| match line {
+        each_line(from, |line| match line {
             Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}
             Line::Whole(line) => self.push(ReadLine::Whole(line.to_vec())),
             Line::TooLong => self.push(ReadLine::TooLong),
@@ -132,22 +131,6 @@ pub(crate) fn log_stderr(mut from: Box<dyn Read + Send>) -> io::Result<()> {
     std::thread::Builder::new().name("agent-err".to_owned()).spawn(run).map(drop)
 }
 
-/// Passes the bytes of a stream to `handle`, up to the end or an error.
-fn each_part(from: &mut dyn Read, mut handle: impl FnMut(&[u8])) {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => handle(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                tracing::warn!(%error, "agent_unreadable");
-                break;
-            }
-        }
-    }
-}
-
 /// Passes the first `max` bytes of each line of a stream to `handle`, without its newline.
 fn each_start(from: &mut dyn Read, max: usize, mut handle: impl FnMut(&[u8])) {
     let mut line = Vec::new();
@@ -165,24 +148,10 @@ fn each_start(from: &mut dyn Read, max: usize, mut handle: impl FnMut(&[u8])) {
     handle(&line);
 }
 
-/// Passes each line of a stream to `handle`.
-fn each_line(from: &mut dyn Read, max: usize, mut handle: impl FnMut(Line<'_>)) {
-    let mut splitter = LineSplitter::new(max);
-    each_part(from, |mut bytes| {
-        while let Some(line) = splitter.next(&mut bytes) {
-            handle(line);
-        }
-    });
-    // The last line may lack a newline.
-    let mut end = &b"\n"[..];
-    while let Some(line) = splitter.next(&mut end) {
-        handle(line);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent_output::MAX_LINE_BYTES;
 
     fn read(bytes: &'static [u8]) -> Vec<ReadLine> {
         let reader = LineReader::start(Box::new(bytes), ChangeSignal::default()).unwrap();

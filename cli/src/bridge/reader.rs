@@ -4,13 +4,12 @@ use super::change_signal::ChangeSignal;
 use super::op::{self, OpLabel, OpParseError, ParsedOp};
 use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::settings::AgentSettings;
-use relayline_core::line::{Line, LineSplitter};
+use crate::agent_output::{MAX_LINE_BYTES, each_line};
+use relayline_core::line::Line;
 use relayline_core::output::DeliveryId;
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Maximum length of a line of an agent, in bytes.
-const MAX_LINE_BYTES: usize = 16 << 20;
 /// Number of characters quoted from an invalid line.
 const MAX_QUOTED: usize = 200;
 /// Byte order mark, which some programs write before a line.
@@ -48,22 +47,12 @@ impl Shared {
 
     /// Reads the agent's output to its end, also after the bridge has ended: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
-        let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let count = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    tracing::warn!(%error, "agent_unreadable");
-                    break;
-                }
-            };
-            self.split(&mut splitter, &buffer[..count]);
-        }
-        // The last line may lack a newline.
-        self.split(&mut splitter, b"\n");
+        each_line(from, |line| {
+            if let Some(mut op) = op_of(line) {
+                self.set_chat(&mut op);
+                self.push(op);
+            }
+        });
         self.lock().end();
         self.changes.set();
     }
@@ -76,15 +65,6 @@ impl Shared {
         op.weight += chat.len();
         op.about.name_chat(&chat);
         op.answers = Some((delivery, chat));
-    }
-
-    fn split(&self, splitter: &mut LineSplitter, mut bytes: &[u8]) {
-        while let Some(line) = splitter.next(&mut bytes) {
-            if let Some(mut op) = op_of(line) {
-                self.set_chat(&mut op);
-                self.push(op);
-            }
-        }
     }
 }
 
