@@ -21,6 +21,7 @@ mod gateway;
 mod guard;
 mod logging;
 mod provision;
+mod random;
 mod record;
 mod replay;
 mod restart;

@@ -1,6 +1,7 @@
 //! Files of messages, fetched for an agent.
 
 use crate::bridge::{Media, MediaFolder};
+use crate::random;
 use futures_util::future::{BoxFuture, FutureExt};
 use relayline_acp::Fetched;
 use relayline_core::event::Media as MediaEntry;
@@ -117,9 +118,7 @@ impl Drop for Inner {
 
 /// Returns a name that nothing else has.
 fn random_name() -> io::Result<String> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(data_encoding::HEXLOWER.encode(&random))
+    random::hex::<8>().map_err(io::Error::other)
 }
 
 /// Creates a folder that only its owner can enter.

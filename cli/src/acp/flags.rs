@@ -1,6 +1,7 @@
 //! Flags of `--acp`.
 
 use super::file_error;
+use crate::random;
 use clap::{Args, ValueEnum};
 use relayline_acp::{AcpConfig, AcpLimits, ApprovalPolicy, Busy, McpServer, SavedState};
 use relayline_runtime::files;
@@ -191,7 +192,6 @@ fn mcp_servers(path: &Path) -> Result<Vec<McpServer>, String> {
 
 /// Returns a prefix of prompt ids that no other process has.
 fn prompt_prefix() -> Result<String, String> {
-    let mut random = [0; 5];
-    getrandom::fill(&mut random).map_err(|error| format!("the system has no randomness: {error}"))?;
-    Ok(format!("acp{}", data_encoding::HEXLOWER.encode(&random)))
+    let random = random::hex::<5>().map_err(|error| format!("the system has no randomness: {error}"))?;
+    Ok(format!("acp{random}"))
 }

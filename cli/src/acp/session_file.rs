@@ -1,5 +1,6 @@
 //! File of `--acp-state`: written as a whole beside its place, and renamed.
 
+use crate::random;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -35,9 +36,8 @@ impl SessionFile {
 
     /// Replaces the file. An interrupted write leaves the old file.
     pub(crate) fn write(&self, text: &str) -> io::Result<()> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let draft = format!(".relayline-{}.part", data_encoding::HEXLOWER.encode(&random));
+        let random = random::hex::<8>().map_err(io::Error::other)?;
+        let draft = format!(".relayline-{random}.part");
         let draft = self.path.with_file_name(draft);
         let written = create(&draft).and_then(|mut file| {
             file.write_all(text.as_bytes())?;

@@ -1,6 +1,7 @@
 //! The demo's gateway enrolls as any other does: a single-use token and an access token, over HTTP (H-1).
 
 use crate::gateway::RuntimeName;
+use crate::random;
 use relayline_control::http::enroll::Enroll;
 use relayline_control::http::{Base, Bearer};
 use relayline_control::network::Network;
@@ -8,7 +9,6 @@ use relayline_control::url::DialUrl;
 use relayline_core::config::Credentials;
 use relayline_core::secret::Secret;
 use relayline_runtime::http::Client;
-use std::fmt::Write as _;
 
 /// Tenant of everything in the demo.
 pub(super) const TENANT: &str = "demo";
@@ -43,12 +43,5 @@ impl Tokens {
 }
 
 fn secret() -> Result<Secret, String> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
-    let mut text = String::with_capacity(2 * random.len());
-    for byte in random {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(Secret::new(text))
+    random::hex::<32>().map(Secret::new).map_err(|error| format!("no randomness: {error}"))
 }

@@ -1,6 +1,7 @@
 //! Temporary file of an env file, which is renamed to the env file when it is complete. It is removed however the
 //! program ends, also by a signal.
 
+use crate::random;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -52,9 +53,8 @@ impl Draft {
         let known = folder.try_clone()?;
         let mut drafts = drafts();
         loop {
-            let mut random = [0; 8];
-            getrandom::fill(&mut random).map_err(io::Error::other)?;
-            let name = OsString::from(format!(".env.{}", data_encoding::HEXLOWER.encode(&random)));
+            let random = random::hex::<8>().map_err(io::Error::other)?;
+            let name = OsString::from(format!(".env.{random}"));
             match openat(&folder, &name, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => {
                     drafts.push((known, name.clone()));

@@ -1,5 +1,6 @@
 //! Folder of the agent's files: containment of paths, and atomic replacement of files.
 
+use crate::random;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
@@ -130,9 +131,8 @@ pub(super) struct Draft {
 impl Draft {
     /// Creates a draft for a target.
     pub(super) fn begin(target: MediaFile) -> Result<(Draft, File), String> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| format!("no randomness: {error}"))?;
-        let name = format!(".relayline-{:016x}.part", u64::from_ne_bytes(random));
+        let random = random::hex::<8>().map_err(|error| format!("no randomness: {error}"))?;
+        let name = format!(".relayline-{random}.part");
         let mut drafts = drafts();
         let file = target.folder.create(&name).map_err(|error| format!("{:?}: {error}", target.path))?;
         drafts.insert(name.clone(), target.folder.clone());
