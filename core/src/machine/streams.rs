@@ -54,13 +54,14 @@ impl RelayMachine {
             reply_to = reply_to.or(target.message_id);
             place(&mut metadata, "thread_id", target.thread_id);
         }
-        self.identity_for_chat(self.chat(&chat_id), platform.as_deref())?;
+        let chat = self.chat(&chat_id);
+        self.identity_for_chat(chat, platform.as_deref())?;
         if let Some(thread) = self.thread_of(&chat_id, platform.as_deref(), reply_to.as_deref(), &metadata) {
             metadata.insert("thread_id".to_owned(), thread.into());
         }
         place(&mut metadata, "reply_to_message_id", reply_to.clone());
         let unfurls = ["unfurl_links", "unfurl_media"].iter().any(|name| anchor::is_set(&metadata, name));
-        let Some(descriptor) = self.descriptor_for(self.chat(&chat_id), platform.as_deref()) else {
+        let Some(descriptor) = self.descriptor_for(chat, platform.as_deref()) else {
             return Err(Failure::definite("the relay is not connected"));
         };
         let drafts = !(unfurls && slack::is_slack(&descriptor.platform));
