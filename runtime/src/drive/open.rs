@@ -1,6 +1,6 @@
 //! Open socket: batches of messages between the machine and the WebSocket, with back-pressure.
 
-use super::writer::SharedWriter;
+use super::writer::{MAX_MESSAGES, SharedWriter};
 use crate::dial::message_room;
 use crate::error_chain::error_chain;
 use crate::trace;
@@ -17,8 +17,6 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
-/// Maximum number of messages read per batch.
-const MAX_MESSAGES: usize = 64;
 /// Maximum number of bytes passed to the machine under one lock, since the host's calls wait for it.
 const MAX_READ_BYTES: usize = 64 << 10;
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
-/// Maximum number of messages per batch.
-const MAX_MESSAGES: usize = 64;
+/// Maximum number of messages per batch, in each direction.
+pub(super) const MAX_MESSAGES: usize = 64;
 
 /// Socket, and what writing to it needs.
 pub(crate) struct Writer {
