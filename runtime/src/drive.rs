@@ -41,7 +41,7 @@ const MAX_ROUNDS: usize = 64;
 /// Guard that stops the webhook server when it is dropped.
 pub(crate) type ServerGuard = oneshot::Sender<Infallible>;
 
-/// What the drive loop does after a round.
+/// Next step of the drive loop.
 enum Next {
     /// It runs another round.
     Round,

@@ -89,7 +89,7 @@ impl Seen {
     }
 }
 
-/// What a reply to a chat needs.
+/// Memory of a chat, which a reply needs.
 struct Chat {
     scope: Option<String>,
     author: Option<String>,

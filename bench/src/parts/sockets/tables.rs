@@ -20,7 +20,7 @@ const TARGETS: [Target; 2] = [
 const MOST_P50: f64 = 1.1;
 const MOST_P99: f64 = 1.3;
 
-/// What the absolute figures are of, by their names in the results.
+/// Names of processes in the results, and in the tables of figures.
 const EVENTS: [(&str, &str); 5] = [
     ("tokio", "relayline on tokio"),
     ("smol", "relayline on smol"),
