@@ -1,10 +1,11 @@
 //! Hashes and random draws from the machine's seed.
 
+use hashbrown::HashMap;
 use hashlink::LinkedHashMap;
 use rustc_hash::FxBuildHasher;
 use siphasher::sip::SipHasher13;
 use siphasher::sip128::{Hasher128, SipHasher13 as SipHasher128};
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 
 /// Insertion-ordered map with O(1) look-up, removal and move to the back. It does not allocate once it has reached
 /// its maximum size.
@@ -13,8 +14,62 @@ use std::hash::Hasher;
 pub(crate) type Table<K, V> = LinkedHashMap<K, V, FxBuildHasher>;
 
 /// Creates an empty table.
-pub(crate) fn table<K: Eq + std::hash::Hash, V>() -> Table<K, V> {
+pub(crate) fn table<K: Eq + Hash, V>() -> Table<K, V> {
     LinkedHashMap::with_hasher(FxBuildHasher)
+}
+
+/// Map for look-ups, which releases its memory after a burst. It is smaller and faster than a [`Table`].
+///
+/// Keys are as in a [`Table`]. The order of its values depends on the hasher, so it must not be observable:
+/// [`values_mut`](Index::values_mut) is for effects that no order changes.
+#[derive(Debug)]
+pub(crate) struct Index<K, V>(HashMap<K, V, FxBuildHasher>);
+
+/// Capacity that an empty [`Index`] keeps.
+const KEPT_BY_INDEX: usize = 7;
+
+impl<K: Eq + Hash, V> Index<K, V> {
+    pub(crate) fn new() -> Self {
+        Index(HashMap::with_hasher(FxBuildHasher))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn contains_key(&self, key: &K) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        self.0.insert(key, value);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let removed = self.0.remove(key);
+        if self.0.is_empty() && self.0.capacity() > KEPT_BY_INDEX {
+            self.0.shrink_to(KEPT_BY_INDEX);
+        }
+        removed
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0 = HashMap::with_hasher(FxBuildHasher);
+    }
+
+    /// Returns all values, in an order that the caller must not depend on.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
+        self.0.values()
+    }
+
+    /// Returns all values, in an order that the caller must not depend on.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.0.values_mut()
+    }
 }
 
 /// Seed of the machine's random draws: request ids, back-off, hash keys. The same seed gives the same draws.

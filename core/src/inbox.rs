@@ -8,13 +8,16 @@
 //! accepted ones the oldest is.
 
 use crate::config::Limits;
-use crate::hash::{Table, table};
+use crate::hash::{Index, Table, table};
 use crate::output::{Conn, Content, Delivery, DeliveryId, HttpId, Outcome};
 use std::collections::VecDeque;
 use std::mem;
 
 /// Maximum number of duplicates that wait for one delivery in flight.
 const MAX_DUPLICATES: usize = 8;
+
+/// Number of deliveries for which an empty queue keeps memory.
+const KEPT_BY_QUEUE: usize = 4;
 
 /// Origin of a delivery: the place where it is acknowledged or answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,7 +148,7 @@ pub(crate) struct Inbox {
     /// Bytes of the queue and of the waiting duplicates.
     bytes: usize,
     /// Deliveries in flight, by key.
-    in_flight: Table<u128, InFlight>,
+    in_flight: Index<u128, InFlight>,
     /// Bytes of events that arrived on the current connection before its handshake completed.
     early_bytes: usize,
     /// Number of keys of these events.
@@ -182,7 +185,7 @@ impl Inbox {
             queue: VecDeque::new(),
             next_place: 0,
             bytes: 0,
-            in_flight: table(),
+            in_flight: Index::new(),
             early_bytes: 0,
             early_keys: 0,
             accepted: table(),
@@ -282,6 +285,10 @@ impl Inbox {
     pub(crate) fn poll(&mut self, early: Option<Conn>, to_acknowledge: &mut Vec<Origin>) -> Option<Delivery> {
         let index = self.next_index(early)?;
         let Queued { arrival, .. } = self.queue.remove(index)?;
+        if self.queue.is_empty() {
+            // A burst must not leave memory that the next single event does not need.
+            self.queue.shrink_to(KEPT_BY_QUEUE);
+        }
         let Arrival { content, answers, key, origin, weight } = arrival;
         self.bytes -= weight;
         self.last_id += 1;
@@ -416,11 +423,12 @@ impl Inbox {
             self.bytes -= arrival.weight;
             return Abandoned::Unseen { unanswered: self.replace_or_forget(arrival.key, arrival.answers) };
         }
-        for (key, InFlight { duplicates, .. }) in &mut self.in_flight {
+        // Only one duplicate is of the request.
+        for InFlight { duplicates, .. } in self.in_flight.values_mut() {
             if let Some(index) = duplicates.iter().position(is_of_request) {
-                self.bytes -= duplicates.remove(index).weight;
+                let Arrival { weight, key, .. } = duplicates.remove(index);
+                self.bytes -= weight;
                 // If the other delivery with this key is still queued, the host has received neither.
-                let key = Some(*key);
                 if self.queue.iter().any(|queued| queued.arrival.key == key) {
                     return Abandoned::Unseen { unanswered: None };
                 }

@@ -48,6 +48,9 @@ pub(super) struct SocketEnd {
     pub(super) is_fault: bool,
 }
 
+/// Number of messages for which an empty batch keeps memory.
+const KEPT_MESSAGES: usize = 4;
+
 impl SocketEnd {
     fn of(code: Option<u16>, reason: impl Into<String>) -> SocketEnd {
         SocketEnd { code, reason: reason.into(), is_fault: false }
@@ -136,6 +139,10 @@ impl OpenSocket {
                 self.unread.pop_front();
                 self.unread_from = 0;
             }
+        }
+        if self.unread.is_empty() {
+            // A burst must not leave memory that the next single message does not need.
+            self.unread.shrink_to(KEPT_MESSAGES);
         }
         if self.unread.is_empty() && machine.wants_read() { self.end.take() } else { None }
     }
