@@ -69,10 +69,10 @@ impl Outbound {
         }
     }
 
-    /// Writes the frame into a buffer that is reused.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the frame into a buffer that is reused, and drops the rest.
+    pub fn write(self, out: &mut Vec<u8>) {
         out.clear();
-        serde_json::to_writer(&mut *out, self).unwrap();
+        serde_json::to_writer(&mut *out, &self).unwrap();
         out.push(b'\n');
     }
 }

@@ -50,8 +50,9 @@ pub fn workload(name: &str) -> Option<Workload> {
             })
         }
         "serde_writer" => {
-            let (frame, mut out) = (Outbound::new(), Vec::new());
-            Box::new(move || black_box(&frame).write(black_box(&mut out)))
+            let mut out = Vec::new();
+            let mut frames: Vec<_> = (0..MAX_CALLS).map(|_| Outbound::new()).collect();
+            Box::new(move || black_box(frames.pop().unwrap()).write(black_box(&mut out)))
         }
         _ => return None,
     })

@@ -4,8 +4,8 @@ use crate::anchor::Anchor;
 use crate::chats::Chat;
 use crate::command::Metadata;
 use crate::config::Identity;
+use crate::json::Write;
 use crate::op::{Context, Op};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Writer of one object, field by field.
@@ -37,21 +37,21 @@ impl<'a> Object<'a> {
         self.empty = false;
     }
 
-    pub(crate) fn field(&mut self, name: &'static str, content: impl Serialize) -> &mut Self {
-        value(self.key(name), content);
+    pub(crate) fn field(&mut self, name: &'static str, content: impl Write) -> &mut Self {
+        content.write(self.key(name));
         self
     }
 
     /// Writes a field of the host, whose name may need escapes.
-    pub(crate) fn host_field(&mut self, name: &str, content: impl Serialize) {
+    pub(crate) fn host_field(&mut self, name: &str, content: &Value) {
         self.separate();
-        value(self.out, name);
+        name.write(self.out);
         self.out.push(b':');
-        value(self.out, content);
+        content.write(self.out);
     }
 
     /// Writes a field, unless it is `None`.
-    pub(crate) fn optional(&mut self, name: &'static str, content: Option<impl Serialize>) -> &mut Self {
+    pub(crate) fn optional(&mut self, name: &'static str, content: Option<impl Write>) -> &mut Self {
         match content {
             Some(content) => self.field(name, content),
             None => self,
@@ -61,12 +61,6 @@ impl<'a> Object<'a> {
     pub(crate) fn close(self) {
         self.out.push(b'}');
     }
-}
-
-fn value(out: &mut Vec<u8>, content: impl Serialize) {
-    // Writing to memory cannot fail, and all keys that are written here are strings.
-    let written = serde_json::to_writer(&mut *out, &content);
-    debug_assert!(written.is_ok());
 }
 
 fn end(out: &mut Vec<u8>) {
@@ -110,7 +104,7 @@ pub(crate) fn interrupt(out: &mut Vec<u8>, session_key: &str, reason: Option<&st
 /// Writes an `outbound` frame. `id` is the request's id on the wire, `tag` the identity it goes out as (M-3).
 pub(crate) fn outbound(
     out: &mut Vec<u8>,
-    id: &impl Serialize,
+    id: &(impl Write + ?Sized),
     op: &Op,
     tag: Option<&Identity>,
     context: &Context<'_>,
@@ -173,11 +167,19 @@ pub(crate) fn metadata(
 }
 
 /// Value of a field that the caller has not set.
-#[derive(Clone, Copy, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy)]
 enum Fill<'a> {
     Own(&'a Value),
     Remembered(&'a str),
+}
+
+impl Write for Fill<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Fill::Own(value) => value.write(out),
+            Fill::Remembered(text) => text.write(out),
+        }
+    }
 }
 
 fn fill(remembered: Option<&str>) -> Option<Fill<'_>> {
@@ -192,7 +194,7 @@ mod tests {
 
     fn encoded(op: &Op, tag: Option<&Identity>, chat: Option<&Chat>) -> String {
         let mut out = Vec::new();
-        outbound(&mut out, &"id", op, tag, &Context { chat, anchor: Anchor::AsGiven, prompt_id: "p.1" });
+        outbound(&mut out, "id", op, tag, &Context { chat, anchor: Anchor::AsGiven, prompt_id: "p.1" });
         String::from_utf8(out).unwrap()
     }
 

@@ -11,6 +11,7 @@ mod scan;
 mod verbatim;
 mod weight;
 mod whole;
+mod write;
 
 pub(crate) use reader::{Fields, FromObject, Malformed, Raw, read_object};
 pub use repair::repair;
@@ -18,6 +19,7 @@ pub use salvage::salvage;
 pub(crate) use verbatim::verbatim;
 pub use weight::{MAX_VALUES, weight, weight_of_fields};
 pub use whole::whole;
+pub(crate) use write::{BySerde, Write};
 
 use compact_str::CompactString;
 use memchr::{memchr, memchr2_iter};

@@ -2,9 +2,9 @@
 
 use crate::command::{Failure, FailureKind, Reply, RequestId};
 use crate::hash::{Table, table};
+use crate::json::Write;
 use crate::result::{self, Expected};
 use crate::time::Time;
-use serde::Serialize;
 use std::fmt;
 
 /// Stream of replies, by the hash of its name.
@@ -74,13 +74,14 @@ impl fmt::Display for WireId {
     }
 }
 
-impl Serialize for WireId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Write for WireId {
+    fn write(&self, out: &mut Vec<u8>) {
         let mut id = [0; 32];
-        data_encoding::HEXLOWER
-            .encode_mut([self.0.to_be_bytes(), self.1.to_be_bytes()].as_flattened(), &mut id);
-        // Hex digits are UTF-8.
-        serializer.serialize_str(std::str::from_utf8(&id).unwrap_or_default())
+        let halves = [self.0.to_be_bytes(), self.1.to_be_bytes()];
+        data_encoding::HEXLOWER.encode_mut(halves.as_flattened(), &mut id);
+        out.push(b'"');
+        out.extend_from_slice(&id);
+        out.push(b'"');
     }
 }
 
@@ -166,12 +167,10 @@ impl Requests {
 
     /// Returns the number of the request of a wire id, if the id is ours.
     fn find(&self, wire_id: &str) -> Option<u64> {
-        let lower_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
-        if wire_id.len() != 32 || !wire_id.bytes().all(lower_hex) {
-            return None;
-        }
-        let prefix = u64::from_str_radix(&wire_id[..16], 16).ok()?;
-        let number = u64::from_str_radix(&wire_id[16..], 16).ok()?;
+        let digits: &[u8; 32] = wire_id.as_bytes().try_into().ok()?;
+        let mut halves = [[0; 8]; 2];
+        data_encoding::HEXLOWER.decode_mut(digits, halves.as_flattened_mut()).ok()?;
+        let [prefix, number] = halves.map(u64::from_be_bytes);
         (prefix == self.prefix).then_some(number)
     }
 

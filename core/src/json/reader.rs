@@ -2,6 +2,7 @@
 //!
 //! The grammar is that of RFC 8259, in which a string may spell a lone surrogate (W-7). A number may have any length.
 
+use super::scan::special;
 use super::{Kind, MAX_DEPTH, kind, unescape};
 use std::borrow::Cow;
 
@@ -365,31 +366,6 @@ impl<'a> Fields<'_, 'a> {
         let raw = self.reader.text.get(start..self.reader.at).ok_or(Malformed)?;
         Ok((is_object.then_some(read), raw))
     }
-}
-
-/// Returns the place at or after `at` of the next byte that is not plain text of a string: a quote, a backslash or a
-/// control character. Returns the length of `bytes` if there is none.
-fn special(bytes: &[u8], mut at: usize) -> usize {
-    /// A byte of 1 in each place.
-    const ONES: u64 = u64::MAX / 255;
-    let rest = bytes.get(at..).unwrap_or_default();
-    let (words, _) = rest.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        // The top bit of a byte is set by the subtraction if the byte is less than the subtrahend. A borrow can also set
-        // it in higher bytes, but the lowest set bit is right.
-        let less = |word: u64, than: u8| word.wrapping_sub(ONES * u64::from(than)) & !word;
-        let equal = |to: u8| less(word ^ (ONES * u64::from(to)), 1);
-        let found = (less(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
-        at += 1;
-    }
-    at
 }
 
 #[cfg(test)]

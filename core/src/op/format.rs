@@ -4,6 +4,7 @@ use super::Context;
 use crate::anchor::Anchor;
 use crate::command::Metadata;
 use crate::encode::Object;
+use crate::json::BySerde;
 use crate::output::DeliveryId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -225,7 +226,7 @@ formats! {
         write |flag, name, action, _context| action.optional(name, flag.then_some(true)),;
     /// Number that the op needs.
     Integer: i64, Kind::Integer, Always, read parse,
-        write |number, name, action, _context| action.field(name, number),;
+        write |number, name, action, _context| action.field(name, BySerde(number)),;
     /// Delivery that the op needs.
     Delivery: DeliveryId, Kind::Unsigned, Never, read |value| parse(value).map(DeliveryId::from_number),;
     /// Delivery that can stand in for a chat.
@@ -263,7 +264,7 @@ impl<T: Named> Format for OneOf<T> {
     }
 
     fn write(value: &T, name: &'static str, action: &mut Object<'_>, _: &Context<'_>) {
-        action.field(name, value);
+        action.field(name, BySerde(value));
     }
 }
 

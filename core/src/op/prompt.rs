@@ -4,6 +4,7 @@ use super::define::op;
 use super::format::{Named, OneOf, OrDefault, Text, formats, parse, read_id};
 use super::{Behavior, Kind};
 use crate::id::Id;
+use crate::json::BySerde;
 use crate::prompts::{ID_SHAPE, MAX_OPTIONS, MOST_CUSTOM_ID, PROMPT_TTL, custom_id_length, is_id};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -91,14 +92,15 @@ formats! {
     /// Options of a prompt.
     Options: Vec<PromptOption>, Kind::Options, Always,
         read |value| parse(value).map(|given: Vec<GivenOption>| given.into_iter().map(PromptOption::from).collect()),
-        write |options, name, action, _context| action.field(name, options),
+        write |options, name, action, _context| action.field(name, BySerde(options)),
         bytes |options| options.iter().map(PromptOption::text_bytes).sum(),;
     /// Time-out of a prompt: whole seconds, rounded up, and never longer than the prompt is open (I-2).
     Seconds: Option<Duration>, Kind::Unsigned, IfSet,
         read |value| parse(value).map(|seconds| Some(Duration::from_secs(seconds))), default None,
         write |timeout, name, action, _context| {
             let time = timeout.map(|time| time.min(PROMPT_TTL));
-            action.optional(name, time.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0)))
+            let seconds = time.map(|time| time.as_secs() + u64::from(time.subsec_nanos() > 0));
+            action.optional(name, seconds.map(BySerde))
         },;
 }
 
