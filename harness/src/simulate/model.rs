@@ -35,7 +35,7 @@ use relayline_core::time::{Now, Time};
 use relayline_core::upgrade::Refusal;
 use requests::{Pending, RequestKind, Requests};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use streams::StreamModel;
 use turns::ModelTurns;
 
@@ -111,14 +111,18 @@ pub(crate) struct Model {
     last_delivery: u64,
     /// Common prefix of the process's request ids.
     pub(crate) prefix: String,
-    /// Expected values of the counters.
-    counts: BTreeMap<&'static str, u64>,
+    /// Expected values of the counters, in the order of [`Stats::iter`].
+    counts: Vec<u64>,
     /// True if a counter has changed since the last comparison.
     has_counted: bool,
     compared: Option<Stats>,
     /// Message ids and texts of finished streams, to compare with the chats.
     pub(crate) finished_streams: Vec<(Vec<String>, String)>,
 }
+
+/// Place of each counter in the order of [`Stats::iter`].
+static PLACES_OF_COUNTERS: LazyLock<BTreeMap<&'static str, usize>> =
+    LazyLock::new(|| Stats::default().iter().enumerate().map(|(place, (name, _))| (name, place)).collect());
 
 impl Model {
     pub(crate) fn new(config: Arc<Config>, now: Now) -> Self {
@@ -152,7 +156,7 @@ impl Model {
             has_stopped: false,
             last_delivery: 0,
             prefix: String::new(),
-            counts: BTreeMap::new(),
+            counts: PLACES_OF_COUNTERS.values().map(|_| 0).collect(),
             has_counted: false,
             compared: None,
             finished_streams: Vec::new(),
@@ -160,7 +164,7 @@ impl Model {
     }
 
     fn count(&mut self, counter: &'static str, by: u64) {
-        *self.counts.entry(counter).or_default() += by;
+        self.counts[PLACES_OF_COUNTERS[counter]] += by;
         self.has_counted = true;
     }
 

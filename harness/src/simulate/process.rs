@@ -15,7 +15,7 @@ use std::time::Duration;
 /// The gateway's side: its process and its clocks.
 #[derive(Debug, Default)]
 pub(crate) struct GatewaySide {
-    pub(crate) process: Option<Process>,
+    pub(crate) process: Option<Box<Process>>,
     pub(crate) processes_started: u32,
     /// Offset of the gateway's monotonic clock from virtual time, in microseconds.
     pub(crate) clock_offset_us: i64,
@@ -51,7 +51,8 @@ impl World<'_> {
         let ids = Ids::of(&machine);
         let model = Model::new(self.setup.config.clone(), now);
         self.host.begin();
-        self.gateway.process = Some(Process { machine, model, ids, dials: Vec::new(), frame: Vec::new() });
+        self.gateway.process =
+            Some(Box::new(Process { machine, model, ids, dials: Vec::new(), frame: Vec::new() }));
         self.pump();
     }
 
