@@ -125,7 +125,7 @@ pub mod host {
     pub use crate::reply_stream::ReplyStream;
     pub use crate::request::{PendingReply, Request};
     pub use crate::turn::Turn;
-    pub use crate::watch::{ConnectionState, Ended, Watch};
+    pub use crate::watch::{ConnectionState, Ended, RecentEnd, Watch};
     pub use relayline_control as control;
     pub use relayline_core as protocol;
     pub use relayline_core::command::{Failure, FailureKind};

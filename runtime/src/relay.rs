@@ -4,7 +4,7 @@ use crate::error::{Closed, ConnectError};
 use crate::http::Client;
 use crate::request::{PendingReply, Request};
 use crate::shared::Handle;
-use crate::watch::{ConnectionState, Ended, Watch, present};
+use crate::watch::{ConnectionState, Ended, RecentEnd, Watch, present, recent_ends};
 use futures_util::StreamExt;
 use relayline_control::config::GatewayConfig;
 use relayline_core::chats::Chat;
@@ -18,6 +18,7 @@ use relayline_core::op::{
 use relayline_core::output::{DeliveryId, Phase};
 use relayline_core::split::{SplitOptions, split};
 use relayline_core::stats::Stats;
+use relayline_core::usage::Usage;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::future::poll_fn;
@@ -309,6 +310,11 @@ impl Relay {
         present(&self.shared)
     }
 
+    /// Returns the last 16 ends of connections and dials, oldest first.
+    pub fn recent_ends(&self) -> Vec<RecentEnd> {
+        recent_ends(&self.shared)
+    }
+
     /// Returns a stream of connection states, which begins with the current one. A slow reader skips states. Any number of
     /// streams may exist.
     pub fn watch(&self) -> Watch {
@@ -356,6 +362,11 @@ impl Relay {
     /// Returns the gateway's counters.
     pub fn stats(&self) -> Stats {
         self.shared.lock().machine.stats().clone()
+    }
+
+    /// Returns the sizes of all queues and tables. Visits each delivery in flight.
+    pub fn usage(&self) -> Usage {
+        self.shared.lock().machine.usage()
     }
 
     /// Returns the number of interrupts and notices dropped because the host did not read them. The oldest are dropped

@@ -6,7 +6,7 @@ use futures_core::stream::FusedStream;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::machine::RelayMachine;
 use relayline_core::output::{Notice, Phase};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -22,6 +22,8 @@ pub struct ConnectionState {
     pub since: Instant,
     /// Descriptors of this connection, the default first; empty from the dial to the first handshake.
     pub descriptors: Vec<Arc<Descriptor>>,
+    /// Time at which the current connection completed its handshake; `None` while not connected.
+    pub connected_since: Option<Instant>,
     /// End of the last connection or dial; `None` while connected.
     pub ended: Option<Ended>,
     /// Time of the next dial, while it waits for that. A hold may postpone it.
@@ -45,6 +47,21 @@ pub struct Ended {
     pub reason: String,
 }
 
+/// Recent end of a connection or a dial, for a status page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct RecentEnd {
+    /// Time of the end.
+    pub at: Instant,
+    /// True if the handshake was complete, false for a dial that failed.
+    pub was_connected: bool,
+    /// Code and reason.
+    pub ended: Ended,
+}
+
+/// Maximum number of recent ends that are kept.
+const RECENT_ENDS: usize = 16;
+
 /// Current state, and the wakers of its watches.
 #[derive(Debug)]
 pub(crate) struct WatchState {
@@ -56,6 +73,8 @@ pub(crate) struct WatchState {
     version: u64,
     /// True if `state` differs from `published`.
     changed: bool,
+    /// Recent ends, oldest first.
+    recent_ends: VecDeque<RecentEnd>,
     /// Waker of each pending watch, by the watch's number.
     wakers: BTreeMap<u64, Waker>,
     watches: u64,
@@ -67,6 +86,7 @@ impl WatchState {
             phase,
             since: Instant::now(),
             descriptors: Vec::new(),
+            connected_since: None,
             ended: None,
             next_dial: None,
         };
@@ -75,6 +95,7 @@ impl WatchState {
             state,
             version: 1,
             changed: false,
+            recent_ends: VecDeque::new(),
             wakers: BTreeMap::new(),
             watches: 0,
         }
@@ -82,19 +103,32 @@ impl WatchState {
 
     /// Takes the end and the next dial from a notice.
     pub(crate) fn observe_notice(&mut self, notice: &Notice) {
-        let wait = |span: Duration| Instant::now().checked_add(span);
-        let (ended, next_dial) = match notice {
-            Notice::Connected { .. } => (None, None),
+        let now = Instant::now();
+        let wait = |span: Duration| now.checked_add(span);
+        let (connected_since, ended, next_dial) = match notice {
+            Notice::Connected { .. } => (Some(now), None, None),
             Notice::Disconnected { code, reason, retry_in } => {
-                (Some(Ended { code: *code, reason: reason.clone() }), retry_in.and_then(wait))
+                let ended = Ended { code: *code, reason: reason.clone() };
+                self.keep_end(now, &ended);
+                (None, Some(ended), retry_in.and_then(wait))
             }
-            Notice::Dormant { retry_in } => (self.state.ended.take(), wait(*retry_in)),
+            Notice::Dormant { retry_in } => (None, self.state.ended.take(), wait(*retry_in)),
             // Phase and descriptors come from the machine.
             _ => return,
         };
+        self.state.connected_since = connected_since;
         self.state.ended = ended;
         self.state.next_dial = next_dial;
         self.changed = true;
+    }
+
+    /// Keeps an end, and drops the oldest one if there are too many.
+    fn keep_end(&mut self, at: Instant, ended: &Ended) {
+        if self.recent_ends.len() == RECENT_ENDS {
+            self.recent_ends.pop_front();
+        }
+        let was_connected = self.state.connected_since.is_some();
+        self.recent_ends.push_back(RecentEnd { at, was_connected, ended: ended.clone() });
     }
 
     /// Takes phase and descriptors from the machine.
@@ -156,6 +190,11 @@ impl Watch {
         drop(state);
         Watch { shared, number, seen: 0, ended: false }
     }
+}
+
+/// Returns the recent ends, oldest first.
+pub(crate) fn recent_ends(shared: &Shared) -> Vec<RecentEnd> {
+    shared.lock().watched.recent_ends.iter().cloned().collect()
 }
 
 /// Returns the current state.

@@ -297,13 +297,16 @@ fn a_watch_returns_the_newest_state_and_ends_with_the_last(wire: Wire) {
     assert!(first.is_served());
     assert_eq!((first.descriptors.len(), &first.ended, first.next_dial), (2, &None, None));
     assert_eq!(relay.state(), first, "nothing has happened meanwhile");
+    assert!(first.connected_since.is_some() && relay.recent_ends().is_empty());
 
     kit.block_on(relay.hold(Duration::from_secs(60))).unwrap();
     connector.control(Act::Close { code: 1013, reason: "later".into() }).unwrap();
     let waiting = next(&|state| state.phase == Phase::Waiting);
     let ended = waiting.ended.expect("it says how the connection ended");
     assert_eq!((ended.code, ended.reason.as_str()), (Some(1013), "later"));
-    assert!(waiting.next_dial.is_some() && waiting.since >= first.since);
+    assert!(waiting.next_dial.is_some() && waiting.since >= first.since && waiting.connected_since.is_none());
+    let ends = relay.recent_ends();
+    assert_eq!((ends.len(), ends[0].was_connected, &ends[0].ended), (1, true, &ended));
 
     kit.block_on(relay.resume()).unwrap();
     let again = next(&|state| state.is_served() && state.descriptors.len() == 2);
@@ -349,6 +352,22 @@ fn l_5_the_state_has_the_reason_of_a_failed_dial() {
     assert_eq!(state.phase, Phase::Waiting);
     let Some(Ended { code: None, reason, .. }) = state.ended else { panic!("{:?}", state.ended) };
     assert!(reason.contains("refused"), "{reason}");
+    let ends = relay.recent_ends();
+    assert_eq!((ends.len(), ends[0].was_connected, &ends[0].ended.reason), (1, false, &reason));
+}
+
+/// the ends of a gateway that never connects do not add up.
+#[test]
+fn x_1_only_the_last_ends_are_kept() {
+    let peer = Peer::listen(Wire::Tcp);
+    let url = peer.url();
+    drop(peer);
+    let kit = Kit::new();
+    let (relay, _inbox) = kit.connect(config(&url, &[("backoff_first", "1ms"), ("backoff_most", "1ms")]));
+    let dialed = |_: &ConnectionState| std::future::ready(relay.stats().dials > 20);
+    kit.block_on(relay.watch().filter(dialed).next());
+    let ends = relay.recent_ends();
+    assert!(ends.len() == 16 && ends.is_sorted_by_key(|end| end.at), "{ends:?}");
 }
 
 /// M-1, M-6: the memory of a chat can be read, and is written in frames.
