@@ -7,7 +7,7 @@
 //! - [`line_queue`]: lines for the agent. When the budget of events is used up, the inbox is not polled, so that the machine's
 //!   back-pressure applies. When that of results, notices and interrupts is used up, nothing is read.
 //!
-//! [`session`] serves one agent, [`gateway`] holds the relay.
+//! [`session`] serves one agent, [`runner`] runs its ops, [`gateway`] holds the relay.
 
 mod change_signal;
 mod execution;
@@ -20,6 +20,7 @@ mod op_deserializer;
 mod op_queue;
 mod parts;
 mod reader;
+mod runner;
 #[cfg(test)]
 mod schema;
 mod session;

@@ -10,6 +10,13 @@ use relayline_core::op::Op;
 use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 
+/// Parts that the execution of ops needs.
+#[derive(Clone, Debug)]
+pub(crate) struct OpContext {
+    pub(crate) relay: Relay,
+    pub(crate) media: Media,
+}
+
 /// Result of an op, or its failure.
 pub(crate) type OpResult = Result<Value, Failure>;
 
@@ -49,7 +56,8 @@ pub(super) fn empty_result() -> OpResult {
 }
 
 /// Starts an op.
-pub(super) fn begin(asked: OpRequest, relay: &Relay, unsettled: &Unsettled, media: &Media) -> StartedOp {
+pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled) -> StartedOp {
+    let OpContext { relay, media } = context;
     StartedOp::Done(match asked {
         // Without room they would be dropped without an error.
         OpRequest::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
@@ -76,7 +84,7 @@ pub(super) fn begin(asked: OpRequest, relay: &Relay, unsettled: &Unsettled, medi
             None => Err(definite("nothing is known before the first handshake".to_owned())),
         },
         OpRequest::Prime { chat_id, chat } => relay.prime(&chat_id, chat).and_then(|()| empty_result()),
-        // The session handles it.
+        // It is handled by those who own the gateway.
         OpRequest::Disconnect => empty_result(),
     })
 }

@@ -1,17 +1,17 @@
 //! Session of one agent: passes its ops to the relay, and the relay's items to it.
 
 use super::change_signal::ChangeSignal;
-use super::execution::{CompletedOp, OpResult, PendingOp, StartedOp, begin, definite, empty_result};
+use super::execution::{OpContext, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
 use super::line::{self, BridgeLine};
-use super::op::{OpLabel, OpRequest};
-use super::op_queue::{OpQueue, QueuedOp, Work};
+use super::op::OpLabel;
+use super::op_queue::OpQueue;
 use super::reader::Reader;
+use super::runner::{OpOrigin, OpRunner, Step};
 use super::unsettled::Unsettled;
 use super::writer::Writer;
 use super::{Agent, AgentEnd};
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::future::FutureExt;
 use relayline_core::command::Command;
 use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
@@ -25,33 +25,44 @@ use std::time::{Duration, Instant};
 const MAX_EVENTS: usize = 64;
 /// Maximum number of ops started at a time, so that a busy agent does not starve other events.
 const MAX_OPS: usize = 256;
-/// Beginning of the answer to an invalid line.
-const INVALID_PREFIX: &str = r#"{"event":"invalid""#;
 
 /// Event of a session.
 enum Event {
     /// A request to stop, and its reason.
     Stop(&'static str),
-    Completed(Box<CompletedOp>),
     Incoming(Box<Option<Incoming>>),
-    /// Ops were read, or lines were written.
+    /// Ops were read or completed, lines were written, or there may be room for another request.
     Changed,
-    /// There may be room for another request.
-    Room,
     /// The timer has expired.
     Time,
 }
 
-pub(super) struct Session<'g> {
-    gateway: &'g mut Gateway,
+/// Pipes of an agent, with the threads that read and write them.
+struct AgentPipes {
     reader: Reader,
     writer: Writer,
+}
+
+impl OpOrigin for AgentPipes {
+    fn queue<T>(&self, change: impl FnOnce(&mut OpQueue) -> T) -> T {
+        self.reader.with(change)
+    }
+
+    fn takes_results(&self) -> bool {
+        self.writer.takes_results()
+    }
+
+    fn write(&self, line: &BridgeLine<'_>) {
+        self.writer.urgent(line.text());
+    }
+}
+
+pub(super) struct Session<'g> {
+    gateway: &'g mut Gateway,
+    /// Ops of the agent, and its pipes.
+    ops: OpRunner<AgentPipes>,
     unsettled: Unsettled,
     changes: ChangeSignal,
-    /// Ops in flight.
-    in_flight: FuturesUnordered<PendingOp>,
-    /// Set while an op waits for room.
-    room: Option<BoxFuture<'static, ()>>,
     timer: Option<(Instant, smol::Timer)>,
     /// True if another agent may follow this one.
     is_replaceable: bool,
@@ -70,26 +81,24 @@ impl<'g> Session<'g> {
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
         let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
-        let in_flight = FuturesUnordered::new();
-        let (room, timer, draining) = (None, None, None);
-        let session = Session {
-            gateway,
-            reader,
-            writer,
-            unsettled,
-            changes,
-            in_flight,
-            room,
-            timer,
-            is_replaceable,
-            draining,
-            newest: 0,
-        };
+        let context = OpContext { relay: gateway.relay.clone(), media: gateway.media.clone() };
+        let ops = OpRunner::new(AgentPipes { reader, writer }, context, unsettled.clone());
+        let (timer, draining) = (None, None);
+        let session =
+            Session { gateway, ops, unsettled, changes, timer, is_replaceable, draining, newest: 0 };
         // A later agent has missed the notice.
         if session.gateway.take_missed_connected() {
             session.connected();
         }
         Ok(session)
+    }
+
+    fn reader(&self) -> &Reader {
+        &self.ops.origin.reader
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.ops.origin.writer
     }
 
     /// Serves the agent until it or the relay has ended.
@@ -109,8 +118,8 @@ impl<'g> Session<'g> {
         if self.gateway.ended.is_some() {
             self.finish().await;
         }
-        let dropped = self.writer.abandon();
-        if dropped > 0 && !self.writer.is_closed() {
+        let dropped = self.writer().abandon();
+        if dropped > 0 && !self.writer().is_closed() {
             tracing::warn!(lines = dropped, "lines_dropped");
         }
         // A-2: unsettled deliveries are redelivered.
@@ -127,19 +136,19 @@ impl<'g> Session<'g> {
         if self.gateway.ended.is_some() || self.gateway.is_overdue(now) {
             return Some(AgentEnd::OutputEnded);
         }
-        if self.writer.is_closed() {
+        if self.writer().is_closed() {
             // The agent does not read: buffered events stay with the connector.
             if self.is_replaceable {
                 return Some(AgentEnd::InputClosed);
             }
             self.leave(Cause::InputClosed, None);
         }
-        if self.reader.with(|ops| ops.is_done()) {
+        if self.reader().with(|ops| ops.is_done()) {
             if !self.is_replaceable {
                 self.leave(Cause::OutputEnded, None);
             } else {
                 let until = *self.draining.get_or_insert(now + self.gateway.budget());
-                if self.in_flight.is_empty() || now >= until {
+                if self.ops.is_idle() || now >= until {
                     return Some(AgentEnd::OutputEnded);
                 }
             }
@@ -150,77 +159,19 @@ impl<'g> Session<'g> {
     /// Starts ops in order, while there is room and up to a bound. Returns true if none is left that could be started.
     fn begin_ops(&mut self) -> bool {
         for _ in 0..MAX_OPS {
-            let takes_results = self.writer.takes_results();
-            let room = self.room.is_none() && takes_results;
-            let op = self.reader.with(|ops| {
-                ops.pause(!takes_results);
-                ops.pop(room)
-            });
-            let Some(op) = op else { return true };
-            if !self.begin(op) {
-                return true;
+            match self.ops.step() {
+                Step::Started => {}
+                Step::Idle => return true,
+                Step::Disconnect(id, about) => self.leave(Cause::Requested, Some((id, about))),
             }
         }
         self.changes.set();
         false
     }
 
-    /// Starts an op. Returns false if there is no room for it.
-    fn begin(&mut self, op: QueuedOp) -> bool {
-        let QueuedOp { id, about, work, weight, answers } = op;
-        let asked = match work {
-            Work::Request(OpRequest::Disconnect) => {
-                self.leave(Cause::Requested, Some((id, about)));
-                return true;
-            }
-            Work::Request(asked) => asked,
-            Work::Wrong(message) => {
-                self.complete(id, &about, Err(definite(message)));
-                return true;
-            }
-            Work::Invalid { line, message } => {
-                let OpLabel { op, chat } = about;
-                tracing::warn!(op, chat, why = message, "invalid");
-                // An answer is never answered: an agent that echoes its input would loop.
-                if line.starts_with(INVALID_PREFIX) {
-                    return true;
-                }
-                self.urgent(&BridgeLine::Invalid { line: &line, message: &message });
-                return true;
-            }
-        };
-        let room = self.gateway.relay.room();
-        match begin(asked, &self.gateway.relay, &self.unsettled, &self.gateway.media) {
-            StartedOp::Done(outcome) => self.complete(id, &about, outcome),
-            StartedOp::UnderWay(outcome) => self
-                .in_flight
-                .push(async move { CompletedOp { id, about, outcome: outcome.await, kept: None } }.boxed()),
-            StartedOp::Parts(chat, outcome) => {
-                self.reader.with(|ops| ops.begin_parts(&chat, weight));
-                let kept = Some((Some(chat), weight));
-                self.in_flight
-                    .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
-            }
-            StartedOp::Transfer(outcome) => {
-                self.reader.with(|ops| ops.begin_transfer(weight));
-                let kept = Some((None, weight));
-                self.in_flight
-                    .push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
-            }
-            StartedOp::NoRoom(asked) => {
-                self.reader.with(|ops| {
-                    ops.put_back(QueuedOp { id, about, work: Work::Request(asked), weight, answers })
-                });
-                self.room = Some(room.boxed());
-                return false;
-            }
-        }
-        true
-    }
-
     /// Checks whether the agent reads, and sets the timer.
     fn check_reading(&mut self, now: Instant) {
-        let status = self.writer.read_status();
+        let status = self.writer().read_status();
         status.log();
         if status.has_timed_out {
             self.leave(Cause::DoesNotRead, None);
@@ -246,17 +197,14 @@ impl<'g> Session<'g> {
         if let Poll::Ready(reason) = self.gateway.poll_stop(cx) {
             return Poll::Ready(Event::Stop(reason));
         }
-        if let Poll::Ready(Some(answered)) = self.in_flight.poll_next_unpin(cx) {
-            return Poll::Ready(Event::Completed(Box::new(answered)));
-        }
-        if self.changes.poll(cx).is_ready() {
+        if self.ops.poll_completed(cx).is_ready()
+            || self.changes.poll(cx).is_ready()
+            || self.ops.poll_room(cx).is_ready()
+        {
             return Poll::Ready(Event::Changed);
         }
-        if self.room.as_mut().is_some_and(|room| room.poll_unpin(cx).is_ready()) {
-            return Poll::Ready(Event::Room);
-        }
-        let events = self.writer.takes_events() && self.draining.is_none() && !self.answers_are_old();
-        let urgent = self.writer.takes_results();
+        let events = self.writer().takes_events() && self.draining.is_none() && !self.answers_are_old();
+        let urgent = self.writer().takes_results();
         if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events && urgent, urgent) {
             return Poll::Ready(Event::Incoming(Box::new(incoming)));
         }
@@ -271,28 +219,18 @@ impl<'g> Session<'g> {
     /// deliveries that are queued already.
     fn answers_are_old(&self) -> bool {
         let most = self.gateway.relay.config().machine.limits.reply_targets as u64 / 2;
-        let oldest = self.reader.with(|ops| ops.oldest_answered());
+        let oldest = self.reader().with(|ops| ops.oldest_answered());
         oldest.is_some_and(|oldest| oldest.number() + most <= self.newest)
     }
 
     fn handle(&mut self, event: Event) {
         match event {
             Event::Stop(reason) => self.leave(Cause::Stopped(reason), None),
-            Event::Completed(answered) => {
-                let CompletedOp { id, about, outcome, kept } = *answered;
-                match kept {
-                    Some((Some(chat), weight)) => self.reader.with(|ops| ops.end_parts(&chat, weight)),
-                    Some((None, weight)) => self.reader.with(|ops| ops.end_transfer(weight)),
-                    None => {}
-                }
-                self.complete(id, &about, outcome);
-            }
             Event::Incoming(incoming) => {
                 if let Some(incoming) = self.gateway.note_end(*incoming) {
                     self.forward(incoming);
                 }
             }
-            Event::Room => self.room = None,
             Event::Changed | Event::Time => {}
         }
     }
@@ -300,21 +238,21 @@ impl<'g> Session<'g> {
     /// Finishes after the end of the relay: completes all ops, and writes the last lines.
     async fn finish(&mut self) {
         let until = self.gateway.ends_by().max(Instant::now() + GRACE);
-        self.room = None;
-        self.reader.with(OpQueue::seal);
+        self.ops.stop_waiting();
+        self.reader().with(OpQueue::seal);
         while Instant::now() < until {
-            if self.begin_ops() && self.in_flight.is_empty() && self.room.is_none() {
+            if self.begin_ops() && self.ops.is_done() {
                 break;
             }
             self.last_event(until).await;
         }
-        self.reader.with(OpQueue::close);
+        self.reader().with(OpQueue::close);
         // L-10: once, and after all results.
         if let Some(fatal) = self.gateway.fatal() {
             self.urgent(&BridgeLine::fatal(&fatal));
         }
-        self.writer.finish();
-        while !self.writer.is_terminated() && Instant::now() < until {
+        self.writer().finish();
+        while !self.writer().is_terminated() && Instant::now() < until {
             self.last_event(until).await;
         }
     }
@@ -333,32 +271,17 @@ impl<'g> Session<'g> {
         tracing::info!(reason = cause.text(), "leaving");
         let (id, about) = asked.unwrap_or_default();
         match self.gateway.relay.submit(Command::Disconnect) {
-            Ok(answer) => self.in_flight.push(
-                async move {
-                    let outcome = answer.await.and_then(|_| empty_result());
-                    CompletedOp { id, about, outcome, kept: None }
-                }
-                .boxed(),
-            ),
-            Err(refused) if id.is_some() => self.complete(id, &about, Err(refused.into_parts().1)),
+            Ok(answer) => {
+                self.ops.add(id, about, async { answer.await.and_then(|_| empty_result()) }.boxed())
+            }
+            Err(refused) if id.is_some() => self.ops.complete(id, &about, Err(refused.into_parts().1)),
             // The relay has ended already.
             Err(_) => {}
         }
     }
 
-    fn complete(&self, id: Option<Value>, about: &OpLabel, outcome: OpResult) {
-        match (id, outcome) {
-            (Some(id), outcome) => self.urgent(&BridgeLine::result(&id, &outcome)),
-            (None, Err(failure)) => {
-                let OpLabel { op, chat } = about;
-                tracing::warn!(op, chat, kind = failure.kind.name(), why = failure.message, "failed");
-            }
-            (None, Ok(_)) => {}
-        }
-    }
-
     fn urgent(&self, line: &BridgeLine<'_>) {
-        self.writer.urgent(line.text());
+        self.ops.origin.write(line);
     }
 
     fn forward(&mut self, incoming: Incoming) {
@@ -374,7 +297,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer.event(text, delivery.into_parts().1);
+                self.writer().event(text, delivery.into_parts().1);
             }
             Incoming::PromptAnswer(delivery) => {
                 self.newest = delivery.id().number();
@@ -388,7 +311,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer.event(text, delivery.into_parts().1);
+                self.writer().event(text, delivery.into_parts().1);
             }
             Incoming::Forward(delivery) => {
                 self.newest = delivery.id().number();
@@ -399,7 +322,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer.event(text, delivery.into_parts().1);
+                self.writer().event(text, delivery.into_parts().1);
             }
             Incoming::Interrupt { session_key, chat_id } => {
                 self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });

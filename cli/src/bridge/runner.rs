@@ -1,0 +1,174 @@
+//! Runner of ops: starts the ops of one origin in their order while there is room, and completes them.
+
+use super::execution::{CompletedOp, OpContext, OpResult, PendingOp, StartedOp, begin, definite};
+use super::line::BridgeLine;
+use super::op::{OpLabel, OpRequest};
+use super::op_queue::{OpQueue, QueuedOp, Work};
+use super::unsettled::Unsettled;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
+use std::task::{Context, Poll};
+
+/// Beginning of the answer to an invalid line.
+const INVALID_PREFIX: &str = r#"{"event":"invalid""#;
+
+/// Origin of ops: the agent.
+pub(super) trait OpOrigin {
+    /// Changes the queue of its ops.
+    fn queue<T>(&self, change: impl FnOnce(&mut OpQueue) -> T) -> T;
+
+    /// Returns true if there is room for further results.
+    fn takes_results(&self) -> bool;
+
+    /// Queues a line for it.
+    fn write(&self, line: &BridgeLine<'_>);
+}
+
+/// Result of [`OpRunner::step`].
+pub(super) enum Step {
+    /// An op was started or answered.
+    Started,
+    /// No op is left that could be started.
+    Idle,
+    /// An op requests the disconnect of the gateway. It has this id.
+    Disconnect(Option<Value>, OpLabel),
+}
+
+/// Ops of one origin that are queued or in flight.
+pub(super) struct OpRunner<O> {
+    pub(super) origin: O,
+    pub(super) context: OpContext,
+    /// Deliveries that the origin may settle.
+    unsettled: Unsettled,
+    in_flight: FuturesUnordered<PendingOp>,
+    /// Set while an op waits for room.
+    room: Option<BoxFuture<'static, ()>>,
+}
+
+impl<O: OpOrigin> OpRunner<O> {
+    pub(super) fn new(origin: O, context: OpContext, unsettled: Unsettled) -> OpRunner<O> {
+        OpRunner { origin, context, unsettled, in_flight: FuturesUnordered::new(), room: None }
+    }
+
+    /// Starts the next op, if there is one and there is room for it.
+    pub(super) fn step(&mut self) -> Step {
+        let takes_results = self.origin.takes_results();
+        let has_room = self.room.is_none() && takes_results;
+        let op = self.origin.queue(|ops| {
+            ops.pause(!takes_results);
+            ops.pop(has_room)
+        });
+        match op {
+            Some(op) => self.start(op),
+            None => Step::Idle,
+        }
+    }
+
+    fn start(&mut self, op: QueuedOp) -> Step {
+        let QueuedOp { id, about, work, weight, answers } = op;
+        let asked = match work {
+            Work::Request(OpRequest::Disconnect) => return Step::Disconnect(id, about),
+            Work::Request(asked) => asked,
+            Work::Wrong(message) => {
+                self.complete(id, &about, Err(definite(message)));
+                return Step::Started;
+            }
+            Work::Invalid { line, message } => {
+                let OpLabel { op, chat } = about;
+                tracing::warn!(op, chat, why = message, "invalid");
+                // An answer is never answered: an agent that echoes its input would loop.
+                if !line.starts_with(INVALID_PREFIX) {
+                    self.origin.write(&BridgeLine::Invalid { line: &line, message: &message });
+                }
+                return Step::Started;
+            }
+        };
+        let room = self.context.relay.room();
+        match begin(asked, &self.context, &self.unsettled) {
+            StartedOp::Done(outcome) => self.complete(id, &about, outcome),
+            StartedOp::UnderWay(outcome) => self.push(id, about, outcome, None),
+            StartedOp::Parts(chat, outcome) => {
+                self.origin.queue(|ops| ops.begin_parts(&chat, weight));
+                self.push(id, about, outcome, Some((Some(chat), weight)));
+            }
+            StartedOp::Transfer(outcome) => {
+                self.origin.queue(|ops| ops.begin_transfer(weight));
+                self.push(id, about, outcome, Some((None, weight)));
+            }
+            StartedOp::NoRoom(asked) => {
+                self.origin.queue(|ops| {
+                    ops.put_back(QueuedOp { id, about, work: Work::Request(asked), weight, answers })
+                });
+                self.room = Some(room.boxed());
+                return Step::Idle;
+            }
+        }
+        Step::Started
+    }
+
+    fn push(
+        &self,
+        id: Option<Value>,
+        about: OpLabel,
+        outcome: BoxFuture<'static, OpResult>,
+        kept: Option<(Option<String>, usize)>,
+    ) {
+        self.in_flight.push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
+    }
+
+    /// Adds an op in flight that was started elsewhere.
+    pub(super) fn add(&self, id: Option<Value>, about: OpLabel, outcome: BoxFuture<'static, OpResult>) {
+        self.push(id, about, outcome, None);
+    }
+
+    /// Polls for the completion of an op, and queues its result. Ready once for each op.
+    pub(super) fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Poll::Ready(Some(completed)) = self.in_flight.poll_next_unpin(cx) else { return Poll::Pending };
+        let CompletedOp { id, about, outcome, kept } = completed;
+        match kept {
+            Some((Some(chat), weight)) => self.origin.queue(|ops| ops.end_parts(&chat, weight)),
+            Some((None, weight)) => self.origin.queue(|ops| ops.end_transfer(weight)),
+            None => {}
+        }
+        self.complete(id, &about, outcome);
+        Poll::Ready(())
+    }
+
+    /// Polls for room for the op that waits for it.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_ready = self.room.as_mut().is_some_and(|room| room.poll_unpin(cx).is_ready());
+        if !is_ready {
+            return Poll::Pending;
+        }
+        self.room = None;
+        Poll::Ready(())
+    }
+
+    /// Starts the op that waits for room, since the relay has ended and refuses it.
+    pub(super) fn stop_waiting(&mut self) {
+        self.room = None;
+    }
+
+    /// Returns true if no op is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Returns true if no op is in flight or waits for room.
+    pub(super) fn is_done(&self) -> bool {
+        self.in_flight.is_empty() && self.room.is_none()
+    }
+
+    /// Queues the result of an op that has an id. A failure of an op without one is logged.
+    pub(super) fn complete(&self, id: Option<Value>, about: &OpLabel, outcome: OpResult) {
+        match (id, outcome) {
+            (Some(id), outcome) => self.origin.write(&BridgeLine::result(&id, &outcome)),
+            (None, Err(failure)) => {
+                let OpLabel { op, chat } = about;
+                tracing::warn!(op, chat, kind = failure.kind.name(), why = failure.message, "failed");
+            }
+            (None, Ok(_)) => {}
+        }
+    }
+}
