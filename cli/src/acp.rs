@@ -12,7 +12,7 @@ mod reader;
 mod session_file;
 mod start;
 
-use crate::bridge::{Agents, End};
+use crate::bridge::{AgentKind, Agents, End, Monitor};
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::signals::Shutdown;
@@ -64,7 +64,8 @@ fn run(
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
         }
-        AcpHost::new(relay, inbox, options, shutdown).serve(agents).await
+        let monitor = Monitor::new(AgentKind::Acp);
+        AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await
     })?
 }
 

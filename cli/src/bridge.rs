@@ -15,6 +15,7 @@ mod gateway;
 mod line;
 mod line_queue;
 mod media;
+mod monitor;
 mod op;
 mod op_deserializer;
 mod op_queue;
@@ -25,6 +26,7 @@ mod runner;
 mod schema;
 mod session;
 mod settings;
+mod status;
 #[cfg(all(test, unix))]
 mod tests;
 mod unsettled;
@@ -35,7 +37,8 @@ use crate::signals::Shutdown;
 pub(crate) use change_signal::ChangeSignal;
 pub(crate) use gateway::{Cause, Gateway};
 pub(crate) use media::{Media, MediaFolder, remove_drafts};
-pub(crate) use op::names as op_names;
+pub(crate) use monitor::{AgentKind, Monitor};
+pub(crate) use op::{OpLabel, names as op_names};
 pub(crate) use parts::submit_when_room;
 use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
@@ -88,6 +91,8 @@ pub(crate) struct Options {
     /// Port of the metrics page.
     pub(crate) metrics: Option<TcpListener>,
     pub(crate) settings: AgentSettings,
+    /// Way in which the agents are connected.
+    pub(crate) kind: AgentKind,
     /// Folder of the agent's files.
     pub(crate) media: MediaFolder,
 }
@@ -110,13 +115,14 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, settings, media } = options;
+    let Options { auto_ack, metrics, settings, kind, media } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
         }
-        let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media);
+        let monitor = Monitor::new(kind);
+        let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
         serve(gateway, agents).await
     })?
 }
@@ -126,7 +132,12 @@ async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End
     while gateway.ended.is_none() && gateway.cause().is_none() {
         let next = gateway.without_agent(agents.next(last)).await;
         match next {
-            Some(Ok(Some(agent))) => last = Some(Session::start(&mut gateway, agent)?.serve().await),
+            Some(Ok(Some(agent))) => {
+                let monitor = gateway.monitor.clone();
+                monitor.note_agent_started();
+                last = Some(Session::start(&mut gateway, agent)?.serve().await);
+                monitor.note_agent_ended();
+            }
             Some(Ok(None)) => gateway.leave_without_agent(Cause::OutputEnded).await,
             Some(Err(error)) => {
                 gateway.leave_without_agent(Cause::OutputEnded).await;

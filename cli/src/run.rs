@@ -1,7 +1,7 @@
 //! `relayline run`: a gateway for an agent, with the bridge on stdin and stdout or on those of a child process.
 
 use crate::acp::{self, AcpArguments};
-use crate::bridge::{self, Agent, Cause, End, MediaFolder, OneAgent, Options};
+use crate::bridge::{self, Agent, AgentKind, Cause, End, MediaFolder, OneAgent, Options};
 use crate::exec::{AgentStderr, Current};
 use crate::gateway::GatewayArguments;
 use crate::restart::{Restart, RestartLimits, Restarts};
@@ -187,7 +187,8 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Err(error) => return fail(1, error),
     };
     arguments.configure(&mut config, manifest);
-    let options = Options { auto_ack: arguments.auto_ack, metrics, settings: limits.agent, media };
+    let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
+    let options = Options { auto_ack: arguments.auto_ack, metrics, settings: limits.agent, kind, media };
     let (shutdown, current) = match watch_signals() {
         Ok(watched) => watched,
         Err(code) => return code,

@@ -7,7 +7,8 @@ use super::reader::{LineReader, ReadLine, log_stderr};
 use super::session_file::SessionFile;
 use super::{AcpEnd, AcpOptions};
 use crate::bridge::{
-    Agent, AgentEnd, Agents, Cause, ChangeSignal, End, Gateway, Media, MediaFolder, Unsettled, Writer,
+    Agent, AgentEnd, Agents, Cause, ChangeSignal, End, Gateway, Media, MediaFolder, Monitor, Unsettled,
+    Writer,
 };
 use crate::exec::Current;
 use crate::signals::Shutdown;
@@ -85,12 +86,18 @@ pub(super) struct AcpHost {
 }
 
 impl AcpHost {
-    pub(super) fn new(relay: Relay, inbox: Inbox, options: AcpOptions, shutdown: &Shutdown) -> AcpHost {
+    pub(super) fn new(
+        relay: Relay,
+        inbox: Inbox,
+        options: AcpOptions,
+        shutdown: &Shutdown,
+        monitor: Monitor,
+    ) -> AcpHost {
         let AcpOptions { machine, state, files, limits, current, .. } = options;
         // The gateway's own transfers are those of a bridge, which is not in use here.
         let media = Media::new(MediaFolder::none(), 1);
         AcpHost {
-            gateway: Gateway::new(relay, inbox, shutdown, limits.agent, true, media),
+            gateway: Gateway::new(relay, inbox, shutdown, limits.agent, true, media, monitor),
             machine,
             origin: Instant::now(),
             agent: None,
@@ -206,6 +213,7 @@ impl AcpHost {
             self.kill_agent();
         }
         self.agent = None;
+        self.gateway.monitor.note_agent_ended();
         let now = self.now();
         self.machine.handle_agent_ended(now);
         self.perform_outputs();
@@ -298,6 +306,7 @@ impl AcpHost {
         let reader = LineReader::start(from, changes.clone())?;
         errors.map(log_stderr).transpose()?;
         self.agent = Some(Pipes { reader, writer, reads_by: None });
+        self.gateway.monitor.note_agent_started();
         let now = self.now();
         self.machine.handle_agent_started(now);
         Ok(())

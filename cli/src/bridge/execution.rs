@@ -1,11 +1,15 @@
 //! Execution of ops: commands to the relay, and results for the agent.
 
 use super::media::Media;
+use super::monitor::Monitor;
 use super::op::{OpLabel, OpRequest};
 use super::parts::{send_parts, split};
+use super::status::GatewayStatus;
 use super::unsettled::{Unsettled, settle};
 use futures_util::future::{BoxFuture, FutureExt};
+use relayline_core::chats::Chat;
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
+use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::Op;
 use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
@@ -15,6 +19,7 @@ use serde_json::{Map, Value, json};
 pub(crate) struct OpContext {
     pub(crate) relay: Relay,
     pub(crate) media: Media,
+    pub(crate) monitor: Monitor,
 }
 
 /// Result of an op, or its failure.
@@ -57,7 +62,7 @@ pub(super) fn empty_result() -> OpResult {
 
 /// Starts an op.
 pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled) -> StartedOp {
-    let OpContext { relay, media } = context;
+    let OpContext { relay, media, monitor } = context;
     StartedOp::Done(match asked {
         // Without room they would be dropped without an error.
         OpRequest::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
@@ -83,6 +88,8 @@ pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled
             Some(descriptor) => Ok(serde_json::to_value(&*descriptor).unwrap_or_default()),
             None => Err(definite("nothing is known before the first handshake".to_owned())),
         },
+        OpRequest::Chat { chat_id } => Ok(chat_json(relay.chat(&chat_id).filter(is_known))),
+        OpRequest::Status => Ok(serde_json::to_value(GatewayStatus::of(relay, monitor)).unwrap_or_default()),
         OpRequest::Prime { chat_id, chat } => relay.prime(&chat_id, chat).and_then(|()| empty_result()),
         // It is handled by those who own the gateway.
         OpRequest::Disconnect => empty_result(),
@@ -97,6 +104,29 @@ fn submit(command: Command, relay: &Relay) -> StartedOp {
         }
         Err(refused) => StartedOp::Done(Err(refused.into_parts().1)),
     }
+}
+
+/// Returns true if somebody wrote in a chat or the host has described it. Of other chats only a thread can be remembered
+/// that the connector made for an answer (O-18).
+fn is_known(chat: &Chat) -> bool {
+    let is_named = chat.platform != UNNAMED_PLATFORM;
+    is_named || chat.chat_type.is_some() || chat.scope.is_some() || chat.author.is_some()
+}
+
+/// Returns what is remembered of a chat as JSON, under the names that `prime` has for it.
+fn chat_json(chat: Option<Chat>) -> Value {
+    let Some(chat) = chat else { return json!({ "known": false }) };
+    let Chat { platform, scope, author, profile, parent, chat_type, .. } = chat;
+    let mut shown = object_of([
+        ("platform", Some(platform.into())),
+        ("scope_id", scope.map(String::from)),
+        ("user_id", author.map(String::from)),
+        ("profile", profile.map(String::from)),
+        ("parent_chat_id", parent.map(String::from)),
+        ("chat_type", chat_type.map(String::from)),
+    ]);
+    shown["known"] = true.into();
+    shown
 }
 
 /// Returns an object of the fields that have a value.

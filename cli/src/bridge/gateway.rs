@@ -1,6 +1,7 @@
 //! The relay of the bridge, which may outlive an agent: its items, and its end.
 
 use super::media::Media;
+use super::monitor::Monitor;
 use super::settings::AgentSettings;
 use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, Fuse, FutureExt};
@@ -56,6 +57,7 @@ pub(crate) struct Gateway {
     pub(crate) settings: AgentSettings,
     pub(crate) auto_ack: bool,
     pub(crate) media: Media,
+    pub(crate) monitor: Monitor,
     /// Cause and time of the disconnect.
     leaving: Option<(Cause, Instant)>,
     pub(crate) ended: Option<GatewayEnd>,
@@ -74,6 +76,7 @@ impl Gateway {
         settings: AgentSettings,
         auto_ack: bool,
         media: Media,
+        monitor: Monitor,
     ) -> Gateway {
         let (watch, stop) = (relay.watch(), shutdown.triggered().boxed().fuse());
         Gateway {
@@ -84,6 +87,7 @@ impl Gateway {
             settings,
             auto_ack,
             media,
+            monitor,
             leaving: None,
             ended: None,
             missed_connected: false,

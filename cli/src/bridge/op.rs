@@ -93,15 +93,23 @@ pub(super) enum OwnOp {
         #[serde(deserialize_with = "id")]
         chat_id: String,
     },
+    /// Returns what is remembered of a chat (M-6).
+    Chat {
+        #[serde(deserialize_with = "id")]
+        chat_id: String,
+    },
+    /// Returns the status of the gateway.
+    Status {},
     Disconnect {},
 }
 
 /// Names of the bridge's own ops.
-const OWN_OPS: [&str; 12] = [
+const OWN_OPS: [&str; 14] = [
     "upload",
     "download",
     "split",
     "capabilities",
+    "chat",
     "prime",
     "ack",
     "refuse",
@@ -109,6 +117,7 @@ const OWN_OPS: [&str; 12] = [
     "go_dormant",
     "hold",
     "resume",
+    "status",
     "disconnect",
 ];
 
@@ -153,10 +162,14 @@ pub(super) enum OpRequest {
     Capabilities {
         chat_id: String,
     },
+    Chat {
+        chat_id: String,
+    },
     Prime {
         chat_id: String,
         chat: Chat,
     },
+    Status,
     Disconnect,
 }
 
@@ -166,6 +179,7 @@ impl OpRequest {
         match self {
             OpRequest::Command(command) => command.chat_id(),
             OpRequest::Parts(PartedText::Send(SendMessage { chat_id, .. }))
+            | OpRequest::Chat { chat_id }
             | OpRequest::Prime { chat_id, .. } => Some(chat_id),
             OpRequest::SendFile { send, .. } => Some(&send.chat_id),
             OpRequest::Parts(PartedText::Reply(_))
@@ -174,6 +188,7 @@ impl OpRequest {
             | OpRequest::Settle { .. }
             | OpRequest::Split { .. }
             | OpRequest::Capabilities { .. }
+            | OpRequest::Status
             | OpRequest::Disconnect => None,
         }
     }
@@ -224,7 +239,7 @@ pub(super) struct ParsedOp {
 
 /// Name of an op and its chat, for logs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OpLabel {
+pub(crate) struct OpLabel {
     pub(super) op: String,
     pub(super) chat: String,
 }
@@ -233,6 +248,13 @@ pub(super) struct OpLabel {
 const MAX_LABEL: usize = 100;
 
 impl OpLabel {
+    /// Returns the label of a command.
+    pub(crate) fn of_command(command: &Command) -> OpLabel {
+        let mut label = OpLabel { op: command.name().to_owned(), chat: String::new() };
+        label.name_chat(command.chat_id().unwrap_or_default());
+        label
+    }
+
     fn of(fields: &Map<String, Value>) -> OpLabel {
         let shown = |name: &str| match fields.get(name) {
             Some(Value::String(text)) => text.chars().take(MAX_LABEL).collect(),
@@ -372,6 +394,8 @@ fn parse_request(mut fields: Map<String, Value>) -> Result<OpRequest, String> {
         OwnOp::Refuse { delivery } => OpRequest::Settle { delivery, taken: false },
         OwnOp::Split { chat_id, content } => OpRequest::Split { chat_id, content },
         OwnOp::Capabilities { chat_id } => OpRequest::Capabilities { chat_id },
+        OwnOp::Chat { chat_id } => OpRequest::Chat { chat_id },
+        OwnOp::Status {} => OpRequest::Status,
         OwnOp::Disconnect {} => OpRequest::Disconnect,
     })
 }

@@ -162,6 +162,9 @@ impl<O: OpOrigin> OpRunner<O> {
 
     /// Queues the result of an op that has an id. A failure of an op without one is logged.
     pub(super) fn complete(&self, id: Option<Value>, about: &OpLabel, outcome: OpResult) {
+        if let Err(failure) = &outcome {
+            self.context.monitor.note_failure(about, failure);
+        }
         match (id, outcome) {
             (Some(id), outcome) => self.origin.write(&BridgeLine::result(&id, &outcome)),
             (None, Err(failure)) => {

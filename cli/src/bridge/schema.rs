@@ -4,6 +4,7 @@
 
 use super::line::{BridgeLine, verbatim};
 use super::op::{self, OwnOp};
+use super::status::GatewayStatus;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::Event;
 use relayline_core::op::{COMMANDS, OPS};
@@ -241,6 +242,17 @@ fn bridge_out() -> Value {
     schema
 }
 
+/// Makes the schema of the result of `status`.
+fn status() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.contract = Contract::Serialize);
+    let mut schema = settings.into_generator().into_root_schema_for::<GatewayStatus>().to_value();
+    schema["title"] = "Status of a gateway".into();
+    schema["description"] =
+        "Result of the op `status`, and output of `relayline status --json`. There may be further fields."
+            .into();
+    schema
+}
+
 /// Makes optional fields of a part absent when they are empty, not null.
 fn leave_out(part: &mut Value) {
     let mut optional = Vec::new();
@@ -289,6 +301,7 @@ fn widen(field: &mut Value, other: &str) {
 fn the_bridges_schemas_match_the_code() {
     relayline_schema::check("bridge-in.schema.json", &bridge_in());
     relayline_schema::check("bridge-out.schema.json", &bridge_out());
+    relayline_schema::check("status.schema.json", &status());
 }
 
 /// every op and all of its fields are described, under the names that the code reads.

@@ -81,7 +81,8 @@ impl<'g> Session<'g> {
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
         let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
-        let context = OpContext { relay: gateway.relay.clone(), media: gateway.media.clone() };
+        let (relay, media) = (gateway.relay.clone(), gateway.media.clone());
+        let context = OpContext { relay, media, monitor: gateway.monitor.clone() };
         let ops = OpRunner::new(AgentPipes { reader, writer }, context, unsettled.clone());
         let (timer, draining) = (None, None);
         let session =

@@ -66,8 +66,13 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
         let stop = shutdown.clone();
         let gateway = std::thread::spawn(move || {
             let media = MediaFolder::find(None, false).unwrap();
-            let options =
-                Options { auto_ack: false, metrics: None, settings: AgentSettings::default(), media };
+            let options = Options {
+                auto_ack: false,
+                metrics: None,
+                settings: AgentSettings::default(),
+                kind: AgentKind::Exec,
+                media,
+            };
             run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
         });
         assert_eq!(ended.recv_timeout(SOON), Ok(None));
@@ -126,7 +131,13 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
     let stop = shutdown.clone();
     let gateway = std::thread::spawn(move || {
         let media = MediaFolder::find(None, false).unwrap();
-        let options = Options { auto_ack: false, metrics: None, settings: AgentSettings::default(), media };
+        let options = Options {
+            auto_ack: false,
+            metrics: None,
+            settings: AgentSettings::default(),
+            kind: AgentKind::Exec,
+            media,
+        };
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });
     waiting.recv_timeout(SOON).unwrap();

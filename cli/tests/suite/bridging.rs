@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 static LINES: LazyLock<Validator> = LazyLock::new(|| schema("bridge-out.schema.json"));
 static OPS: LazyLock<Validator> = LazyLock::new(|| schema("bridge-in.schema.json"));
 
-fn schema(name: &str) -> Validator {
+/// Returns the validator of a schema.
+pub(crate) fn schema(name: &str) -> Validator {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema").join(name);
     let text = std::fs::read_to_string(path).unwrap();
     jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
@@ -24,7 +25,7 @@ fn schema(name: &str) -> Validator {
 
 /// Asserts that a line of the bridge matches its schema.
 #[track_caller]
-fn valid(schema: &Validator, line: &Value) {
+pub(crate) fn valid(schema: &Validator, line: &Value) {
     let problems: Vec<String> = schema.iter_errors(line).map(|problem| problem.to_string()).collect();
     assert!(problems.is_empty(), "{line}\n{problems:#?}");
 }

@@ -69,5 +69,7 @@ mod record;
 mod secrets;
 mod side_car;
 mod simulate;
+#[cfg(unix)]
+mod status;
 mod support;
 mod tokens;

@@ -1,7 +1,7 @@
 //! Performs the outputs of the machine.
 
 use super::{AcpHost, Pipes};
-use crate::bridge::{Cause, submit_when_room};
+use crate::bridge::{Cause, OpLabel, submit_when_room};
 use futures_util::future::{FutureExt, ready};
 use relayline_acp::{HostOp, HostResult, LogEntry, LogLevel, OpId, Output};
 use relayline_core::command::Command;
@@ -52,6 +52,8 @@ impl AcpHost {
     /// Submits a command at once, so that commands keep their order, or as soon as there is room for it.
     fn submit(&mut self, id: OpId, command: Command) {
         let relay = self.gateway.relay.clone();
+        let monitor = self.gateway.monitor.clone();
+        let about = OpLabel::of_command(&command);
         let result = match relay.submit(command) {
             Ok(answer) => answer.boxed(),
             Err(refused) if refused.is_backpressure() => {
@@ -60,7 +62,13 @@ impl AcpHost {
             }
             Err(refused) => ready(Err(refused.into_parts().1)).boxed(),
         };
-        self.in_flight.push(result.map(move |result| (id, HostResult::Command(result))).boxed());
+        let completed = result.map(move |result| {
+            if let Err(failure) = &result {
+                monitor.note_failure(&about, failure);
+            }
+            (id, HostResult::Command(result))
+        });
+        self.in_flight.push(completed.boxed());
     }
 
     /// Begins to save the state, unless it is being saved.

@@ -1,0 +1,179 @@
+//! Monitor of what a gateway's host does beside the relay: its agent, and failed ops.
+
+use super::op::{OpLabel, names};
+use super::status::{AgentStatus, ErrorStatus};
+use relayline_core::command::{Failure, FailureKind};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Maximum number of failed ops that are kept.
+const FAILED_OPS: usize = 16;
+
+/// Way in which the agent is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) enum AgentKind {
+    /// By the gateway's own stdin and stdout.
+    Stdio,
+    /// As a child process that speaks the bridge's lines.
+    Exec,
+    /// As a child process that speaks the Agent Client Protocol.
+    Acp,
+}
+
+/// Monitor of a gateway's host. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Monitor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    began: Instant,
+    kind: AgentKind,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Number of agents started so far.
+    starts: u64,
+    /// Start of the agent, while one is running.
+    running_since: Option<Instant>,
+    /// Ops that have failed, oldest first.
+    failed_ops: VecDeque<FailedOp>,
+}
+
+#[derive(Debug)]
+struct FailedOp {
+    at: Instant,
+    about: OpLabel,
+    kind: FailureKind,
+    code: Option<String>,
+}
+
+impl Monitor {
+    pub(crate) fn new(kind: AgentKind) -> Monitor {
+        Monitor(Arc::new(Shared { began: Instant::now(), kind, state: Mutex::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note_agent_started(&self) {
+        let mut state = self.lock();
+        state.starts += 1;
+        state.running_since = Some(Instant::now());
+    }
+
+    pub(crate) fn note_agent_ended(&self) {
+        self.lock().running_since = None;
+    }
+
+    /// Keeps an op that has failed, without any text: its message could quote one.
+    pub(crate) fn note_failure(&self, about: &OpLabel, failure: &Failure) {
+        let mut about = about.clone();
+        if !names().any(|name| name == about.op) {
+            // A line that is not an op can have any text there.
+            about.op = "unknown".to_owned();
+        }
+        let failed = FailedOp { at: Instant::now(), about, kind: failure.kind, code: failure.code.clone() };
+        let mut state = self.lock();
+        if state.failed_ops.len() == FAILED_OPS {
+            state.failed_ops.pop_front();
+        }
+        state.failed_ops.push_back(failed);
+    }
+
+    /// Returns the time since the start.
+    pub(super) fn age(&self) -> Duration {
+        self.0.began.elapsed()
+    }
+
+    pub(super) fn agent(&self, now: Instant) -> AgentStatus {
+        let state = self.lock();
+        AgentStatus {
+            kind: self.0.kind,
+            running: state.running_since.is_some(),
+            running_for_ms: state.running_since.map(|since| millis(now, since)),
+            restarts: state.starts.saturating_sub(1),
+        }
+    }
+
+    /// Returns the ops that have failed, oldest first.
+    pub(super) fn failed_ops(&self, now: Instant) -> Vec<ErrorStatus> {
+        let state = self.lock();
+        let shown = |failed: &FailedOp| ErrorStatus::Op {
+            ago_ms: millis(now, failed.at),
+            op: failed.about.op.clone(),
+            chat_id: failed.about.chat.clone(),
+            failure: failed.kind.name().to_owned(),
+            code: failed.code.as_deref().map(shortened),
+        };
+        state.failed_ops.iter().map(shown).collect()
+    }
+}
+
+/// Maximum number of characters of a text of the connector.
+const MAX_TEXT: usize = 300;
+
+/// Shortens a text of the connector.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+/// Returns the milliseconds from `since` to `now`.
+pub(super) fn millis(now: Instant, since: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(op: &str, chat: &str) -> OpLabel {
+        OpLabel { op: op.to_owned(), chat: chat.to_owned() }
+    }
+
+    #[test]
+    fn x_1_only_the_last_failed_ops_are_kept() {
+        let monitor = Monitor::new(AgentKind::Stdio);
+        for n in 0..FAILED_OPS + 3 {
+            monitor.note_failure(&label("send", &n.to_string()), &Failure::new(FailureKind::Rejected, "no"));
+        }
+        let failed = monitor.failed_ops(Instant::now());
+        assert_eq!(failed.len(), FAILED_OPS);
+        let ErrorStatus::Op { chat_id, failure, .. } = &failed[0] else { panic!("{failed:?}") };
+        assert_eq!((chat_id.as_str(), failure.as_str()), ("3", "rejected"));
+    }
+
+    /// C-4: neither the message of a failure nor an unknown op is kept.
+    #[test]
+    fn c_4_a_failed_op_shows_no_text() {
+        let monitor = Monitor::new(AgentKind::Exec);
+        monitor.note_failure(
+            &label("a private text", "7"),
+            &Failure::new(FailureKind::Definite, "invalid value: \"hunter2\""),
+        );
+        let shown = serde_json::to_string(&monitor.failed_ops(Instant::now())).unwrap();
+        assert!(
+            !shown.contains("private") && !shown.contains("hunter2") && shown.contains("unknown"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn restarts_are_starts_after_the_first() {
+        let monitor = Monitor::new(AgentKind::Exec);
+        let now = Instant::now();
+        assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (false, 0));
+        for restarts in [0, 1] {
+            monitor.note_agent_started();
+            assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (true, restarts));
+            monitor.note_agent_ended();
+        }
+        assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (false, 1));
+    }
+}
