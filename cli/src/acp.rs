@@ -12,7 +12,7 @@ mod reader;
 mod session_file;
 mod start;
 
-use crate::bridge::{AgentKind, Agents, End, Monitor};
+use crate::bridge::{AgentKind, Agents, ControlSocket, End, Monitor};
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::signals::Shutdown;
@@ -38,6 +38,8 @@ pub(crate) struct AcpOptions {
     pub(crate) files: MessageFiles,
     /// Port of the metrics page.
     pub(crate) metrics: Option<TcpListener>,
+    /// Control socket.
+    pub(crate) control: Option<ControlSocket>,
     pub(crate) limits: HostLimits,
     /// Handle to kill the agent that does not answer.
     pub(crate) current: Current,
@@ -59,13 +61,20 @@ fn run(
     mut options: AcpOptions,
     shutdown: &Shutdown,
 ) -> io::Result<AcpEnd> {
-    let metrics = options.metrics.take();
+    let (metrics, control) = (options.metrics.take(), options.control.take());
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
         }
-        let monitor = Monitor::new(AgentKind::Acp);
-        AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await
+        let monitor = Monitor::new(AgentKind::Acp, control.as_ref().map(ControlSocket::monitor));
+        let transfers = options.limits.agent.media_transfers;
+        let serve_control = |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers);
+        let control = control.map(serve_control).transpose()?;
+        let end = AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await;
+        if let Some(control) = control {
+            control.finish().await;
+        }
+        end
     })?
 }
 

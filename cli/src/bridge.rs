@@ -7,9 +7,11 @@
 //! - [`line_queue`]: lines for the agent. When the budget of events is used up, the inbox is not polled, so that the machine's
 //!   back-pressure applies. When that of results, notices and interrupts is used up, nothing is read.
 //!
-//! [`session`] serves one agent, [`runner`] runs its ops, [`gateway`] holds the relay.
+//! [`session`] serves one agent, [`runner`] runs its ops, [`gateway`] holds the relay. [`control`] serves clients beside the
+//! agent.
 
 mod change_signal;
+mod control;
 mod execution;
 mod gateway;
 mod line;
@@ -35,6 +37,7 @@ mod writer;
 use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
 pub(crate) use change_signal::ChangeSignal;
+pub(crate) use control::{ControlSettings, ControlSocket, remove_socket};
 pub(crate) use gateway::{Cause, Gateway};
 pub(crate) use media::{Media, MediaFolder, remove_drafts};
 pub(crate) use monitor::{AgentKind, Monitor};
@@ -90,6 +93,8 @@ pub(crate) struct Options {
     pub(crate) auto_ack: bool,
     /// Port of the metrics page.
     pub(crate) metrics: Option<TcpListener>,
+    /// Control socket.
+    pub(crate) control: Option<ControlSocket>,
     pub(crate) settings: AgentSettings,
     /// Way in which the agents are connected.
     pub(crate) kind: AgentKind,
@@ -115,15 +120,22 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, settings, kind, media } = options;
+    let Options { auto_ack, metrics, control, settings, kind, media } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
         }
-        let monitor = Monitor::new(kind);
+        let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
+        let serve_control =
+            |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, settings.media_transfers);
+        let control = control.map(serve_control).transpose()?;
         let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
-        serve(gateway, agents).await
+        let end = serve(gateway, agents).await;
+        if let Some(control) = control {
+            control.finish().await;
+        }
+        end
     })?
 }
 

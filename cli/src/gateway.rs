@@ -1,6 +1,6 @@
 //! Settings, files and runtime of the commands that use a gateway.
 
-use crate::bridge::AgentSettings;
+use crate::bridge::{AgentSettings, ControlSettings};
 use crate::config_file::LoadedConfig;
 use crate::fail;
 use crate::flags::{GatewayCommands, Given, SettingFlags};
@@ -35,6 +35,7 @@ pub(crate) enum RuntimeName {
 pub(crate) struct HostLimits {
     pub(crate) agent: AgentSettings,
     pub(crate) acp: AcpLimits,
+    pub(crate) control: ControlSettings,
 }
 
 /// Flags of the commands that connect as a gateway.
@@ -231,13 +232,13 @@ impl GatewayArguments {
     }
 
     fn resolve_all(&self, given: Given, limits: &mut HostLimits) -> Result<Resolved, Unresolved> {
-        let HostLimits { agent, acp } = limits;
+        let HostLimits { agent, acp, control } = limits;
         let default = default_env_file();
         let settings = self.env_file.as_deref();
         let env_files = EnvFiles { settings, managed_by: settings.or(default.as_deref()) };
-        let (mut resolved, warnings) = self
-            .network
-            .resolve(given, env_files, |sources| settings::resolve_with(sources, &mut [agent, acp]))?;
+        let (mut resolved, warnings) = self.network.resolve(given, env_files, |sources| {
+            settings::resolve_with(sources, &mut [agent, acp, control])
+        })?;
         resolved.warnings.splice(0..0, warnings);
         Ok(resolved)
     }

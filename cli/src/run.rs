@@ -1,7 +1,9 @@
 //! `relayline run`: a gateway for an agent, with the bridge on stdin and stdout or on those of a child process.
 
 use crate::acp::{self, AcpArguments};
-use crate::bridge::{self, Agent, AgentKind, Cause, End, MediaFolder, OneAgent, Options};
+use crate::bridge::{
+    self, Agent, AgentKind, Cause, ControlSettings, ControlSocket, End, MediaFolder, OneAgent, Options,
+};
 use crate::exec::{AgentStderr, Current};
 use crate::gateway::GatewayArguments;
 use crate::restart::{Restart, RestartLimits, Restarts};
@@ -48,6 +50,7 @@ Examples:
   Sessions       relayline run --thread-sessions-per-user true --platform slack
   Agent          relayline run --restart on-failure --exec ./agent.py
   ACP agent      relayline run --platform discord --acp-state sessions.json --acp -- claude-agent-acp
+  Control        relayline run --platform discord --control relayline.sock --exec ./agent.py
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
   Logging        relayline run -v --log-format json
 
@@ -125,6 +128,12 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
 
+    /// Unix socket on which the gateway takes ops of other programs, as relayline send and status; none by default.
+    ///
+    /// It has mode 0600: only the gateway's user and root can use it. It is removed at the end.
+    #[arg(long, value_name = "PATH")]
+    control: Option<PathBuf>,
+
     /// Folder of the agent's files; the working folder by default.
     ///
     /// Paths of the ops upload, download and send_media are relative to it. Symbolic links are followed. A path that leads
@@ -182,13 +191,18 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(metrics) => metrics,
         Err(error) => return fail(1, error),
     };
+    let control = match arguments.control_socket(&limits.control) {
+        Ok(control) => control,
+        Err(error) => return fail(1, error),
+    };
     let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
         Err(error) => return fail(1, error),
     };
     arguments.configure(&mut config, manifest);
     let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
-    let options = Options { auto_ack: arguments.auto_ack, metrics, settings: limits.agent, kind, media };
+    let settings = limits.agent;
+    let options = Options { auto_ack: arguments.auto_ack, metrics, control, settings, kind, media };
     let (shutdown, current) = match watch_signals() {
         Ok(watched) => watched,
         Err(code) => return code,
@@ -215,6 +229,14 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
 }
 
 impl RunArguments {
+    /// Binds the control socket, if one is requested.
+    ///
+    /// # Errors
+    /// The path cannot be used. The text names it.
+    pub(crate) fn control_socket(&self, limits: &ControlSettings) -> Result<Option<ControlSocket>, String> {
+        self.control.as_deref().map(|path| ControlSocket::bind(path, limits.clone())).transpose()
+    }
+
     /// Sets the parts of the configuration that are flags of this program.
     pub(crate) fn configure(&self, config: &mut GatewayConfig, manifest: Option<Vec<Value>>) {
         config.machine.passthrough = self.passthrough;
@@ -231,6 +253,7 @@ pub(crate) fn watch_signals() -> Result<(Shutdown, Current), ExitCode> {
     let watched = signals::watch(shutdown.clone(), move || {
         killed.kill();
         bridge::remove_drafts();
+        bridge::remove_socket();
     });
     match watched {
         Ok(()) => Ok((shutdown, current)),

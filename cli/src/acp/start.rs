@@ -55,6 +55,10 @@ pub(crate) fn start(
         Ok(metrics) => metrics,
         Err(error) => return fail(1, error),
     };
+    let control = match arguments.control_socket(&limits.control) {
+        Ok(control) => control,
+        Err(error) => return fail(1, error),
+    };
     let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
         Err(error) => return fail(1, error),
@@ -83,7 +87,7 @@ pub(crate) fn start(
             return fail(1, format_args!("--acp {program}: {error}"));
         }
     };
-    let options = AcpOptions { machine, state, files, metrics, limits, current };
+    let options = AcpOptions { machine, state, files, metrics, control, limits, current };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();

@@ -11,7 +11,7 @@ use relayline_core::chats::Chat;
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::Op;
-use relayline_runtime::Relay;
+use relayline_runtime::{Relay, Settlement};
 use serde_json::{Map, Value, json};
 
 /// Parts that the execution of ops needs.
@@ -32,8 +32,19 @@ pub(super) struct CompletedOp {
     pub(super) id: Option<Value>,
     pub(super) about: OpLabel,
     pub(super) outcome: OpResult,
-    /// Chat that it blocked, if any, and its size in the budget.
-    pub(super) kept: Option<(Option<String>, usize)>,
+    /// Part of the queue's budget that it took up until now, if any.
+    pub(super) budget: Option<Budget>,
+    /// Size in the budget, in bytes.
+    pub(super) weight: usize,
+}
+
+/// Part of the queue's budget that an op in flight takes up.
+#[derive(Debug)]
+pub(super) enum Budget {
+    /// Text in parts for this chat, which is blocked.
+    Parts(String),
+    /// File in transfer.
+    Transfer,
 }
 
 /// Op in flight.
@@ -61,7 +72,7 @@ pub(super) fn empty_result() -> OpResult {
 }
 
 /// Starts an op.
-pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled) -> StartedOp {
+pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: Option<&Unsettled>) -> StartedOp {
     let OpContext { relay, media, monitor } = context;
     StartedOp::Done(match asked {
         // Without room they would be dropped without an error.
@@ -73,7 +84,7 @@ pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled
         OpRequest::Upload(file) => return media.upload(relay, file),
         OpRequest::SendFile { path, send } => return media.send(relay, path, send),
         OpRequest::Parts(text) => return send_parts(relay, text),
-        OpRequest::Settle { delivery, taken } => match unsettled.take(delivery) {
+        OpRequest::Settle { delivery, taken } => match settlement_of(unsettled, delivery) {
             Ok(found) => {
                 // `None`: a live delivery, or one settled before.
                 if let Some(settlement) = found {
@@ -94,6 +105,14 @@ pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: &Unsettled
         // It is handled by those who own the gateway.
         OpRequest::Disconnect => empty_result(),
     })
+}
+
+/// Takes a delivery of the agent by its number; `Ok(None)` if it is settled already.
+fn settlement_of(unsettled: Option<&Unsettled>, delivery: u64) -> Result<Option<Settlement>, String> {
+    match unsettled {
+        Some(unsettled) => unsettled.take(delivery),
+        None => Err("`ack` and `refuse` are the agent's: it settles the deliveries that it has".to_owned()),
+    }
 }
 
 fn submit(command: Command, relay: &Relay) -> StartedOp {

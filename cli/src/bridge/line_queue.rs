@@ -12,6 +12,33 @@ pub(crate) struct QueuedLine<T> {
     pub(crate) event: Option<T>,
 }
 
+/// Limits of a queue of lines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LineLimits {
+    /// Number of events.
+    events: usize,
+    event_bytes: usize,
+    /// Bytes of results, notices and interrupts.
+    result_bytes: usize,
+}
+
+impl LineLimits {
+    /// Returns the limits of a queue of results alone.
+    pub(crate) fn of_results(result_bytes: usize) -> LineLimits {
+        LineLimits { events: 0, event_bytes: 0, result_bytes }
+    }
+}
+
+impl From<&AgentSettings> for LineLimits {
+    fn from(settings: &AgentSettings) -> LineLimits {
+        LineLimits {
+            events: settings.agent_events,
+            event_bytes: settings.agent_event_bytes,
+            result_bytes: settings.agent_result_bytes,
+        }
+    }
+}
+
 /// Queue of lines with two budgets: one for events, one for results, notices and interrupts. The latter overtake events, as
 /// they do in the inbox (L-16). Each kind keeps its order.
 #[derive(Debug)]
@@ -22,11 +49,11 @@ pub(crate) struct LineQueue<T> {
     event_count: usize,
     event_bytes: usize,
     urgent_bytes: usize,
-    limits: AgentSettings,
+    limits: LineLimits,
 }
 
 impl<T> LineQueue<T> {
-    pub(crate) fn new(limits: AgentSettings) -> Self {
+    pub(crate) fn new(limits: LineLimits) -> Self {
         LineQueue {
             events: VecDeque::new(),
             urgent: VecDeque::new(),
@@ -39,12 +66,12 @@ impl<T> LineQueue<T> {
 
     /// Returns true if another event may be queued. A line larger than the budget passes if no event is queued.
     pub(crate) fn takes_events(&self) -> bool {
-        self.event_count < self.limits.agent_events && self.event_bytes < self.limits.agent_event_bytes
+        self.event_count < self.limits.events && self.event_bytes < self.limits.event_bytes
     }
 
     /// Returns true if the budget has room for further results.
     pub(crate) fn takes_results(&self) -> bool {
-        self.urgent_bytes < self.limits.agent_result_bytes
+        self.urgent_bytes < self.limits.result_bytes
     }
 
     pub(crate) fn push_event(&mut self, text: String, event: T) {
@@ -161,12 +188,7 @@ mod tests {
     use super::*;
 
     fn lines() -> LineQueue<u32> {
-        LineQueue::new(AgentSettings {
-            agent_events: 3,
-            agent_event_bytes: 10,
-            agent_result_bytes: 10,
-            ..AgentSettings::default()
-        })
+        LineQueue::new(LineLimits { events: 3, event_bytes: 10, result_bytes: 10 })
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Monitor of what a gateway's host does beside the relay: its agent, and failed ops.
+//! Monitor of what a gateway's host does beside the relay: its agent, failed ops, and clients of the control socket.
 
+use super::control::ControlMonitor;
 use super::op::{OpLabel, names};
 use super::status::{AgentStatus, ErrorStatus};
 use relayline_core::command::{Failure, FailureKind};
@@ -33,6 +34,7 @@ struct Shared {
     began: Instant,
     kind: AgentKind,
     state: Mutex<State>,
+    control: Option<Arc<ControlMonitor>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +56,14 @@ struct FailedOp {
 }
 
 impl Monitor {
-    pub(crate) fn new(kind: AgentKind) -> Monitor {
-        Monitor(Arc::new(Shared { began: Instant::now(), kind, state: Mutex::default() }))
+    /// Creates a monitor. `control` is that of the control socket, if there is one.
+    pub(crate) fn new(kind: AgentKind, control: Option<Arc<ControlMonitor>>) -> Monitor {
+        Monitor(Arc::new(Shared { began: Instant::now(), kind, state: Mutex::default(), control }))
+    }
+
+    /// Returns the clients and counters of the control socket, if there is one.
+    pub(super) fn control(&self) -> Option<&Arc<ControlMonitor>> {
+        self.0.control.as_ref()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,15 +110,18 @@ impl Monitor {
         }
     }
 
-    /// Returns the ops that have failed, oldest first.
-    pub(super) fn failed_ops(&self, now: Instant) -> Vec<ErrorStatus> {
+    /// Returns the ops that have failed, oldest first, each with its time.
+    pub(super) fn failed_ops(&self, now: Instant) -> Vec<(Instant, ErrorStatus)> {
         let state = self.lock();
-        let shown = |failed: &FailedOp| ErrorStatus::Op {
-            ago_ms: millis(now, failed.at),
-            op: failed.about.op.clone(),
-            chat_id: failed.about.chat.clone(),
-            failure: failed.kind.name().to_owned(),
-            code: failed.code.as_deref().map(shortened),
+        let shown = |failed: &FailedOp| {
+            let error = ErrorStatus::Op {
+                ago_ms: millis(now, failed.at),
+                op: failed.about.op.clone(),
+                chat_id: failed.about.chat.clone(),
+                failure: failed.kind.name().to_owned(),
+                code: failed.code.as_deref().map(shortened),
+            };
+            (failed.at, error)
         };
         state.failed_ops.iter().map(shown).collect()
     }
@@ -139,25 +150,25 @@ mod tests {
 
     #[test]
     fn x_1_only_the_last_failed_ops_are_kept() {
-        let monitor = Monitor::new(AgentKind::Stdio);
+        let monitor = Monitor::new(AgentKind::Stdio, None);
         for n in 0..FAILED_OPS + 3 {
             monitor.note_failure(&label("send", &n.to_string()), &Failure::new(FailureKind::Rejected, "no"));
         }
         let failed = monitor.failed_ops(Instant::now());
         assert_eq!(failed.len(), FAILED_OPS);
-        let ErrorStatus::Op { chat_id, failure, .. } = &failed[0] else { panic!("{failed:?}") };
+        let ErrorStatus::Op { chat_id, failure, .. } = &failed[0].1 else { panic!("{failed:?}") };
         assert_eq!((chat_id.as_str(), failure.as_str()), ("3", "rejected"));
     }
 
     /// C-4: neither the message of a failure nor an unknown op is kept.
     #[test]
     fn c_4_a_failed_op_shows_no_text() {
-        let monitor = Monitor::new(AgentKind::Exec);
+        let monitor = Monitor::new(AgentKind::Exec, None);
         monitor.note_failure(
             &label("a private text", "7"),
             &Failure::new(FailureKind::Definite, "invalid value: \"hunter2\""),
         );
-        let shown = serde_json::to_string(&monitor.failed_ops(Instant::now())).unwrap();
+        let shown = serde_json::to_string(&monitor.failed_ops(Instant::now())[0].1).unwrap();
         assert!(
             !shown.contains("private") && !shown.contains("hunter2") && shown.contains("unknown"),
             "{shown}"
@@ -166,7 +177,7 @@ mod tests {
 
     #[test]
     fn restarts_are_starts_after_the_first() {
-        let monitor = Monitor::new(AgentKind::Exec);
+        let monitor = Monitor::new(AgentKind::Exec, None);
         let now = Instant::now();
         assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (false, 0));
         for restarts in [0, 1] {

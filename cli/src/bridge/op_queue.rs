@@ -35,7 +35,7 @@ pub(super) struct QueuedOp {
 
 impl QueuedOp {
     /// Returns true if it needs no room, or must not wait for it.
-    fn overtakes(&self) -> bool {
+    pub(super) fn overtakes(&self) -> bool {
         match &self.work {
             Work::Request(asked) => asked.overtakes(),
             Work::Wrong(_) | Work::Invalid { .. } => true,
@@ -49,6 +49,19 @@ impl QueuedOp {
             Work::Wrong(_) | Work::Invalid { .. } => None,
         };
         named.or(self.answers.as_ref().map(|(_, chat)| chat.as_str()))
+    }
+}
+
+/// Limits of a queue of ops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpLimits {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+impl From<&AgentSettings> for OpLimits {
+    fn from(settings: &AgentSettings) -> OpLimits {
+        OpLimits { count: settings.waiting_ops, bytes: settings.waiting_op_bytes }
     }
 }
 
@@ -70,7 +83,7 @@ pub(super) struct OpQueue {
     answered: BTreeMap<DeliveryId, usize>,
     /// Number of files in transfer.
     transfers: usize,
-    limits: AgentSettings,
+    limits: OpLimits,
     /// True while the budget of results is used up: nothing is read.
     paused: bool,
     /// True once the agent's output has ended.
@@ -86,7 +99,7 @@ struct BlockedChat {
 }
 
 impl OpQueue {
-    pub(super) fn new(limits: AgentSettings) -> Self {
+    pub(super) fn new(limits: OpLimits) -> Self {
         OpQueue {
             urgent: VecDeque::new(),
             stuck: None,
@@ -106,7 +119,7 @@ impl OpQueue {
 
     /// Returns true if another op may be read.
     pub(super) fn has_room(&self) -> bool {
-        let room = self.count < self.limits.waiting_ops && self.bytes < self.limits.waiting_op_bytes;
+        let room = self.count < self.limits.count && self.bytes < self.limits.bytes;
         self.sealed || (room && !self.paused)
     }
 
@@ -225,10 +238,12 @@ impl OpQueue {
 
     /// Returns true if the agent's output has ended and all its ops were started.
     pub(super) fn is_done(&self) -> bool {
-        self.ended
-            && self.count == 0
-            && self.transfers == 0
-            && self.blocked.values().all(|blocked| !blocked.sending)
+        self.ended && self.is_empty()
+    }
+
+    /// Returns true if no op is queued, in parts or in transfer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0 && self.transfers == 0 && self.blocked.values().all(|blocked| !blocked.sending)
     }
 
     /// Ignores further ops.
@@ -256,8 +271,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ops(waiting_ops: usize, waiting_op_bytes: usize) -> OpQueue {
-        OpQueue::new(AgentSettings { waiting_ops, waiting_op_bytes, ..AgentSettings::default() })
+    fn ops(count: usize, bytes: usize) -> OpQueue {
+        OpQueue::new(OpLimits { count, bytes })
     }
 
     fn read(line: &Value) -> QueuedOp {

@@ -48,23 +48,13 @@ impl Shared {
     /// Reads the agent's output to its end, also after the bridge has ended: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
         each_line(from, |line| {
-            if let Some(mut op) = op_of(line) {
-                self.set_chat(&mut op);
+            if let Some(mut op) = op_of(line, MAX_LINE_BYTES) {
+                name_chat(&mut op, &self.chat_of);
                 self.push(op);
             }
         });
         self.lock().end();
         self.changes.set();
-    }
-
-    /// Sets the chat of an op that names a delivery instead of a chat, to keep the chat's order (M-7).
-    fn set_chat(&self, op: &mut QueuedOp) {
-        let Work::Request(asked) = &op.work else { return };
-        let Some(delivery) = asked.delivery() else { return };
-        let Some(chat) = (self.chat_of)(delivery) else { return };
-        op.weight += chat.len();
-        op.about.name_chat(&chat);
-        op.answers = Some((delivery, chat));
     }
 }
 
@@ -75,7 +65,7 @@ impl Reader {
         changes: ChangeSignal,
         chat_of: ChatOf,
     ) -> io::Result<Reader> {
-        let ops = Mutex::new(OpQueue::new(settings.clone()));
+        let ops = Mutex::new(OpQueue::new(settings.into()));
         let shared = Arc::new(Shared { ops, room: Condvar::new(), changes, chat_of });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
@@ -96,8 +86,18 @@ impl Drop for Reader {
     }
 }
 
-/// Parses a line; `None` for a blank line.
-fn op_of(line: Line<'_>) -> Option<QueuedOp> {
+/// Sets the chat of an op that names a delivery instead of a chat, to keep the chat's order (M-7).
+pub(super) fn name_chat(op: &mut QueuedOp, chat_of: impl Fn(DeliveryId) -> Option<String>) {
+    let Work::Request(asked) = &op.work else { return };
+    let Some(delivery) = asked.delivery() else { return };
+    let Some(chat) = chat_of(delivery) else { return };
+    op.weight += chat.len();
+    op.about.name_chat(&chat);
+    op.answers = Some((delivery, chat));
+}
+
+/// Parses a line of at most `max` bytes; `None` for a blank line.
+pub(super) fn op_of(line: Line<'_>, max: usize) -> Option<QueuedOp> {
     let invalid = |line: &[u8], about, message: String| {
         let shown: String = String::from_utf8_lossy(line).chars().take(MAX_QUOTED).collect();
         let weight = shown.len() + message.len();
@@ -112,7 +112,7 @@ fn op_of(line: Line<'_>) -> Option<QueuedOp> {
     let line = match line {
         Line::Whole(line) => line.strip_prefix(BOM).unwrap_or(line),
         Line::TooLong => {
-            let message = format!("a line of over {MAX_LINE_BYTES} bytes was discarded");
+            let message = format!("a line of over {max} bytes was discarded");
             return invalid(b"", OpLabel::default(), message);
         }
     };
@@ -144,7 +144,7 @@ mod tests {
 
     fn read(bytes: &'static [u8]) -> Vec<String> {
         let changes = ChangeSignal::default();
-        let ops = Mutex::new(OpQueue::new(AgentSettings::default()));
+        let ops = Mutex::new(OpQueue::new((&AgentSettings::default()).into()));
         let shared = Shared { ops, room: Condvar::new(), changes, chat_of: Box::new(|_| None) };
         shared.read(&mut &*bytes);
         let shown = |op: QueuedOp| match op.work {

@@ -1,19 +1,20 @@
 //! Runner of ops: starts the ops of one origin in their order while there is room, and completes them.
 
-use super::execution::{CompletedOp, OpContext, OpResult, PendingOp, StartedOp, begin, definite};
+use super::execution::{Budget, CompletedOp, OpContext, OpResult, PendingOp, StartedOp, begin, definite};
 use super::line::BridgeLine;
 use super::op::{OpLabel, OpRequest};
 use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::unsettled::Unsettled;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use relayline_core::command::Failure;
 use serde_json::Value;
 use std::task::{Context, Poll};
 
 /// Beginning of the answer to an invalid line.
 const INVALID_PREFIX: &str = r#"{"event":"invalid""#;
 
-/// Origin of ops: the agent.
+/// Origin of ops: the agent, or a client of the control socket.
 pub(super) trait OpOrigin {
     /// Changes the queue of its ops.
     fn queue<T>(&self, change: impl FnOnce(&mut OpQueue) -> T) -> T;
@@ -23,6 +24,24 @@ pub(super) trait OpOrigin {
 
     /// Queues a line for it.
     fn write(&self, line: &BridgeLine<'_>);
+
+    /// Logs an invalid line.
+    fn log_invalid(&self, about: &OpLabel, message: &str);
+
+    /// Logs the failure of an op that has no id, and so no result.
+    fn log_failed(&self, about: &OpLabel, failure: &Failure);
+}
+
+/// Limits of an origin's ops in flight. One op is always allowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlightLimits {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+}
+
+impl InFlightLimits {
+    /// Limits of the agent: those of the relay alone.
+    pub(super) const AGENT: InFlightLimits = InFlightLimits { count: usize::MAX, bytes: usize::MAX };
 }
 
 /// Result of [`OpRunner::step`].
@@ -39,30 +58,48 @@ pub(super) enum Step {
 pub(super) struct OpRunner<O> {
     pub(super) origin: O,
     pub(super) context: OpContext,
-    /// Deliveries that the origin may settle.
-    unsettled: Unsettled,
+    /// Deliveries that the origin may settle, if it has any.
+    unsettled: Option<Unsettled>,
     in_flight: FuturesUnordered<PendingOp>,
+    in_flight_bytes: usize,
+    limits: InFlightLimits,
     /// Set while an op waits for room.
     room: Option<BoxFuture<'static, ()>>,
 }
 
 impl<O: OpOrigin> OpRunner<O> {
-    pub(super) fn new(origin: O, context: OpContext, unsettled: Unsettled) -> OpRunner<O> {
-        OpRunner { origin, context, unsettled, in_flight: FuturesUnordered::new(), room: None }
+    pub(super) fn new(
+        origin: O,
+        context: OpContext,
+        unsettled: Option<Unsettled>,
+        limits: InFlightLimits,
+    ) -> OpRunner<O> {
+        let in_flight = FuturesUnordered::new();
+        OpRunner { origin, context, unsettled, in_flight, in_flight_bytes: 0, limits, room: None }
     }
 
     /// Starts the next op, if there is one and there is room for it.
     pub(super) fn step(&mut self) -> Step {
         let takes_results = self.origin.takes_results();
-        let has_room = self.room.is_none() && takes_results;
+        let has_room = self.room.is_none() && takes_results && self.in_flight.len() < self.limits.count;
         let op = self.origin.queue(|ops| {
             ops.pause(!takes_results);
             ops.pop(has_room)
         });
         match op {
+            Some(op) if !op.overtakes() && self.is_over_bytes(op.weight) => {
+                // The end of an op in flight makes room for it.
+                self.origin.queue(|ops| ops.put_back(op));
+                Step::Idle
+            }
             Some(op) => self.start(op),
             None => Step::Idle,
         }
+    }
+
+    /// Returns true if a further op of this size exceeds the limit.
+    fn is_over_bytes(&self, weight: usize) -> bool {
+        !self.in_flight.is_empty() && self.in_flight_bytes.saturating_add(weight) > self.limits.bytes
     }
 
     fn start(&mut self, op: QueuedOp) -> Step {
@@ -75,8 +112,7 @@ impl<O: OpOrigin> OpRunner<O> {
                 return Step::Started;
             }
             Work::Invalid { line, message } => {
-                let OpLabel { op, chat } = about;
-                tracing::warn!(op, chat, why = message, "invalid");
+                self.origin.log_invalid(&about, &message);
                 // An answer is never answered: an agent that echoes its input would loop.
                 if !line.starts_with(INVALID_PREFIX) {
                     self.origin.write(&BridgeLine::Invalid { line: &line, message: &message });
@@ -85,16 +121,16 @@ impl<O: OpOrigin> OpRunner<O> {
             }
         };
         let room = self.context.relay.room();
-        match begin(asked, &self.context, &self.unsettled) {
+        match begin(asked, &self.context, self.unsettled.as_ref()) {
             StartedOp::Done(outcome) => self.complete(id, &about, outcome),
-            StartedOp::UnderWay(outcome) => self.push(id, about, outcome, None),
+            StartedOp::UnderWay(outcome) => self.push(id, about, outcome, None, weight),
             StartedOp::Parts(chat, outcome) => {
                 self.origin.queue(|ops| ops.begin_parts(&chat, weight));
-                self.push(id, about, outcome, Some((Some(chat), weight)));
+                self.push(id, about, outcome, Some(Budget::Parts(chat)), weight);
             }
             StartedOp::Transfer(outcome) => {
                 self.origin.queue(|ops| ops.begin_transfer(weight));
-                self.push(id, about, outcome, Some((None, weight)));
+                self.push(id, about, outcome, Some(Budget::Transfer), weight);
             }
             StartedOp::NoRoom(asked) => {
                 self.origin.queue(|ops| {
@@ -108,27 +144,31 @@ impl<O: OpOrigin> OpRunner<O> {
     }
 
     fn push(
-        &self,
+        &mut self,
         id: Option<Value>,
         about: OpLabel,
         outcome: BoxFuture<'static, OpResult>,
-        kept: Option<(Option<String>, usize)>,
+        budget: Option<Budget>,
+        weight: usize,
     ) {
-        self.in_flight.push(async move { CompletedOp { id, about, outcome: outcome.await, kept } }.boxed());
+        self.in_flight_bytes += weight;
+        let completed = async move { CompletedOp { id, about, outcome: outcome.await, budget, weight } };
+        self.in_flight.push(completed.boxed());
     }
 
     /// Adds an op in flight that was started elsewhere.
-    pub(super) fn add(&self, id: Option<Value>, about: OpLabel, outcome: BoxFuture<'static, OpResult>) {
-        self.push(id, about, outcome, None);
+    pub(super) fn add(&mut self, id: Option<Value>, about: OpLabel, outcome: BoxFuture<'static, OpResult>) {
+        self.push(id, about, outcome, None, 0);
     }
 
     /// Polls for the completion of an op, and queues its result. Ready once for each op.
     pub(super) fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Poll::Ready(Some(completed)) = self.in_flight.poll_next_unpin(cx) else { return Poll::Pending };
-        let CompletedOp { id, about, outcome, kept } = completed;
-        match kept {
-            Some((Some(chat), weight)) => self.origin.queue(|ops| ops.end_parts(&chat, weight)),
-            Some((None, weight)) => self.origin.queue(|ops| ops.end_transfer(weight)),
+        let CompletedOp { id, about, outcome, budget, weight } = completed;
+        self.in_flight_bytes -= weight;
+        match budget {
+            Some(Budget::Parts(chat)) => self.origin.queue(|ops| ops.end_parts(&chat, weight)),
+            Some(Budget::Transfer) => self.origin.queue(|ops| ops.end_transfer(weight)),
             None => {}
         }
         self.complete(id, &about, outcome);
@@ -167,10 +207,7 @@ impl<O: OpOrigin> OpRunner<O> {
         }
         match (id, outcome) {
             (Some(id), outcome) => self.origin.write(&BridgeLine::result(&id, &outcome)),
-            (None, Err(failure)) => {
-                let OpLabel { op, chat } = about;
-                tracing::warn!(op, chat, kind = failure.kind.name(), why = failure.message, "failed");
-            }
+            (None, Err(failure)) => self.origin.log_failed(about, &failure),
             (None, Ok(_)) => {}
         }
     }

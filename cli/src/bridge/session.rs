@@ -7,12 +7,12 @@ use super::line::{self, BridgeLine};
 use super::op::OpLabel;
 use super::op_queue::OpQueue;
 use super::reader::Reader;
-use super::runner::{OpOrigin, OpRunner, Step};
+use super::runner::{InFlightLimits, OpOrigin, OpRunner, Step};
 use super::unsettled::Unsettled;
 use super::writer::Writer;
 use super::{Agent, AgentEnd};
 use futures_util::future::FutureExt;
-use relayline_core::command::Command;
+use relayline_core::command::{Command, Failure};
 use relayline_core::output::Notice;
 use relayline_runtime::Incoming;
 use serde_json::Value;
@@ -55,6 +55,16 @@ impl OpOrigin for AgentPipes {
     fn write(&self, line: &BridgeLine<'_>) {
         self.writer.urgent(line.text());
     }
+
+    fn log_invalid(&self, about: &OpLabel, message: &str) {
+        let OpLabel { op, chat } = about;
+        tracing::warn!(op, chat, why = message, "invalid");
+    }
+
+    fn log_failed(&self, about: &OpLabel, failure: &Failure) {
+        let OpLabel { op, chat } = about;
+        tracing::warn!(op, chat, kind = failure.kind.name(), why = failure.message, "failed");
+    }
 }
 
 pub(super) struct Session<'g> {
@@ -83,7 +93,12 @@ impl<'g> Session<'g> {
         let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
         let (relay, media) = (gateway.relay.clone(), gateway.media.clone());
         let context = OpContext { relay, media, monitor: gateway.monitor.clone() };
-        let ops = OpRunner::new(AgentPipes { reader, writer }, context, unsettled.clone());
+        let ops = OpRunner::new(
+            AgentPipes { reader, writer },
+            context,
+            Some(unsettled.clone()),
+            InFlightLimits::AGENT,
+        );
         let (timer, draining) = (None, None);
         let session =
             Session { gateway, ops, unsettled, changes, timer, is_replaceable, draining, newest: 0 };

@@ -9,6 +9,7 @@ use relayline_core::usage::Usage;
 use relayline_runtime::Relay;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -45,6 +46,8 @@ pub(crate) struct GatewayStatus {
     /// Counters since the start, as on the metrics page.
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) agent: AgentStatus,
+    /// Control socket; null if there is none.
+    pub(crate) control: Option<ControlStatus>,
     /// Last 16 errors, the latest first.
     pub(crate) last_errors: Vec<ErrorStatus>,
 }
@@ -67,6 +70,14 @@ pub(crate) struct AgentStatus {
     /// Null while no agent is running.
     pub(crate) running_for_ms: Option<u64>,
     pub(crate) restarts: u64,
+}
+
+/// The control socket.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ControlStatus {
+    pub(crate) clients: QueueStatus,
+    pub(crate) counters: BTreeMap<String, u64>,
 }
 
 /// An error.
@@ -101,16 +112,6 @@ pub(crate) enum ErrorStatus {
     },
 }
 
-impl ErrorStatus {
-    pub(crate) fn ago_ms(&self) -> u64 {
-        match self {
-            ErrorStatus::Dial { ago_ms, .. }
-            | ErrorStatus::Close { ago_ms, .. }
-            | ErrorStatus::Op { ago_ms, .. } => *ago_ms,
-        }
-    }
-}
-
 impl GatewayStatus {
     /// Returns the status of a gateway now.
     pub(super) fn of(relay: &Relay, monitor: &Monitor) -> GatewayStatus {
@@ -135,6 +136,7 @@ impl GatewayStatus {
             queues: queues(&relay.usage(), config),
             counters: counters.iter().chain(dropped).map(|(name, count)| (name.to_owned(), count)).collect(),
             agent: monitor.agent(now),
+            control: monitor.control().map(|control| control.status()),
             last_errors: last_errors(relay, monitor, now),
         }
     }
@@ -175,15 +177,15 @@ fn last_errors(relay: &Relay, monitor: &Monitor, now: Instant) -> Vec<ErrorStatu
     let mut errors = monitor.failed_ops(now);
     errors.extend(relay.recent_ends().into_iter().map(|end| {
         let (ago_ms, code, reason) = (millis(now, end.at), end.ended.code, shortened(&end.ended.reason));
-        if end.was_connected {
+        let error = if end.was_connected {
             ErrorStatus::Close { ago_ms, code, reason }
         } else {
             ErrorStatus::Dial { ago_ms, code, reason }
-        }
+        };
+        (end.at, error)
     }));
-    errors.sort_by_key(ErrorStatus::ago_ms);
-    errors.truncate(LAST_ERRORS);
-    errors
+    errors.sort_by_key(|(at, _)| Reverse(*at));
+    errors.into_iter().take(LAST_ERRORS).map(|(_, error)| error).collect()
 }
 
 #[cfg(test)]

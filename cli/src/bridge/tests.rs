@@ -69,6 +69,7 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
             let options = Options {
                 auto_ack: false,
                 metrics: None,
+                control: None,
                 settings: AgentSettings::default(),
                 kind: AgentKind::Exec,
                 media,
@@ -134,6 +135,7 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
         let options = Options {
             auto_ack: false,
             metrics: None,
+            control: None,
             settings: AgentSettings::default(),
             kind: AgentKind::Exec,
             media,

@@ -177,7 +177,7 @@ impl Writer {
         changes: ChangeSignal,
     ) -> io::Result<Writer> {
         let state = State {
-            lines: LineQueue::new(settings.clone()),
+            lines: LineQueue::new(settings.into()),
             monitor: ReadMonitor::new(settings),
             is_finishing: false,
             is_abandoned: false,

@@ -3,7 +3,7 @@
 
 use super::{is_enroll_only, name};
 use crate::Program;
-use crate::bridge::AgentSettings;
+use crate::bridge::{AgentSettings, ControlSettings};
 use clap::{Arg, CommandFactory};
 use relayline_acp::AcpLimits;
 use relayline_control::config::ServerLimits;
@@ -83,11 +83,12 @@ fn settings_table() -> String {
 /// Returns the table of `--set`. A default is shown as `--set` accepts it.
 fn limits_table() -> String {
     let mut table = "| name | default | meaning |\n|---|---|---|\n".to_owned();
-    let all: [&mut dyn NamedLimits; 5] = [
+    let all: [&mut dyn NamedLimits; 6] = [
         &mut Limits::default(),
         &mut Timing::default(),
         &mut ServerLimits::default(),
         &mut AgentSettings::default(),
+        &mut ControlSettings::default(),
         &mut AcpLimits::default(),
     ];
     for limits in all {
@@ -173,5 +174,6 @@ fn the_documentation_of_limits_ends_with_their_defaults() {
     check(Timing::default());
     check(ServerLimits::default());
     check(AgentSettings::default());
+    check(ControlSettings::default());
     check(AcpLimits::default());
 }

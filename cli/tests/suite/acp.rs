@@ -42,15 +42,15 @@ static AGENT: LazyLock<PathBuf> = LazyLock::new(|| {
 const KEY: &str = "agent:main:discord:dm:c1";
 
 /// A gateway with the scripted agent, and its connector.
-struct Acp {
-    program: Program,
+pub(crate) struct Acp {
+    pub(crate) program: Program,
     connector: EmbeddedConnector,
     messages: u64,
 }
 
 impl Acp {
     /// Starts a gateway that is connected as discord and slack. `features` are those of the agent.
-    fn start(runtime: &str, flags: &[&str], features: &[&str]) -> Acp {
+    pub(crate) fn start(runtime: &str, flags: &[&str], features: &[&str]) -> Acp {
         let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
         let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
         let acp = Acp::start_at(connector, runtime, flags, features);
@@ -79,7 +79,7 @@ impl Acp {
     }
 
     #[track_caller]
-    fn sees(&self, wanted: impl FnMut(&Observation) -> bool) -> Observation {
+    pub(crate) fn sees(&self, wanted: impl FnMut(&Observation) -> bool) -> Observation {
         self.connector
             .wait_for(wanted, SOON)
             .unwrap_or_else(|missed| panic!("{missed}\n{}", self.program.log()))

@@ -353,7 +353,9 @@ fn settings() -> String {
                        acp_waiting_bytes, acp_answer_bytes, acp_steps, acp_permissions, acp_files, \
                        acp_inline_bytes, acp_file_bytes, acp_commands, acp_start_timeout, acp_fetch_timeout, \
                        acp_session_timeout, acp_silence_timeout, acp_approval_timeout, acp_cancel_timeout, \
-                       acp_answer_interval, acp_progress_interval, acp_answer_patience";
+                       acp_answer_interval, acp_progress_interval, acp_answer_patience, control_clients, \
+                       control_line_bytes, control_in_flight, control_waiting_ops, control_waiting_op_bytes, \
+                       control_streams, control_result_bytes, control_read_timeout";
     let names =
         [Limits::default().names(), Timing::default().names(), ServerLimits::default().names()].concat();
     format!("{}, {OWN}", names.join(", "))

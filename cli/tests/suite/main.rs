@@ -43,6 +43,8 @@ mod connector_state;
 #[cfg(unix)]
 mod connector_terminal;
 #[cfg(unix)]
+mod control;
+#[cfg(unix)]
 mod deliveries;
 mod demo;
 mod doctor;
