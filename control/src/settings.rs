@@ -31,6 +31,7 @@ pub use config_file::{ConfigFile, HostSetting, HostValue};
 pub use enrollment::{Enrollment, enrollment};
 pub use env_file::EnvFile;
 pub use error::ConfigError;
+pub use limits::parse_time;
 pub use names::Names;
 pub use setting::Setting;
 pub use source::Source;

@@ -60,6 +60,14 @@ impl Command {
         }
     }
 
+    /// Returns true if it changes the connection, and says nothing in a chat.
+    pub(crate) fn is_about_connection(&self) -> bool {
+        matches!(
+            self,
+            Command::GoIdle | Command::GoDormant | Command::Hold(_) | Command::Resume | Command::Disconnect
+        )
+    }
+
     /// Returns the command's name in the bridge and in traces.
     pub fn name(&self) -> &'static str {
         match self {

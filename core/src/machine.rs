@@ -131,6 +131,8 @@ pub struct RelayMachine {
     seed: Seed,
     /// Latest time of the host's monotonic clock. Never goes back, even if that clock does.
     now: Time,
+    /// Time of the last activity, which [`last_activity`](Self::last_activity) returns.
+    last_activity: Time,
     /// Time of the host's wall clock, in seconds since 1970.
     unix_s: u64,
     conn: Connection,
@@ -178,6 +180,7 @@ impl RelayMachine {
             requests: Requests::new(requests),
             seed,
             now: now.mono,
+            last_activity: now.mono,
             unix_s: now.unix_s,
             conn: Connection::new(now.mono),
             redial: Redial::new(now.mono),
@@ -282,7 +285,12 @@ impl RelayMachine {
     /// Returns [`NotAccepted`] with the command if it cannot be started. Nothing was written then.
     pub fn submit(&mut self, now: Now, command: impl Into<Command>) -> Result<RequestId, NotAccepted> {
         self.advance(now);
-        let submitted = self.accept(command.into());
+        let command = command.into();
+        let is_activity = !command.is_about_connection();
+        let submitted = self.accept(command);
+        if is_activity && submitted.is_ok() {
+            self.last_activity = self.now;
+        }
         self.stats.not_accepted += u64::from(submitted.is_err());
         self.settle_state();
         submitted
@@ -309,6 +317,9 @@ impl RelayMachine {
         self.advance(now);
         let mut to_acknowledge = std::mem::take(&mut self.to_acknowledge);
         let settled = self.inbox.settle(delivery, outcome, &mut to_acknowledge);
+        if settled.is_known {
+            self.last_activity = self.now;
+        }
         self.stats.stray_settles += u64::from(!settled.is_known);
         self.stats.refused += u64::from(outcome == Outcome::Refused && settled.is_known);
         if let Some(prompt) = settled.unanswered {
@@ -395,7 +406,10 @@ impl RelayMachine {
         {
             self.stats.overlong_ids += u64::from(!self.targets.note(id.0, event));
         }
-        self.stats.delivered += u64::from(delivery.is_some());
+        if delivery.is_some() {
+            self.stats.delivered += 1;
+            self.last_activity = self.now;
+        }
         self.settle_state();
         delivery
     }
@@ -433,6 +447,12 @@ impl RelayMachine {
     pub fn has_output(&self) -> bool {
         let is_unwritten = self.conn.wants_ping() || !self.outbox.is_empty();
         !self.actions.is_empty() || (is_unwritten && self.conn.state().has_socket())
+    }
+
+    /// Returns the time at which the host last received or settled a delivery, submitted a command, or had the result of
+    /// an op. Commands about the connection do not count: `GoIdle`, `GoDormant`, `Hold`, `Resume` and `Disconnect`.
+    pub fn last_activity(&self) -> Time {
+        self.last_activity
     }
 
     /// Returns the phase of the connection.

@@ -109,13 +109,13 @@ pub enum Notice {
         code: Option<u16>,
         /// Reason; never empty.
         reason: String,
-        /// Time until the next dial; `None` if there is no further dial.
+        /// Time until the next dial; `None` if there is no further dial, or if the host holds dials without a bound.
         retry_in: Option<Duration>,
     },
     /// The connection was closed after the connector confirmed that it buffers. A dial follows.
     Dormant {
-        /// Time until the next dial.
-        retry_in: Duration,
+        /// Time until the next dial; `None` if the host holds dials without a bound, until it resumes.
+        retry_in: Option<Duration>,
     },
     /// The host resumed. A dial is under way or follows immediately.
     Resumed,

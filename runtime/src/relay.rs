@@ -364,6 +364,13 @@ impl Relay {
         self.shared.lock().machine.stats().clone()
     }
 
+    /// Returns the time since the host last received or settled a delivery, submitted a command, or had the result of an
+    /// op. Commands about the connection do not count, such as those to go dormant and to resume.
+    pub fn idle_for(&self) -> Duration {
+        let now = self.shared.mono_now().mono;
+        now.since(self.shared.lock().machine.last_activity())
+    }
+
     /// Returns the sizes of all queues and tables. Visits each delivery in flight.
     pub fn usage(&self) -> Usage {
         self.shared.lock().machine.usage()

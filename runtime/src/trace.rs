@@ -82,7 +82,9 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
             let retry_in_ms = retry_in.map(|span| span.as_millis());
             tracing::info!(code, reason, retry_in_ms, "disconnected");
         }
-        Notice::Dormant { retry_in } => tracing::info!(retry_in_ms = retry_in.as_millis(), "dormant"),
+        Notice::Dormant { retry_in } => {
+            tracing::info!(retry_in_ms = retry_in.map(|span| span.as_millis()), "dormant");
+        }
         Notice::Resumed => tracing::info!("resumed"),
         Notice::Stopped => tracing::debug!("stopped"),
         Notice::ConnectorError { text } => tracing::warn!(text, "connector_error"),

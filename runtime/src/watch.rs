@@ -26,7 +26,7 @@ pub struct ConnectionState {
     pub connected_since: Option<Instant>,
     /// End of the last connection or dial; `None` while connected.
     pub ended: Option<Ended>,
-    /// Time of the next dial, while it waits for that. A hold may postpone it.
+    /// Time of the next dial, while it waits for that; `None` under a hold without a bound. A later hold may postpone it.
     pub next_dial: Option<Instant>,
 }
 
@@ -112,7 +112,7 @@ impl WatchState {
                 self.keep_end(now, &ended);
                 (None, Some(ended), retry_in.and_then(wait))
             }
-            Notice::Dormant { retry_in } => (None, self.state.ended.take(), wait(*retry_in)),
+            Notice::Dormant { retry_in } => (None, self.state.ended.take(), retry_in.and_then(wait)),
             // Phase and descriptors come from the machine.
             _ => return,
         };

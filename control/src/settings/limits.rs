@@ -68,9 +68,9 @@ fn parse_size(text: &str) -> Option<usize> {
     Some(digits.parse().unwrap_or(usize::MAX).saturating_mul(*factor))
 }
 
-/// Parses a whole number with its unit of time. A number that is too large for a `u64` of microseconds becomes its
-/// maximum.
-fn parse_time(text: &str) -> Option<Duration> {
+/// Parses a whole number with its unit of time, as in `10m`; `None` if it is not one. A number that is too large for a
+/// `u64` of microseconds becomes its maximum.
+pub fn parse_time(text: &str) -> Option<Duration> {
     let (digits, unit) = number_and_unit(text)?;
     let (_, us) = TIME_UNITS.iter().find(|(name, _)| *name == unit)?;
     Some(Duration::from_micros(digits.parse().unwrap_or(u64::MAX).saturating_mul(*us)))

@@ -84,7 +84,7 @@ impl RelayMachine {
             Effect::Sleep => self.redial.schedule(self.now + clamp_timeout(timing.dormant_delay)),
             Effect::NotifyDisconnected => self.notify_disconnected(to, cause, unfinished),
             Effect::NotifyDormant => {
-                let retry_in = self.redial.due().since(self.now);
+                let retry_in = self.retry_in();
                 self.notify(Notice::Dormant { retry_in });
             }
             Effect::NotifyResumed => self.notify(Notice::Resumed),
@@ -140,12 +140,18 @@ impl RelayMachine {
         let gateway_id = self.config.credentials.as_ref().map(|credentials| credentials.gateway_id.as_str());
         let reason = self.conn.take_end_reason(code, reason, Remarks { gateway_id, unfinished });
         let retry_in = match to {
-            State::Waiting => Some(self.redial.due().since(self.now)),
+            State::Waiting => self.retry_in(),
             State::Stopped | State::Revoked => None,
             // The next dial follows at once.
             State::Dialing | State::Handshaking | State::Up(_) | State::Closing(_) => Some(Duration::ZERO),
         };
         self.notify(Notice::Disconnected { code, reason, retry_in });
+    }
+
+    /// Returns the time until the next dial; `None` under a hold without a bound.
+    fn retry_in(&self) -> Option<Duration> {
+        let due = self.redial.due();
+        (due < Time::NEVER).then(|| due.since(self.now))
     }
 
     fn begin_close(&mut self, to: State, reason: &str) {

@@ -399,7 +399,10 @@ impl RelayMachine {
             self.prompts.close(prompt_id);
         }
         match ended.owner {
-            Owner::Host => self.complete(ended.id, ended.result),
+            Owner::Host => {
+                self.last_activity = self.now;
+                self.complete(ended.id, ended.result);
+            }
             Owner::Stream(key) => self.streams.step_ended(key, ended.result),
             Owner::Turn => {}
         }

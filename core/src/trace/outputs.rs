@@ -141,8 +141,11 @@ fn notified(at: Time, notice: &Notice) -> Entry {
                 .with("retry_in_ms", retry_in.map(ms))
         }
         Notice::Dormant { retry_in } => {
-            entry("dormant", format!("dormant, dials again in {} ms", ms(*retry_in)))
-                .with("retry_in_ms", ms(*retry_in))
+            let dials = retry_in.map_or_else(
+                || "dials when resumed".to_owned(),
+                |span| format!("dials again in {} ms", ms(span)),
+            );
+            entry("dormant", format!("dormant, {dials}")).with("retry_in_ms", retry_in.map(ms))
         }
         Notice::Resumed => plain("resumed"),
         Notice::Stopped => plain("stopped"),

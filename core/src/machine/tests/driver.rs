@@ -315,7 +315,10 @@ impl Rig {
                     };
                     format!("disconnected {code} {reason}; again {retry}")
                 }
-                Notice::Dormant { retry_in } => format!("dormant {retry_in:?}"),
+                Notice::Dormant { retry_in } => match retry_in {
+                    Some(wait) => format!("dormant {wait:?}"),
+                    None => "dormant until resumed".into(),
+                },
                 Notice::Resumed => "resumed".into(),
                 Notice::Stopped => "stopped".into(),
                 Notice::StalePrompt { answer } => {

@@ -226,6 +226,48 @@ fn l_13_the_host_holds_dials_for_at_most_a_minute() {
     }
 }
 
+/// A gateway that sleeps dials when it is woken, however late that is.
+#[test]
+fn l_13_a_hold_without_a_bound_ends_with_a_resume() {
+    let mut rig = Rig::up_with(|config| config.timing.hold_most = Duration::MAX);
+    rig.submit(Command::Hold(Duration::MAX));
+    rig.submit(Command::GoDormant);
+    rig.line(ACK);
+    rig.log();
+    rig.closed(1000, "");
+    rig.expect(&["disconnected 1000 dormant; again never", "dormant until resumed"]);
+    assert_eq!(rig.machine.deadline(), None);
+    rig.jump_to(1 << 40);
+    rig.expect(&[]);
+    rig.submit(Command::Resume);
+    let log = rig.log();
+    assert!(log.iter().any(|line| line == "dial #2"), "{log:?}");
+}
+
+/// A host that falls asleep must know of work that came meanwhile.
+#[test]
+fn only_work_is_an_activity() {
+    let mut rig = Rig::up();
+    let began = rig.machine.last_activity();
+    for command in [Command::Hold(Duration::from_secs(1)), Command::GoIdle, Command::Resume] {
+        rig.wait(10);
+        rig.submit(command);
+        assert_eq!(rig.machine.last_activity(), began);
+    }
+    let mut rig = Rig::up();
+    rig.wait(10);
+    rig.line(&inbound("1", "m1"));
+    rig.drain();
+    let received = rig.machine.last_activity();
+    assert_eq!(received, rig.now.mono);
+    rig.wait(10);
+    let id = rig.submit(send("1", "hi"));
+    assert_eq!(rig.machine.last_activity(), rig.now.mono);
+    rig.wait(10);
+    rig.answer(id, r#"{"success":true}"#);
+    assert_eq!(rig.machine.last_activity(), rig.now.mono);
+}
+
 #[test]
 fn l_13_a_hold_after_a_resume_holds_the_next_dial() {
     for (echoed, told) in [

@@ -162,7 +162,8 @@ impl Model {
                 self.check_disconnect(oracle, *retry_in);
             }
             Notice::Dormant { retry_in } => {
-                let is_expected = self.must_sleep && *retry_in >= self.config.timing.dormant_delay;
+                let waits = retry_in.is_none_or(|span| span >= self.config.timing.dormant_delay);
+                let is_expected = self.must_sleep && waits;
                 oracle.check("L-13", "sleeps-when-confirmed", is_expected, || format!("{notice:?}"));
                 self.must_sleep = false;
             }
