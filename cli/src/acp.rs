@@ -16,6 +16,7 @@ use crate::bridge::{AgentKind, Agents, ControlSocket, End, Monitor};
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::signals::Shutdown;
+use crate::sleep::SleepOptions;
 pub(crate) use flags::AcpArguments;
 use host::AcpHost;
 use relayline_acp::{AcpMachine, StopCause};
@@ -40,6 +41,8 @@ pub(crate) struct AcpOptions {
     pub(crate) metrics: Option<TcpListener>,
     /// Control socket.
     pub(crate) control: Option<ControlSocket>,
+    /// Set if the gateway sleeps while it has no work.
+    pub(crate) sleep: Option<SleepOptions>,
     pub(crate) limits: HostLimits,
     /// Handle to kill the agent that does not answer.
     pub(crate) current: Current,
@@ -61,7 +64,7 @@ fn run(
     mut options: AcpOptions,
     shutdown: &Shutdown,
 ) -> io::Result<AcpEnd> {
-    let (metrics, control) = (options.metrics.take(), options.control.take());
+    let (metrics, control, sleep) = (options.metrics.take(), options.control.take(), options.sleep.take());
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener)?;
@@ -70,6 +73,7 @@ fn run(
         let transfers = options.limits.agent.media_transfers;
         let serve_control = |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers);
         let control = control.map(serve_control).transpose()?;
+        sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
         let end = AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await;
         if let Some(control) = control {
             control.finish().await;

@@ -36,6 +36,7 @@ mod writer;
 
 use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
+use crate::sleep::SleepOptions;
 pub(crate) use change_signal::ChangeSignal;
 pub(crate) use control::{ControlSettings, ControlSocket, remove_socket};
 pub(crate) use gateway::{Cause, Gateway};
@@ -100,6 +101,8 @@ pub(crate) struct Options {
     pub(crate) kind: AgentKind,
     /// Folder of the agent's files.
     pub(crate) media: MediaFolder,
+    /// Set if the gateway sleeps while it has no work.
+    pub(crate) sleep: Option<SleepOptions>,
 }
 
 /// End of the gateway.
@@ -120,7 +123,7 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, control, settings, kind, media } = options;
+    let Options { auto_ack, metrics, control, settings, kind, media, sleep } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         if let Some(listener) = metrics {
@@ -130,6 +133,7 @@ pub(crate) fn run(
         let serve_control =
             |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, settings.media_transfers);
         let control = control.map(serve_control).transpose()?;
+        sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
         let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
         let end = serve(gateway, agents).await;
         if let Some(control) = control {

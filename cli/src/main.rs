@@ -28,6 +28,7 @@ mod restart;
 mod run;
 mod signals;
 mod simulate;
+mod sleep;
 mod supervisor;
 mod token;
 mod token_command;

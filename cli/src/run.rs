@@ -8,6 +8,7 @@ use crate::exec::{AgentStderr, Current};
 use crate::gateway::GatewayArguments;
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::signals::{self, Shutdown};
+use crate::sleep::{ASLEEP, SleepArguments};
 use crate::supervisor::Supervisor;
 use crate::{boot, fail};
 use clap::{ArgGroup, Args};
@@ -50,6 +51,7 @@ Examples:
   Sessions       relayline run --thread-sessions-per-user true --platform slack
   Agent          relayline run --restart on-failure --exec ./agent.py
   ACP agent      relayline run --platform discord --acp-state sessions.json --acp -- claude-agent-acp
+  Sleeping       relayline run --platform discord --sleep-after 10m --wake-listen 0.0.0.0:8788 --exec ./agent.py
   Control        relayline run --platform discord --control relayline.sock --exec ./agent.py
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
   Logging        relayline run -v --log-format json
@@ -61,7 +63,10 @@ object per line:
 An op with an `id` gets a `result`. The end of the agent's output disconnects gracefully.
 
 Signals: SIGTERM, SIGINT and SIGHUP (unless it is ignored, as under nohup) disconnect gracefully. A second signal exits at
-once.
+once. SIGUSR1 and SIGCONT wake a gateway that sleeps.
+
+With --sleep-after a gateway without work asks the connector to buffer and disconnects, so that its machine can be suspended
+or stopped. A GET on --wake-listen, a signal, an op that needs the connection, or a restart makes it dial at once.
 
 The agent of --exec runs in its own process group. When the agent or the gateway ends, even by SIGKILL, the whole group
 ends: its stdin is closed, SIGTERM follows after 2 s, and SIGKILL after 5 s. A process that calls setsid or setpgid, or
@@ -88,7 +93,7 @@ Before the dial: the gateway requests a secret if none is set and an access toke
 the policies that are set. A step that fails is logged, and the gateway dials anyway. It exits with 1 if the
 connector knows the gateway already and issues no secret, since every dial would be refused.
 
-Exit codes: 0 done, or relay disabled by --enabled false; 1 the agent failed or does not read, or no secret was issued;
+Exit codes: 0 done, asleep with --exit-on-sleep, or relay disabled by --enabled false; 1 the agent failed or does not read, or no secret was issued;
 2 flags, environment or config file wrong, stdin at its end without --exec or --acp, or an ACP agent of another version;
 3 relay disabled (revoked).";
 
@@ -155,6 +160,9 @@ pub(crate) struct RunArguments {
     pub(crate) restart: Option<Restart>,
 
     #[command(flatten)]
+    pub(crate) sleep: SleepArguments,
+
+    #[command(flatten)]
     pub(crate) acp: AcpArguments,
 }
 
@@ -195,6 +203,10 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(control) => control,
         Err(error) => return fail(1, error),
     };
+    let sleep = match arguments.sleep.options() {
+        Ok(sleep) => sleep,
+        Err((code, error)) => return fail(code, error),
+    };
     let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
         Err(error) => return fail(1, error),
@@ -202,7 +214,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     arguments.configure(&mut config, manifest);
     let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
     let settings = limits.agent;
-    let options = Options { auto_ack: arguments.auto_ack, metrics, control, settings, kind, media };
+    let options = Options { auto_ack: arguments.auto_ack, metrics, control, settings, kind, media, sleep };
     let (shutdown, current) = match watch_signals() {
         Ok(watched) => watched,
         Err(code) => return code,
@@ -239,6 +251,7 @@ impl RunArguments {
 
     /// Sets the parts of the configuration that are flags of this program.
     pub(crate) fn configure(&self, config: &mut GatewayConfig, manifest: Option<Vec<Value>>) {
+        self.sleep.configure(config);
         config.machine.passthrough = self.passthrough;
         config.machine.command_manifest = manifest;
         config.machine.hello_extra = self.hello_extra.clone().unwrap_or_default();
@@ -266,6 +279,8 @@ pub(crate) fn end(ended: io::Result<(End, bool)>) -> ExitCode {
     match ended {
         Ok((End::Disabled(fatal), _)) => fail(3, fatal),
         Ok((End::Disconnected(cause @ Cause::DoesNotRead), _)) => fail(1, cause.text()),
+        // Whatever the agent did when its input ended.
+        Ok((End::Disconnected(Cause::Stopped(ASLEEP)), _)) => ExitCode::SUCCESS,
         Ok((End::Disconnected(_), true)) => ExitCode::SUCCESS,
         Ok((End::Disconnected(_), false)) => ExitCode::from(1),
         Err(error) => fail(1, error),

@@ -1,4 +1,5 @@
-//! Signals: SIGINT, SIGTERM and SIGHUP stop the program gracefully, and SIGXFSZ becomes an error of the write.
+//! Signals: SIGINT, SIGTERM and SIGHUP stop the program gracefully, SIGUSR1 and SIGCONT wake a gateway that sleeps, and
+//! SIGXFSZ becomes an error of the write.
 
 use futures_channel::oneshot;
 use futures_util::future::Shared;
@@ -68,6 +69,20 @@ pub(crate) fn watch(shutdown: Shutdown, before_exit: impl FnOnce() + Send + 'sta
 
 #[cfg(not(unix))]
 pub(crate) fn watch(_: Shutdown, _: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    Ok(())
+}
+
+/// Calls `wake` at each SIGUSR1 and SIGCONT, which wake a gateway that sleeps.
+#[cfg(unix)]
+pub(crate) fn watch_wakes(wake: impl Fn() + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGCONT, SIGUSR1};
+    let mut signals = signal_hook::iterator::Signals::new([SIGUSR1, SIGCONT])?;
+    let watch = move || signals.forever().for_each(|_| wake());
+    std::thread::Builder::new().name("wakes".to_owned()).spawn(watch).map(drop)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn watch_wakes(_: impl Fn() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 

@@ -153,6 +153,8 @@ impl AcpHost {
     fn advance(&mut self) -> bool {
         self.read_lines();
         self.perform_outputs();
+        let is_busy = !self.machine.is_idle() || !self.in_flight.is_empty() || !self.fetches.is_empty();
+        self.gateway.monitor.set_busy(is_busy);
         let now = Instant::now();
         self.check_agent();
         if let Some((cause, since)) = self.stopping

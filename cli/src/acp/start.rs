@@ -59,6 +59,10 @@ pub(crate) fn start(
         Ok(control) => control,
         Err(error) => return fail(1, error),
     };
+    let sleep = match arguments.sleep.options() {
+        Ok(sleep) => sleep,
+        Err((code, error)) => return fail(code, error),
+    };
     let mut config = match boot::ready(runtime, resolved) {
         Ok(config) => config,
         Err(error) => return fail(1, error),
@@ -87,7 +91,7 @@ pub(crate) fn start(
             return fail(1, format_args!("--acp {program}: {error}"));
         }
     };
-    let options = AcpOptions { machine, state, files, metrics, control, limits, current };
+    let options = AcpOptions { machine, state, files, metrics, control, sleep, limits, current };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();

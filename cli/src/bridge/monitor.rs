@@ -3,9 +3,11 @@
 use super::control::ControlMonitor;
 use super::op::{OpLabel, names};
 use super::status::{AgentStatus, ErrorStatus};
+use crate::sleep::SleepGate;
 use relayline_core::command::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,10 @@ struct Shared {
     kind: AgentKind,
     state: Mutex<State>,
     control: Option<Arc<ControlMonitor>>,
+    /// Gate of ops, which is closed while the gateway sleeps.
+    gate: SleepGate,
+    /// True while the host works, beyond what the relay knows.
+    is_busy: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +64,23 @@ struct FailedOp {
 impl Monitor {
     /// Creates a monitor. `control` is that of the control socket, if there is one.
     pub(crate) fn new(kind: AgentKind, control: Option<Arc<ControlMonitor>>) -> Monitor {
-        Monitor(Arc::new(Shared { began: Instant::now(), kind, state: Mutex::default(), control }))
+        let (state, gate, is_busy) = (Mutex::default(), SleepGate::default(), AtomicBool::new(false));
+        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, is_busy }))
+    }
+
+    /// Returns the gate of ops.
+    pub(crate) fn gate(&self) -> &SleepGate {
+        &self.0.gate
+    }
+
+    /// Notes whether the host works: with a turn, or with lines or ops that wait.
+    pub(crate) fn set_busy(&self, is_busy: bool) {
+        self.0.is_busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// Returns true while the host works, beyond what the relay knows.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.is_busy.load(Ordering::Relaxed)
     }
 
     /// Returns the clients and counters of the control socket, if there is one.

@@ -205,6 +205,31 @@ impl OpRequest {
         }
     }
 
+    /// Returns true if it needs the connection, so that it wakes a gateway that sleeps.
+    pub(super) fn needs_connection(&self) -> bool {
+        match self {
+            OpRequest::Command(command) => !matches!(
+                command,
+                Command::GoIdle
+                    | Command::GoDormant
+                    | Command::Hold(_)
+                    | Command::Resume
+                    | Command::Disconnect
+            ),
+            OpRequest::Parts(_)
+            | OpRequest::SendFile { .. }
+            | OpRequest::Download { .. }
+            | OpRequest::Upload(_) => true,
+            OpRequest::Settle { .. }
+            | OpRequest::Split { .. }
+            | OpRequest::Capabilities { .. }
+            | OpRequest::Chat { .. }
+            | OpRequest::Status
+            | OpRequest::Prime { .. }
+            | OpRequest::Disconnect => false,
+        }
+    }
+
     /// Returns its size beyond its line, in bytes.
     fn own_weight(&self) -> usize {
         match self {

@@ -63,7 +63,7 @@ pub(super) struct OpRunner<O> {
     in_flight: FuturesUnordered<PendingOp>,
     in_flight_bytes: usize,
     limits: InFlightLimits,
-    /// Set while an op waits for room.
+    /// Set while an op waits for room, or for the connection of a gateway that sleeps.
     room: Option<BoxFuture<'static, ()>>,
 }
 
@@ -120,6 +120,15 @@ impl<O: OpOrigin> OpRunner<O> {
                 return Step::Started;
             }
         };
+        let gate = self.context.monitor.gate().clone();
+        let open = gate.enter();
+        if open.is_none() && asked.needs_connection() {
+            self.origin.queue(|ops| {
+                ops.put_back(QueuedOp { id, about, work: Work::Request(asked), weight, answers })
+            });
+            self.room = Some(gate.wake_up(&self.context.relay));
+            return Step::Idle;
+        }
         let room = self.context.relay.room();
         match begin(asked, &self.context, self.unsettled.as_ref()) {
             StartedOp::Done(outcome) => self.complete(id, &about, outcome),

@@ -73,6 +73,7 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
                 settings: AgentSettings::default(),
                 kind: AgentKind::Exec,
                 media,
+                sleep: None,
             };
             run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
         });
@@ -139,6 +140,7 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
             settings: AgentSettings::default(),
             kind: AgentKind::Exec,
             media,
+            sleep: None,
         };
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });

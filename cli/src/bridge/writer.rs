@@ -247,6 +247,11 @@ impl Writer {
         self.0.lock().is_closed
     }
 
+    /// Returns true if the agent has not read all lines.
+    pub(crate) fn has_lines(&self) -> bool {
+        !self.0.lock().lines.is_empty()
+    }
+
     /// Makes the thread end, and so close the agent's input, once no line is queued.
     pub(crate) fn finish(&self) {
         self.0.lock().is_finishing = true;

@@ -86,7 +86,7 @@ impl Acp {
     }
 
     /// Delivers a message of user u1 in the dm c1.
-    fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.say_with(text, json!({}));
     }
 
@@ -145,7 +145,7 @@ impl Acp {
 
     /// Returns the text that completes the turn.
     #[track_caller]
-    fn last_text(&self) -> String {
+    pub(crate) fn last_text(&self) -> String {
         let last = self.texts().pop().unwrap();
         last.split_once(' ').unwrap().1.to_owned()
     }

@@ -72,6 +72,8 @@ mod secrets;
 mod side_car;
 mod simulate;
 #[cfg(unix)]
+mod sleep;
+#[cfg(unix)]
 mod status;
 mod support;
 mod tokens;
