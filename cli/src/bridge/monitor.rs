@@ -141,20 +141,12 @@ impl Monitor {
                 op: failed.about.op.clone(),
                 chat_id: failed.about.chat.clone(),
                 failure: failed.kind.name().to_owned(),
-                code: failed.code.as_deref().map(shortened),
+                code: failed.code.clone(),
             };
             (failed.at, error)
         };
         state.failed_ops.iter().map(shown).collect()
     }
-}
-
-/// Maximum number of characters of a text of the connector.
-const MAX_TEXT: usize = 300;
-
-/// Shortens a text of the connector.
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
 }
 
 /// Returns the milliseconds from `since` to `now`.

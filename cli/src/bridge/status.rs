@@ -1,10 +1,13 @@
 //! Status of a gateway: the result of the op `status`, and what `relayline status` shows. It has no text of a message and no
 //! secret.
 
-use super::monitor::{AgentKind, Monitor, millis, shortened};
+use super::monitor::{AgentKind, Monitor, millis};
 #[cfg(test)]
 use super::schema::Capabilities;
 use relayline_control::config::GatewayConfig;
+use relayline_core::config::Config;
+use relayline_core::redact::redact;
+use relayline_core::upgrade::excerpt;
 use relayline_core::usage::Usage;
 use relayline_runtime::Relay;
 use serde::{Deserialize, Serialize};
@@ -174,9 +177,10 @@ fn limit_of(queue: &str, config: &GatewayConfig) -> Option<usize> {
 
 /// Returns the last errors, the latest first.
 fn last_errors(relay: &Relay, monitor: &Monitor, now: Instant) -> Vec<ErrorStatus> {
+    let config = &relay.config().machine;
     let mut errors = monitor.failed_ops(now);
     errors.extend(relay.recent_ends().into_iter().map(|end| {
-        let (ago_ms, code, reason) = (millis(now, end.at), end.ended.code, shortened(&end.ended.reason));
+        let (ago_ms, code, reason) = (millis(now, end.at), end.ended.code, end.ended.reason);
         let error = if end.was_connected {
             ErrorStatus::Close { ago_ms, code, reason }
         } else {
@@ -185,14 +189,48 @@ fn last_errors(relay: &Relay, monitor: &Monitor, now: Instant) -> Vec<ErrorStatu
         (end.at, error)
     }));
     errors.sort_by_key(|(at, _)| Reverse(*at));
-    errors.into_iter().take(LAST_ERRORS).map(|(_, error)| error).collect()
+    errors.into_iter().take(LAST_ERRORS).map(|(_, error)| error.cleaned(config)).collect()
+}
+
+impl ErrorStatus {
+    /// Shortens the connector's texts, and removes the gateway's secrets from them (C-4).
+    fn cleaned(mut self, config: &Config) -> ErrorStatus {
+        let text = match &mut self {
+            ErrorStatus::Dial { reason, .. } | ErrorStatus::Close { reason, .. } => Some(reason),
+            ErrorStatus::Op { code, .. } => code.as_mut(),
+        };
+        if let Some(text) = text {
+            let secret = config.credentials.iter().map(|credentials| &credentials.secret);
+            let secrets = secret.chain(&config.delivery_keys).filter(|secret| !secret.is_blank());
+            *text = excerpt(&secrets.fold(std::mem::take(text), redact));
+        }
+        self
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use relayline_control::url::DialUrl;
-    use relayline_core::config::Identity;
+    use relayline_core::config::{Credentials, Identity};
+
+    /// C-4: a connector can repeat a secret in the reason of a close.
+    #[test]
+    fn c_4_an_error_hides_the_secrets_of_the_gateway() {
+        let mut config = Config::new(Identity::new("discord", "1"));
+        config.credentials = Some(Credentials::new("gw-1", "S3CRET"));
+        config.delivery_keys = vec!["K3Y".into()];
+        let reason = format!("S3CRET and K3Y are old{}", "x".repeat(500));
+        let close = ErrorStatus::Close { ago_ms: 1, code: None, reason };
+        let code = Some("K3Y".to_owned());
+        let (op, chat_id, failure) = ("send".to_owned(), "7".to_owned(), "rejected".to_owned());
+        let op = ErrorStatus::Op { ago_ms: 1, op, chat_id, failure, code };
+        for error in [close, op] {
+            let shown = serde_json::to_string(&error.cleaned(&config)).unwrap();
+            assert!(shown.contains("<hidden>") && shown.len() < 400, "{shown}");
+            assert!(!shown.contains("S3CRET") && !shown.contains("K3Y"), "{shown}");
+        }
+    }
 
     /// A queue that is added needs its limit here, or a reason to have none.
     #[test]
