@@ -38,9 +38,11 @@ use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
 use crate::sleep::SleepOptions;
 pub(crate) use change_signal::ChangeSignal;
+#[cfg(unix)]
+pub(crate) use control::connect_socket;
 pub(crate) use control::{ControlSettings, ControlSocket, remove_socket};
 pub(crate) use gateway::{Cause, Gateway};
-pub(crate) use media::{Media, MediaFolder, remove_drafts};
+pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};
 pub(crate) use parts::submit_when_room;

@@ -8,6 +8,7 @@ mod boot;
 mod bridge;
 mod config_file;
 mod connector;
+mod control;
 mod demo;
 mod doctor;
 mod dumpable;
@@ -26,6 +27,7 @@ mod record;
 mod replay;
 mod restart;
 mod run;
+mod send;
 mod signals;
 mod simulate;
 mod sleep;
@@ -67,6 +69,7 @@ struct Program {
 enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
+    Send(send::SendArguments),
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Send(arguments) => send::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),

@@ -24,7 +24,7 @@ pub(crate) use portable::{ControlServer, ControlSocket, remove_socket};
 pub(crate) use server::ControlServer;
 pub(crate) use settings::ControlSettings;
 #[cfg(unix)]
-pub(crate) use socket::{ControlSocket, remove_socket};
+pub(crate) use socket::{ControlSocket, connect_socket, remove_socket};
 
 use super::execution::OpContext;
 use super::media::{Media, MediaFolder};

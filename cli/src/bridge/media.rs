@@ -150,6 +150,18 @@ fn type_of(name: &str) -> &'static str {
     TYPES.iter().find(|(known, _)| *known == ending).map_or(ANY_TYPE, |(_, mime)| mime)
 }
 
+/// Returns the kind of a file, as `send_media` names it.
+pub(crate) fn media_kind(name: &str) -> &'static str {
+    match type_of(name) {
+        // Platforms show no vector graphics.
+        "image/svg+xml" => "document",
+        mime if mime.starts_with("image/") => "image",
+        mime if mime.starts_with("audio/") => "audio",
+        mime if mime.starts_with("video/") => "video",
+        _ => "document",
+    }
+}
+
 /// Returns the failure of a transfer as that of an op. It is definite: users saw nothing of it.
 fn failure(error: MediaError) -> Failure {
     let kind = match error {

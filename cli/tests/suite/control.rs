@@ -3,9 +3,12 @@
 mod bounds;
 mod file;
 mod ops;
+mod send;
 
 use crate::bridging::{Bridge, schema, valid};
-use crate::support::SOON;
+use crate::support::{Program, SOON, relayline};
+use relayline_connector::chats::Ids;
+use relayline_connector::{ConnectorConfig, EmbeddedConnector};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -116,6 +119,21 @@ impl Client {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Starts a bridge that is connected as discord with credentials, as transfers of files need. Its working folder is not that
+/// of the place.
+fn with_media(place: &Place, runtime: &str) -> Bridge {
+    let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let (url, media) = (connector.url(), tempfile::tempdir().unwrap());
+    let flags = ["--url", &url, "--runtime", runtime, "--platform", "discord", "--gateway-id", "gw-1"];
+    let media = ["--media-dir", media.path().to_str().unwrap()];
+    let mut command = relayline([&["run"], place.flags(&flags).as_slice(), &media].concat());
+    command.env("GATEWAY_RELAY_SECRET", "SECRET");
+    let mut bridge = Bridge { program: Program::start(command), connector, ids: Ids::new([0; 32]) };
+    assert_eq!(bridge.next()["event"], "connected");
+    bridge
 }
 
 /// Returns a counter of the control socket.

@@ -7,8 +7,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ("demo", "--script --runtime"),
     (
         "run",
-        "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --exec --set --config --runtime \
+        "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --control --exec --set --config --runtime \
          --acp --acp-auth --cwd --mcp-servers --acp-state --max-sessions --acp-verbose --approver --approval-timeout --approve --busy",
+    ),
+    (
+        "send",
+        "--control --chat-id --text --stdin --attach --platform --scope-id --user-id --thread-id --reply-to --op --json \
+         --timeout",
     ),
     (
         "enroll",

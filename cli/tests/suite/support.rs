@@ -21,7 +21,8 @@ pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I
         let name = name.to_string_lossy().into_owned();
         let prefixed = ["GATEWAY_RELAY_", "RUST_", "HERMES_"].iter().any(|prefix| name.starts_with(prefix));
         let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
-        if prefixed || is_proxy || matches!(name.as_str(), "NO_COLOR" | "SSL_CERT_FILE") {
+        if prefixed || is_proxy || matches!(name.as_str(), "NO_COLOR" | "SSL_CERT_FILE" | "RELAYLINE_CONTROL")
+        {
             command.env_remove(name);
         }
     }

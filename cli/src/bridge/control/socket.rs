@@ -2,13 +2,13 @@
 
 use super::{ControlMonitor, ControlSettings};
 use rustix::fs::{FlockOperation, Mode, flock};
-use rustix::io::{Errno, ioctl_fionbio};
+use rustix::io::{Errno, FdFlags, fcntl_setfd, ioctl_fionbio};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 use rustix::process::umask;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -176,13 +176,27 @@ fn make_way(path: &Path) -> Result<(), String> {
 
 /// Returns true if a process listens on the socket of a path. Does not wait: the process may not accept clients.
 fn has_listener(path: &Path) -> Result<bool, Errno> {
-    let probe = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-    ioctl_fionbio(&probe, true)?;
-    match connect(&probe, &SocketAddrUnix::new(path)?) {
-        Ok(()) | Err(Errno::AGAIN | Errno::INPROGRESS) => Ok(true),
+    match connect_socket(path) {
+        Ok(_) | Err(Errno::AGAIN) => Ok(true),
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Connects to the socket of a path without waiting.
+///
+/// # Errors
+/// `AGAIN`: too many clients wait to be accepted. `CONNREFUSED`: nobody listens.
+pub(crate) fn connect_socket(path: &Path) -> Result<UnixStream, Errno> {
+    let client = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    fcntl_setfd(&client, FdFlags::CLOEXEC)?;
+    ioctl_fionbio(&client, true)?;
+    match connect(&client, &SocketAddrUnix::new(path)?) {
+        Err(Errno::INPROGRESS) => return Err(Errno::AGAIN),
+        connected => connected?,
+    }
+    ioctl_fionbio(&client, false)?;
+    Ok(UnixStream::from(client))
 }
 
 #[cfg(test)]
@@ -224,15 +238,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let _living = UnixListener::bind(&path).unwrap();
-        let mut probes = Vec::new();
+        let mut clients = Vec::new();
         loop {
-            let probe = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-            ioctl_fionbio(&probe, true).unwrap();
-            match connect(&probe, &SocketAddrUnix::new(&path).unwrap()) {
-                Ok(()) => probes.push(probe),
+            match connect_socket(&path) {
+                Ok(client) => clients.push(client),
                 Err(error) => break assert_eq!(error, Errno::AGAIN),
             }
-            assert!(probes.len() < 100_000, "the backlog has an end");
+            assert!(clients.len() < 100_000, "the backlog has an end");
         }
         assert_eq!(has_listener(&path), Ok(true));
     }

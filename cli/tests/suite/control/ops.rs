@@ -1,7 +1,6 @@
 //! Ops of clients: results, independence of the agent, and the end of the gateway.
 
-use super::{Client, Place, counter};
-use crate::bridging::Bridge;
+use super::{Client, Place, counter, with_media};
 use crate::support::{Program, SOON, relayline};
 use relayline_connector::chats::discord;
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
@@ -235,27 +234,7 @@ fn h_7_a_client_may_use_any_file(runtime: &str) {
     let place = Place::new();
     let file = place.folder.path().join("plan.txt");
     std::fs::write(&file, "the plan").unwrap();
-    let connector =
-        EmbeddedConnector::start(ConnectorConfig::default().gateway("gw-1", "SECRET"), "127.0.0.1:0")
-            .unwrap();
-    let (url, media) = (connector.url(), tempfile::tempdir().unwrap());
-    let flags = place.flags(&[
-        "--url",
-        &url,
-        "--runtime",
-        runtime,
-        "--platform",
-        "discord",
-        "--gateway-id",
-        "gw-1",
-        "--media-dir",
-        media.path().to_str().unwrap(),
-    ]);
-    let mut command = relayline([&["run"], flags.as_slice()].concat());
-    command.env("GATEWAY_RELAY_SECRET", "SECRET");
-    let ids = relayline_connector::chats::Ids::new([0; 32]);
-    let mut bridge = Bridge { program: Program::start(command), connector, ids };
-    assert_eq!(bridge.next()["event"], "connected");
+    let mut bridge = with_media(&place, runtime);
     let upload = json!({"op": "upload", "path": file});
     assert_eq!(place.client().ask(&upload)["result"]["bytes"], 8);
     let refused = bridge.ask(upload);
