@@ -50,6 +50,7 @@ use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use session::Session;
 pub(crate) use settings::AgentSettings;
+pub(crate) use status::{ErrorStatus, GatewayStatus, QueueStatus};
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 pub(crate) use unsettled::Unsettled;

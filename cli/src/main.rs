@@ -31,6 +31,7 @@ mod send;
 mod signals;
 mod simulate;
 mod sleep;
+mod status;
 mod supervisor;
 mod token;
 mod token_command;
@@ -70,6 +71,7 @@ enum Command {
     Demo(demo::DemoArguments),
     Run(run::RunArguments),
     Send(send::SendArguments),
+    Status(status::StatusArguments),
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),

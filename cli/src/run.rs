@@ -80,9 +80,9 @@ session of the agent. What it writes grows as a reply, its steps show as a task 
 permission become buttons. The message /stop ends its turn. With --acp, --restart is on-failure by default, and the agent's
 stderr is logged at debug. relayline doctor --acp -- CMD checks such an agent.
 
---control opens a Unix socket on which other programs of this user write ops beside the agent, and read their results, as
-relayline send does. The socket of a gateway that was killed is replaced. If another gateway listens
-there, or if there is another file, this one exits with 1.
+--control opens a Unix socket on which other programs of this user write ops beside the agent, and read their results,
+as relayline send and relayline status do. The socket of a gateway that was killed is replaced. If another gateway
+listens there, or if there is another file, this one exits with 1.
 
 The agent cannot read the gateway's memory and environment. RELAYLINE_DEBUGGABLE=1 turns this protection off, for
 debuggers.
@@ -137,7 +137,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<String>,
 
-    /// Unix socket on which the gateway takes ops of other programs, as relayline send; none by default.
+    /// Unix socket on which the gateway takes ops of other programs, as relayline send and status; none by default.
     ///
     /// It has mode 0600: only the gateway's user and root can use it. It is removed at the end.
     #[arg(long, value_name = "PATH")]

@@ -4,6 +4,7 @@ mod bounds;
 mod file;
 mod ops;
 mod send;
+mod status;
 
 use crate::bridging::{Bridge, schema, valid};
 use crate::support::{Program, SOON, relayline};

@@ -15,6 +15,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "--control --chat-id --text --stdin --attach --platform --scope-id --user-id --thread-id --reply-to --op --json \
          --timeout",
     ),
+    ("status", "--control --json --watch --interval --timeout"),
     (
         "enroll",
         "--token --connector-url --gateway-id --wake-url --access-token --access-token-command --env-file",
