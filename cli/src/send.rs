@@ -125,13 +125,12 @@ fn send(path: &Path, arguments: &SendArguments) -> ExitCode {
 }
 
 fn run_op(path: &Path, mut op: Map<String, Value>, arguments: &SendArguments) -> ExitCode {
-    if let Some(file) =
-        op.get_mut("path").and_then(|path| path.as_str().map(PathBuf::from).map(|file| (path, file)))
+    if let Some(file) = op.get_mut("path")
+        && let Some(relative) = file.as_str()
     {
-        let (path, file) = file;
-        match absolute(&file) {
-            Ok(absolute) => *path = absolute.into(),
-            Err(why) => return fail(1, why),
+        match absolute(Path::new(relative)) {
+            Ok(absolute) => *file = absolute.into(),
+            Err(why) => return fail(1, format_args!("not done: {why}")),
         }
     }
     let result = Connection::open(path, arguments.timeout).and_then(|mut gateway| gateway.ask(op));

@@ -2,6 +2,8 @@
 //! tests check the peak that the system reports.
 #![allow(clippy::print_stdout)] // Figures are printed.
 
+mod control;
+
 use crate::support::{SOON, is_full, relayline};
 use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{self, Message, WebSocket};

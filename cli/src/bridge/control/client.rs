@@ -66,7 +66,7 @@ impl OpOrigin for ClientQueues {
     }
 
     fn log_invalid(&self, about: &OpLabel, message: &str) {
-        // At debug: the client is told, and may write any number of them.
+        // At debug: the client gets an answer, and may write any number of lines.
         tracing::debug!(op = about.op, chat = about.chat, why = message, "control_invalid");
     }
 
