@@ -50,14 +50,8 @@ impl ControlArguments {
 
 /// Parses a time of a flag, as in `30s`.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and its unit, as in 500ms, 30s or 2m".to_owned();
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-    let (number, ms) = units
-        .into_iter()
-        .find_map(|(unit, ms)| Some((text.strip_suffix(unit)?.trim(), ms)))
-        .ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let time = Duration::from_millis(number.saturating_mul(ms));
+    let time = relayline_control::settings::parse_time(text)
+        .ok_or_else(|| "write a whole number and its unit, as in 500ms, 30s or 2m".to_owned())?;
     match (MIN_INTERVAL..=MAX_TIME).contains(&time) {
         true => Ok(time),
         false => Err("it is out of range: 1ms to 24h".to_owned()),
