@@ -209,20 +209,20 @@ mod tests {
         (sleeper, now)
     }
 
-    fn after(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
     }
 
     #[test]
     fn it_sleeps_after_the_time_without_work() {
         let (mut sleeper, start) = connected();
         assert_eq!(sleeper.deadline(), Some(start + AFTER));
-        assert_eq!(sleeper.handle_tick(start + after(599), QUIET), None);
+        assert_eq!(sleeper.handle_tick(start + seconds(599), QUIET), None);
         // The last activity was 100 s ago, so that 500 s are missing.
         let now = start + AFTER;
         assert_eq!(sleeper.handle_tick(now, idle_for(100)), None);
-        assert_eq!(sleeper.deadline(), Some(now + after(500)));
-        assert_eq!(sleeper.handle_tick(now + after(500), QUIET), Some(SleepAction::GoDormant));
+        assert_eq!(sleeper.deadline(), Some(now + seconds(500)));
+        assert_eq!(sleeper.handle_tick(now + seconds(500), QUIET), Some(SleepAction::GoDormant));
         assert_eq!(sleeper.deadline(), None);
     }
 
@@ -240,11 +240,11 @@ mod tests {
     fn a_connection_counts_as_an_activity() {
         let (mut sleeper, now) = asleep();
         assert_eq!(sleeper.handle_wake(), Some(SleepAction::Resume));
-        let now = now + after(3600);
+        let now = now + seconds(3600);
         assert_eq!(sleeper.handle_link(now, Link::Changing), None);
         assert_eq!(sleeper.handle_link(now, Link::Connected), Some(SleepAction::Open));
         assert_eq!(sleeper.deadline(), Some(now + AFTER));
-        assert_eq!(sleeper.handle_tick(now + after(1), QUIET), None);
+        assert_eq!(sleeper.handle_tick(now + seconds(1), QUIET), None);
         assert_eq!(sleeper.handle_tick(now + AFTER, QUIET), Some(SleepAction::GoDormant));
     }
 
@@ -253,7 +253,7 @@ mod tests {
         let (mut sleeper, start) = connected();
         let now = start + AFTER;
         sleeper.handle_tick(now, QUIET);
-        let answered = now + after(5);
+        let answered = now + seconds(5);
         assert_eq!(sleeper.handle_answer(answered, false, QUIET), Some(SleepAction::Stay));
         assert_eq!(sleeper.deadline(), Some(answered + AFTER));
         // The connection was lost meanwhile: the next one counts.
@@ -271,7 +271,7 @@ mod tests {
             let (mut sleeper, start) = connected();
             let now = start + AFTER;
             sleeper.handle_tick(now, QUIET);
-            assert_eq!(sleeper.handle_answer(now + after(2), true, work), Some(SleepAction::Resume));
+            assert_eq!(sleeper.handle_answer(now + seconds(2), true, work), Some(SleepAction::Resume));
             assert_eq!(sleeper.handle_link(now, Link::Changing), None);
             assert_eq!(sleeper.handle_link(now, Link::Connected), Some(SleepAction::Open));
         }
