@@ -11,7 +11,12 @@ macro_rules! counters {
         impl AcpStats {
             /// Returns the name and the value of each counter.
             pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name)),*].into_iter()
+                self.described().map(|(name, _, value)| (name, value))
+            }
+
+            /// Returns the name, the description and the value of each counter.
+            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+), self.$name)),*].into_iter()
             }
         }
     };

@@ -66,10 +66,10 @@ fn run(
 ) -> io::Result<AcpEnd> {
     let (metrics, control, sleep) = (options.metrics.take(), options.control.take(), options.sleep.take());
     runtime.host(config, |relay, inbox| async move {
-        if let Some(listener) = metrics {
-            runtime.serve_metrics(&relay, listener)?;
-        }
         let monitor = Monitor::new(AgentKind::Acp, control.as_ref().map(ControlSocket::monitor));
+        if let Some(listener) = metrics {
+            runtime.serve_metrics(&relay, listener, &monitor)?;
+        }
         let transfers = options.limits.agent.media_transfers;
         let serve_control = |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers);
         let control = control.map(serve_control).transpose()?;

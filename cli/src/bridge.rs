@@ -129,10 +129,10 @@ pub(crate) fn run(
     let Options { auto_ack, metrics, control, settings, kind, media, sleep } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
-        if let Some(listener) = metrics {
-            runtime.serve_metrics(&relay, listener)?;
-        }
         let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
+        if let Some(listener) = metrics {
+            runtime.serve_metrics(&relay, listener, &monitor)?;
+        }
         let serve_control =
             |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, settings.media_transfers);
         let control = control.map(serve_control).transpose()?;

@@ -1,6 +1,6 @@
 //! Settings, files and runtime of the commands that use a gateway.
 
-use crate::bridge::{AgentSettings, ControlSettings};
+use crate::bridge::{AgentSettings, ControlSettings, Monitor};
 use crate::config_file::LoadedConfig;
 use crate::fail;
 use crate::flags::{GatewayCommands, Given, SettingFlags};
@@ -290,11 +290,18 @@ impl RuntimeName {
         })
     }
 
-    /// Serves the metrics page on `listener`.
-    pub(crate) fn serve_metrics(self, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+    /// Serves the metrics page on `listener`, with the counters of the host.
+    pub(crate) fn serve_metrics(
+        self,
+        relay: &Relay,
+        listener: TcpListener,
+        monitor: &Monitor,
+    ) -> io::Result<()> {
+        let monitor = monitor.clone();
+        let counters = move || monitor.counters();
         match self {
-            RuntimeName::Tokio => relayline_tokio::serve_metrics(relay, listener),
-            RuntimeName::Smol => relayline_smol::serve_metrics(relay, listener),
+            RuntimeName::Tokio => relayline_tokio::serve_metrics_with(relay, listener, counters),
+            RuntimeName::Smol => relayline_smol::serve_metrics_with(relay, listener, counters),
         }
     }
 

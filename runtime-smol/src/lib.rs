@@ -26,6 +26,8 @@
 #![deny(missing_docs)]
 
 #[doc(inline)]
+#[cfg(feature = "metrics")]
+pub use relayline_runtime::HostCounter;
 pub use relayline_runtime::host::*;
 
 use relayline_control::config::GatewayConfig;
@@ -103,7 +105,20 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 /// smol cannot register the listener.
 #[cfg(feature = "metrics")]
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
-    relayline_runtime::serve_metrics(&Smol, relay, listener)
+    relayline_runtime::serve_metrics(&Smol, relay, listener, Vec::new)
+}
+
+/// Serves the same page, with the counters of the host after those of the gateway. Needs the feature `metrics`.
+///
+/// # Errors
+/// smol cannot register the listener.
+#[cfg(feature = "metrics")]
+pub fn serve_metrics_with(
+    relay: &Relay,
+    listener: std::net::TcpListener,
+    counters: impl Fn() -> Vec<HostCounter> + Send + Sync + 'static,
+) -> io::Result<()> {
+    relayline_runtime::serve_metrics(&Smol, relay, listener, counters)
 }
 
 /// [`Runtime`] on smol.

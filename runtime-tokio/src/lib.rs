@@ -38,6 +38,8 @@
 #![deny(missing_docs)]
 
 #[doc(inline)]
+#[cfg(feature = "metrics")]
+pub use relayline_runtime::HostCounter;
 pub use relayline_runtime::host::*;
 
 use relayline_control::config::GatewayConfig;
@@ -124,7 +126,20 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 /// The caller is not on a tokio runtime, or the runtime cannot register the listener.
 #[cfg(feature = "metrics")]
 pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Result<()> {
-    relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener)
+    relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener, Vec::new)
+}
+
+/// Serves the same page, with the counters of the host after those of the gateway. Needs the feature `metrics`.
+///
+/// # Errors
+/// The caller is not on a tokio runtime, or the runtime cannot register the listener.
+#[cfg(feature = "metrics")]
+pub fn serve_metrics_with(
+    relay: &Relay,
+    listener: std::net::TcpListener,
+    counters: impl Fn() -> Vec<HostCounter> + Send + Sync + 'static,
+) -> io::Result<()> {
+    relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener, counters)
 }
 
 /// [`Runtime`] on tokio.

@@ -155,6 +155,7 @@ impl AcpHost {
         self.perform_outputs();
         let is_busy = !self.machine.is_idle() || !self.in_flight.is_empty() || !self.fetches.is_empty();
         self.gateway.monitor.set_busy(is_busy);
+        self.gateway.monitor.set_acp(self.machine.stats());
         let now = Instant::now();
         self.check_agent();
         if let Some((cause, since)) = self.stopping

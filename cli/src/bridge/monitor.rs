@@ -4,7 +4,9 @@ use super::control::ControlMonitor;
 use super::op::{OpLabel, names};
 use super::status::{AgentStatus, ErrorStatus};
 use crate::sleep::SleepGate;
+use relayline_acp::AcpStats;
 use relayline_core::command::{Failure, FailureKind};
+use relayline_runtime::HostCounter;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +43,8 @@ struct Shared {
     gate: SleepGate,
     /// True while the host works, beyond what the relay knows.
     is_busy: AtomicBool,
+    /// Counters of the ACP agent's sessions and turns, if it is one.
+    acp: Mutex<Option<AcpStats>>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +69,27 @@ impl Monitor {
     /// Creates a monitor. `control` is that of the control socket, if there is one.
     pub(crate) fn new(kind: AgentKind, control: Option<Arc<ControlMonitor>>) -> Monitor {
         let (state, gate, is_busy) = (Mutex::default(), SleepGate::default(), AtomicBool::new(false));
-        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, is_busy }))
+        let acp = Mutex::default();
+        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, is_busy, acp }))
+    }
+
+    /// Keeps the counters of the ACP agent's sessions and turns.
+    pub(crate) fn set_acp(&self, stats: AcpStats) {
+        *self.0.acp.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats);
+    }
+
+    fn acp(&self) -> Option<AcpStats> {
+        *self.0.acp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the counters for the metrics page: those of the control socket, and of an ACP agent.
+    pub(crate) fn counters(&self) -> Vec<HostCounter> {
+        let counter = |part: &'static str| {
+            move |(name, help, value)| HostCounter { name: format!("{part}_{name}"), help, value }
+        };
+        let control = self.0.control.iter().flat_map(|control| control.described()).map(counter("control"));
+        let acp = self.acp();
+        control.chain(acp.iter().flat_map(AcpStats::described).map(counter("acp"))).collect()
     }
 
     /// Returns the gate of ops.
@@ -129,6 +153,9 @@ impl Monitor {
             running: state.running_since.is_some(),
             running_for_ms: state.running_since.map(|since| millis(now, since)),
             restarts: state.starts.saturating_sub(1),
+            counters: self
+                .acp()
+                .map(|stats| stats.all().map(|(name, count)| (name.to_owned(), count)).collect()),
         }
     }
 

@@ -73,6 +73,9 @@ pub(crate) struct AgentStatus {
     /// Null while no agent is running.
     pub(crate) running_for_ms: Option<u64>,
     pub(crate) restarts: u64,
+    /// Counters of the sessions and turns of an ACP agent; null for others.
+    #[serde(default)]
+    pub(crate) counters: Option<BTreeMap<String, u64>>,
 }
 
 /// The control socket.

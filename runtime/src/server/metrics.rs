@@ -27,11 +27,28 @@ impl Relay {
     }
 }
 
-/// Serves [`Relay::metrics`] as `GET /metrics` on `listener` until the gateway has ended. Needs the feature `metrics`.
+/// Counter of the host for the metrics page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostCounter {
+    /// Name on the page, between `relayline_` and `_total`.
+    pub name: String,
+    /// Description.
+    pub help: &'static str,
+    /// Value.
+    pub value: u64,
+}
+
+/// Serves [`Relay::metrics`], and after it the counters of the host, as `GET /metrics` on `listener` until the gateway has
+/// ended. Needs the feature `metrics`.
 ///
 /// # Errors
 /// The runtime cannot register the listener.
-pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListener) -> io::Result<()> {
+pub fn serve_metrics<R: Runtime>(
+    runtime: &R,
+    relay: &Relay,
+    listener: TcpListener,
+    counters: impl Fn() -> Vec<HostCounter> + Send + Sync + 'static,
+) -> io::Result<()> {
     let port = Port::new(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
     let (task_runtime, shared) = (runtime.clone(), relay.shared.shared());
@@ -39,7 +56,14 @@ pub fn serve_metrics<R: Runtime>(runtime: &R, relay: &Relay, listener: TcpListen
         let over = Watch::new(shared.clone()).for_each(|_| ready(()));
         let bounds = bounds(&shared.config.server, CLIENTS);
         let server = Server::new(task_runtime, bounds, shared.closed.clone());
-        let answer = |request| ready(answer(&shared, &request));
+        let page = || {
+            let mut page = page(&shared);
+            for HostCounter { name, help, value } in counters() {
+                format::counter(&mut page, &name, help, value);
+            }
+            page
+        };
+        let answer = |request| ready(answer(&page, &request));
         server.serve(port.listener, |tcp| ready(Some(tcp)), answer, over).await;
     });
     Ok(())
@@ -62,11 +86,11 @@ fn page(shared: &Shared) -> String {
     page
 }
 
-fn answer(shared: &Shared, request: &Request<Received>) -> hyper::Result<Response<Full<Bytes>>> {
+fn answer(page: &impl Fn() -> String, request: &Request<Received>) -> hyper::Result<Response<Full<Bytes>>> {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     let (status, kind, body) = match (request.uri().path(), request.method()) {
         ("/metrics", &Method::GET | &Method::HEAD) => {
-            (StatusCode::OK, HeaderValue::from_static(format::CONTENT_TYPE), page(shared))
+            (StatusCode::OK, HeaderValue::from_static(format::CONTENT_TYPE), page())
         }
         ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, text, "method not allowed: use GET\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, text, "not found: the metrics page is /metrics\n".to_owned()),

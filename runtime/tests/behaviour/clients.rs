@@ -208,7 +208,7 @@ fn x_2_idle_clients_do_not_block_a_scraper() {
         let stage = Stage::new(Wire::Tcp, &[]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener).unwrap();
+        relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener, Vec::new).unwrap();
         let mut clients = idle(address, 16, words);
         let have_asked = words.ends_with("\r\n\r\n");
         if have_asked {
@@ -234,7 +234,7 @@ fn h_6_x_1_a_client_that_reads_nothing_is_cut_off() {
     let stage = Stage::new(Wire::Tcp, &[("delivery_read_timeout", "50ms")]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener).unwrap();
+    relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener, Vec::new).unwrap();
     let mut client = connect(address);
     client.set_write_timeout(Some(SOON)).unwrap();
     let asked = "GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(100);

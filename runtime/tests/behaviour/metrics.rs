@@ -25,7 +25,7 @@ fn x_2_the_metrics_page_is_served_until_the_gateway_has_ended() {
     stage.message().ack();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener).unwrap();
+    relayline_runtime::serve_metrics(&stage.kit.runtime(), &stage.relay, listener, Vec::new).unwrap();
     for (request, status, holds) in [
         ("GET /metrics", "200 OK", "\nrelayline_delivered_total 1\n"),
         ("GET /metrics", "200 OK", "content-type: text/plain; version=0.0.4; charset=utf-8\r\n"),

@@ -11,9 +11,9 @@ macro_rules! counters {
         pub(crate) struct ControlCounters { $($(#[doc = $doc])+ pub(crate) $name: Counter,)* }
 
         impl ControlCounters {
-            /// Returns the name and the value of each counter.
-            fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
-                [$((stringify!($name), self.$name.value())),*].into_iter()
+            /// Returns the name, the description and the value of each counter.
+            fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+), self.$name.value())),*].into_iter()
             }
         }
     };
@@ -75,7 +75,12 @@ impl ControlMonitor {
         let used = self.present.load(Ordering::Relaxed);
         ControlStatus {
             clients: QueueStatus { used, limit: Some(self.most) },
-            counters: self.counters.all().map(|(name, count)| (name.to_owned(), count)).collect(),
+            counters: self.counters.described().map(|(name, _, count)| (name.to_owned(), count)).collect(),
         }
+    }
+
+    /// Returns the name, the description and the value of each counter.
+    pub(crate) fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.counters.described()
     }
 }
