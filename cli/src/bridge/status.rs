@@ -35,6 +35,9 @@ pub(crate) struct GatewayStatus {
     pub(crate) connected_for_ms: Option<u64>,
     /// Time until the next dial; null if it waits for none.
     pub(crate) next_dial_in_ms: Option<u64>,
+    /// True while the gateway sleeps, until it is woken (`--sleep-after`).
+    #[serde(default)]
+    pub(crate) asleep: bool,
     /// Null without credentials.
     pub(crate) gateway_id: Option<String>,
     /// URL of the connector, without the content of its query.
@@ -135,6 +138,7 @@ impl GatewayStatus {
             phase_for_ms: millis(now, state.since),
             connected_for_ms: state.connected_since.map(|since| millis(now, since)),
             next_dial_in_ms: state.next_dial.map(|at| millis(at, now)),
+            asleep: monitor.gate().is_asleep(),
             gateway_id: config.machine.credentials.as_ref().map(|credentials| credentials.gateway_id.clone()),
             url: config.url.to_string(),
             platforms: config.machine.identities.iter().map(|identity| identity.platform.clone()).collect(),

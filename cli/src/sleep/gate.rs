@@ -34,6 +34,11 @@ impl SleepGate {
         self.0.1.poll(cx)
     }
 
+    /// Returns true while the gateway sleeps.
+    pub(crate) fn is_asleep(&self) -> bool {
+        *self.0.0.read().unwrap_or_else(PoisonError::into_inner) == GateState::Asleep
+    }
+
     /// Keeps the gate open until the result is dropped; `None` if it is closed.
     pub(crate) fn enter(&self) -> Option<OpenGate<'_>> {
         let state = self.0.0.read().unwrap_or_else(PoisonError::into_inner);

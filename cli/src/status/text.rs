@@ -23,6 +23,9 @@ fn about(status: &GatewayStatus) -> Vec<Vec<String>> {
     if let Some(ms) = status.connected_for_ms.filter(|_| status.phase != "connected") {
         let _ = write!(phase, "; connected for {}", rounded(ms));
     }
+    if status.asleep {
+        phase.push_str("; asleep until it is woken");
+    }
     if let Some(ms) = status.next_dial_in_ms {
         let _ = write!(phase, "; next dial in {}", rounded(ms));
     }

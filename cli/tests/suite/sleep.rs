@@ -159,11 +159,13 @@ fn a_signal_wakes_it(runtime: &str) {
 fn a_status_does_not_wake_it(runtime: &str) {
     let mut bridge = start(runtime, &[]);
     bridge.sleeps();
-    assert_eq!(bridge.ask(json!({"op": "status"}))["phase"], "waiting");
+    let status = bridge.ask(json!({"op": "status"}));
+    assert_eq!((&status["phase"], &status["asleep"]), (&json!("waiting"), &json!(true)));
     bridge.ask(json!({"op": "prime", "chat_id": "7", "platform": "discord"}));
     assert_eq!(bridge.ask(json!({"op": "chat", "chat_id": "7"}))["known"], true);
     bridge.wake();
     assert_eq!(bridge.next()["event"], "connected");
+    assert_eq!(bridge.ask(json!({"op": "status"}))["asleep"], false);
 }
 
 fn it_exits_and_a_restart_gets_everything(runtime: &str) {
