@@ -105,6 +105,11 @@ impl<T> LineQueue<T> {
         self.event_count == 0 && self.urgent_bytes == 0
     }
 
+    /// Returns true if an event is queued or being written.
+    pub(crate) fn has_events(&self) -> bool {
+        self.event_count > 0
+    }
+
     /// Removes all queued lines.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = QueuedLine<T>> + use<T> {
         let lines: Vec<QueuedLine<T>> = self.urgent.drain(..).chain(self.events.drain(..)).collect();

@@ -148,7 +148,7 @@ impl<'g> Session<'g> {
     fn advance(&mut self) -> Option<AgentEnd> {
         self.begin_ops();
         let has_ops = !self.ops.is_done() || !self.reader().with(|ops| ops.is_empty());
-        self.gateway.monitor.set_busy(has_ops || self.writer().has_lines());
+        self.gateway.monitor.set_busy(has_ops || self.writer().has_events());
         let now = Instant::now();
         self.check_reading(now);
         if self.gateway.ended.is_some() || self.gateway.is_overdue(now) {

@@ -247,9 +247,9 @@ impl Writer {
         self.0.lock().is_closed
     }
 
-    /// Returns true if the agent has not read all lines.
-    pub(crate) fn has_lines(&self) -> bool {
-        !self.0.lock().lines.is_empty()
+    /// Returns true if the agent has not read all events.
+    pub(crate) fn has_events(&self) -> bool {
+        self.0.lock().lines.has_events()
     }
 
     /// Makes the thread end, and so close the agent's input, once no line is queued.
