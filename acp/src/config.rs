@@ -1,7 +1,11 @@
 //! Configuration of the machine.
 
 use agent_client_protocol_schema::McpServer;
+use relayline_core::command::Metadata;
+use relayline_core::event::Source;
 use relayline_core::limits;
+use relayline_core::op::SendMessage;
+use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,8 +81,9 @@ impl AcpConfig {
 pub struct Approvals {
     /// Decision, or whom to ask; the chat of the turn by default.
     pub policy: ApprovalPolicy,
-    /// Ids of users who may answer besides the author of the turn.
-    pub approvers: Vec<String>,
+    /// Users who may answer: besides the author of the turn in the chat of the turn, and alone in a
+    /// [`PromptChat`]. If there are none, everybody in a [`PromptChat`] may answer.
+    pub approvers: Vec<Approver>,
 }
 
 impl Default for Approvals {
@@ -87,8 +92,17 @@ impl Default for Approvals {
     }
 }
 
+/// User who may answer permission requests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Approver {
+    /// Platform of the user. `None` matches this id on every platform.
+    pub platform: Option<String>,
+    /// Id of the user.
+    pub user_id: String,
+}
+
 /// Decision about permission requests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ApprovalPolicy {
     /// Ask a person.
     Ask(ApprovalRoute),
@@ -99,11 +113,48 @@ pub enum ApprovalPolicy {
 }
 
 /// Destination of the prompt for a permission request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ApprovalRoute {
     /// The chat of the message that began the turn.
     TurnChat,
+    /// Always this chat. The author of a turn has no right to answer there as its author.
+    Chat(PromptChat),
+}
+
+/// Chat in which prompts are shown, whichever chat they are for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PromptChat {
+    /// Platform of the chat, which the gateway fronts.
+    pub platform: String,
+    /// Id of the chat.
+    pub chat_id: String,
+    /// Server or workspace of the chat; `None` if the platform has none, or if the gateway knows it from a message.
+    pub scope_id: Option<String>,
+}
+
+impl PromptChat {
+    /// Returns the metadata of an op for this chat.
+    pub(crate) fn metadata(&self) -> Metadata {
+        let scope = self.scope_id.iter().map(|id| ("scope_id".to_owned(), Value::from(id.as_str())));
+        scope.collect()
+    }
+
+    /// Returns a message for this chat.
+    pub(crate) fn send(&self, text: String) -> SendMessage {
+        let mut send = SendMessage::new(self.chat_id.as_str(), text).metadata(self.metadata());
+        send.platform = Some(self.platform.clone());
+        send
+    }
+
+    /// Returns true if this is the chat of an event. `platform` is the platform of the event.
+    pub(crate) fn is_chat_of(&self, source: &Source, platform: Option<&str>) -> bool {
+        let is_same_scope = match (&self.scope_id, &source.scope_id) {
+            (Some(own), Some(other)) => own == other.as_str(),
+            (None, _) | (_, None) => true,
+        };
+        platform == Some(self.platform.as_str()) && self.chat_id == source.chat_id.as_str() && is_same_scope
+    }
 }
 
 /// Handling of a message for a session that is busy.

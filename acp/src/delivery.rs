@@ -1,7 +1,9 @@
 //! Messages as the host passes them in.
 
+use crate::config::PromptChat;
+use crate::texts::one_line;
 use relayline_core::descriptor::Descriptor;
-use relayline_core::event::{Event, Source};
+use relayline_core::event::{Event, Source, UNNAMED_PLATFORM};
 use relayline_core::output::DeliveryId;
 use serde_json::{Map, Value};
 
@@ -46,30 +48,46 @@ impl ChatAbilities {
     }
 }
 
+/// Returns the platform of an event: the one that it names, else the only one of the gateway.
+pub(crate) fn platform_of<'a>(source: &'a Source, platforms: &'a [String]) -> Option<&'a str> {
+    match (source.platform.as_str(), platforms) {
+        ("" | UNNAMED_PLATFORM, [only]) => Some(only),
+        ("" | UNNAMED_PLATFORM, _) => None,
+        (named, _) => Some(named),
+    }
+}
+
 /// Place and author of the message that began a turn.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct TurnOrigin {
     pub(crate) delivery: DeliveryId,
     pub(crate) chat_id: String,
+    /// Platform of the chat, if it is known.
+    named_platform: Option<String>,
     /// Platform of the chat, if the gateway fronts it.
     platform: Option<String>,
     thread_id: Option<String>,
     message_id: Option<String>,
     /// Id of the author.
     user_id: Option<String>,
+    /// Description of author and chat for other people.
+    description: String,
     pub(crate) abilities: ChatAbilities,
 }
 
 impl TurnOrigin {
     pub(crate) fn of(delivery: &AcpDelivery, platforms: &[String]) -> TurnOrigin {
-        let Source { chat_id, thread_id, user_id, platform, .. } = &delivery.event.source;
+        let source = &delivery.event.source;
+        let Source { chat_id, thread_id, user_id, platform, .. } = source;
         TurnOrigin {
             delivery: delivery.id,
             chat_id: chat_id.to_string(),
+            named_platform: platform_of(source, platforms).map(str::to_owned),
             platform: platforms.iter().find(|fronted| *fronted == platform.as_str()).cloned(),
             thread_id: thread_id.as_ref().map(ToString::to_string),
-            message_id: delivery.event.any_message_id().map(ToString::to_string),
+            message_id: delivery.event.message_id.as_ref().map(ToString::to_string),
             user_id: user_id.as_ref().map(ToString::to_string),
+            description: describe(source, platform_of(source, platforms)),
             abilities: delivery.abilities,
         }
     }
@@ -82,6 +100,11 @@ impl TurnOrigin {
         self.message_id.clone()
     }
 
+    /// Returns the author and the chat, for people of another chat.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
     /// Returns the metadata that keeps an op in the message's thread.
     pub(crate) fn metadata(&self) -> Map<String, Value> {
         let thread = self.thread_id.iter().map(|id| ("thread_id".to_owned(), Value::from(id.as_str())));
@@ -90,11 +113,72 @@ impl TurnOrigin {
 
     /// Returns true if this user is the author of the message. A user without an id is nobody's equal, except in a chat
     /// whose platform has no ids of users.
-    pub(crate) fn is_author(&self, source: &Source) -> bool {
+    pub(crate) fn is_author(&self, source: &Source, platforms: &[String]) -> bool {
         match (&self.user_id, &source.user_id) {
-            (Some(author), Some(user)) => author == user.as_str(),
+            (Some(author), Some(user)) => author == user.as_str() && self.may_be_on(source, platforms),
             (None, None) => self.chat_id == source.chat_id.as_str(),
             (Some(_), None) | (None, Some(_)) => false,
         }
+    }
+
+    /// Returns true if an event is of the chat and the thread of the message.
+    pub(crate) fn is_place_of(&self, source: &Source, platforms: &[String]) -> bool {
+        self.chat_id == source.chat_id.as_str()
+            && self.thread_id.as_deref() == source.thread_id.as_deref()
+            && self.may_be_on(source, platforms)
+    }
+
+    /// Returns true if the message is of this chat.
+    pub(crate) fn is_in(&self, chat: &PromptChat) -> bool {
+        self.chat_id == chat.chat_id && self.named_platform.as_ref() == Some(&chat.platform)
+    }
+
+    /// Returns false if an event is of another platform.
+    fn may_be_on(&self, source: &Source, platforms: &[String]) -> bool {
+        match (self.named_platform.as_deref(), platform_of(source, platforms)) {
+            (Some(own), Some(other)) => own == other,
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
+/// Maximum length of a name or an id in a description, in characters.
+const MAX_NAME: usize = 64;
+
+/// Describes the author and the chat of an event. Names are in quotes, which they cannot contain, and each is followed by
+/// its id: a user cannot take on the name of another unnoticed.
+fn describe(source: &Source, platform: Option<&str>) -> String {
+    let shown = |text: &str| one_line(text, MAX_NAME).replace(['"', '`'], "'");
+    let named = |name: Option<&str>, id: Option<&str>| match (name.filter(|name| !name.is_empty()), id) {
+        (Some(name), Some(id)) => format!("\"{}\" ({})", shown(name), shown(id)),
+        (Some(name), None) => format!("\"{}\"", shown(name)),
+        (None, Some(id)) => shown(id),
+        (None, None) => "somebody".to_owned(),
+    };
+    let author = named(source.user_name.as_deref(), source.user_id.as_deref());
+    let chat = named(source.chat_name.as_deref(), Some(source.chat_id.as_str()));
+    let platform = platform.map_or_else(String::new, |platform| format!(" on {}", shown(platform)));
+    let thread = source.thread_id.as_deref();
+    let thread = thread.map_or_else(String::new, |thread| format!(", thread {}", shown(thread)));
+    format!("{author} in {chat}{platform}{thread}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_has_the_ids_of_author_and_chat() {
+        let described = |fields: &str| {
+            let source = Event::read(&format!(r#"{{"source":{{{fields}}}}}"#)).unwrap().source;
+            describe(&source, platform_of(&source, &[]))
+        };
+        let full = r#""platform":"slack","chat_id":"C1","chat_name":"general","user_id":"U1","user_name":"ada","thread_id":"7""#;
+        assert_eq!(described(full), r#""ada" (U1) in "general" (C1) on slack, thread 7"#);
+        assert_eq!(described(r#""chat_id":"C1""#), "somebody in C1");
+        let forged = r#""chat_id":"C1","user_id":"U6","user_name":"boss\" (U1)\n```""#;
+        assert_eq!(described(forged), r#""boss' (U1) '''" (U6) in C1"#);
+        let long = format!(r#""chat_id":"{0}","user_id":"{0}","user_name":"{0}""#, "x".repeat(900));
+        assert!(described(&long).chars().count() < 4 * MAX_NAME);
     }
 }

@@ -21,6 +21,7 @@
 
 mod agent;
 mod answer;
+mod approval;
 mod config;
 mod delivery;
 mod fields;
@@ -40,7 +41,9 @@ mod turn;
 
 pub use agent::AgentInfo;
 pub use agent_client_protocol_schema::McpServer;
-pub use config::{AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Busy, Settling};
+pub use config::{
+    AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Approver, Busy, PromptChat, Settling,
+};
 pub use delivery::{AcpDelivery, ChatAbilities};
 pub use known::{SavedState, SavedStateError};
 pub use machine::AcpMachine;

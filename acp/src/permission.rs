@@ -33,9 +33,17 @@ struct Choice {
 pub(crate) struct Permission {
     /// The agent's id of the request.
     pub(crate) request: RequestId,
+    /// Number of its prompt.
+    pub(crate) number: u64,
     options: Vec<Choice>,
+    /// First line of the question.
+    pub(crate) title: String,
     question: String,
+    /// Description of the turn, where other people are asked.
+    about: Option<String>,
     pub(crate) expires: Time,
+    /// True once the chat of its turn is informed that others are asked.
+    pub(crate) is_announced: bool,
     /// Users who were informed that they may not answer.
     informed: Vec<String>,
 }
@@ -45,6 +53,7 @@ impl Permission {
     pub(crate) fn new(
         request: RequestId,
         asked: &RequestPermissionRequest,
+        number: u64,
         expires: Time,
     ) -> Option<Permission> {
         if asked.options.is_empty() || asked.options.len() > MAX_OPTIONS {
@@ -61,8 +70,14 @@ impl Permission {
             name: one_line(&option.name, MAX_LABEL),
         };
         let options = asked.options.iter().map(choice).collect();
-        let question = question(asked);
-        Some(Permission { request, options, question, expires, informed: Vec::new() })
+        let (title, question) = question(asked);
+        let (about, is_announced, informed) = (None, false, Vec::new());
+        Some(Permission { request, number, options, title, question, about, expires, is_announced, informed })
+    }
+
+    /// Says in the question which turn it is about.
+    pub(crate) fn describe_turn(&mut self, description: &str) {
+        self.about = Some(format!("For {description}:\n"));
     }
 
     /// Returns the prompt with a button for each option.
@@ -77,7 +92,8 @@ impl Permission {
                 PromptOption::new((at + 1).to_string(), label).style(style(option.kind))
             })
             .collect();
-        Prompt::new(chat_id, self.question.as_str(), options).kind(PromptKind::Approval).prompt_id(prompt_id)
+        let question = format!("{}{}", self.about.as_deref().unwrap_or_default(), self.question);
+        Prompt::new(chat_id, question, options).kind(PromptKind::Approval).prompt_id(prompt_id)
     }
 
     /// Returns the same as text.
@@ -118,18 +134,30 @@ fn style(kind: PermissionOptionKind) -> &'static str {
     }
 }
 
-/// Returns the question: the title of the tool call, and its input.
-fn question(asked: &RequestPermissionRequest) -> String {
+/// Separates the number of a prompt, as in `1 #7`, from an answer by text.
+pub(crate) fn split_number(text: &str) -> (&str, Option<u64>) {
+    let text = text.trim();
+    let numbered = text.rsplit_once('#').and_then(|(answer, number)| {
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        Some((answer.trim_end(), number.parse().ok().filter(|_| is_number)?))
+    });
+    numbered.map_or((text, None), |(answer, number)| (answer, Some(number)))
+}
+
+/// Returns the question, and its first line alone: the title of the tool call, and its input.
+fn question(asked: &RequestPermissionRequest) -> (String, String) {
     let fields = &asked.tool_call.fields;
     let title = fields.title.as_deref().map(|title| one_line(title, MAX_TITLE)).unwrap_or_default();
     let title = if title.is_empty() { "The agent asks for a permission".to_owned() } else { title };
     let input = fields.raw_input.as_ref().filter(|input| !is_empty(input)).map(Value::to_string);
     // Fewer than three backticks in a row: the input cannot end its own block.
     let input = input.map(|input| cut(input, MAX_INPUT).replace("```", "`\u{200b}``"));
-    match input {
-        Some(input) => format!("🔐 {title}\n```json\n{input}\n```"),
-        None => format!("🔐 {title}"),
-    }
+    let title = format!("🔐 {title}");
+    let question = match input {
+        Some(input) => format!("{title}\n```json\n{input}\n```"),
+        None => title.clone(),
+    };
+    (title, question)
 }
 
 fn is_empty(input: &Value) -> bool {
@@ -173,7 +201,7 @@ mod tests {
 
     fn permission() -> Permission {
         let asked = request(&[PermissionOptionKind::AllowOnce, PermissionOptionKind::RejectOnce]);
-        Permission::new(RequestId::Number(1), &asked, Time::ZERO).unwrap()
+        Permission::new(RequestId::Number(1), &asked, 1, Time::ZERO).unwrap()
     }
 
     #[test]
@@ -198,10 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_can_name_the_number_of_its_prompt() {
+        for (text, expected) in [
+            (" 1 ", ("1", None)),
+            ("1 #7", ("1", Some(7))),
+            ("Allow#12 ", ("Allow", Some(12))),
+            ("#7", ("", Some(7))),
+            ("1 #", ("1 #", None)),
+            ("1 #+7", ("1 #+7", None)),
+            ("1 #7x", ("1 #7x", None)),
+            ("1 #99999999999999999999", ("1 #99999999999999999999", None)),
+        ] {
+            assert_eq!(split_number(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn an_option_without_a_name_is_not_named_by_an_empty_text() {
         let mut asked = request(&[PermissionOptionKind::AllowOnce]);
         asked.options[0].name = " ".to_owned();
-        let permission = Permission::new(RequestId::Number(1), &asked, Time::ZERO).unwrap();
+        let permission = Permission::new(RequestId::Number(1), &asked, 1, Time::ZERO).unwrap();
         assert_eq!(permission.choice(" "), None);
         assert!(permission.choice("1").is_some() && permission.as_text().contains("1. Option 1"));
     }
@@ -210,12 +254,12 @@ mod tests {
     fn x_1_a_request_with_an_overlong_id_or_name_is_bounded() {
         let long = "x".repeat(MAX_ID_BYTES + 1);
         let mut asked = request(&[PermissionOptionKind::AllowOnce]);
-        assert_eq!(Permission::new(RequestId::Str(long.clone()), &asked, Time::ZERO), None);
+        assert_eq!(Permission::new(RequestId::Str(long.clone()), &asked, 1, Time::ZERO), None);
         asked.options[0].name = long.clone();
-        let permission = Permission::new(RequestId::Number(1), &asked, Time::ZERO).unwrap();
+        let permission = Permission::new(RequestId::Number(1), &asked, 1, Time::ZERO).unwrap();
         assert_eq!(permission.options[0].name.chars().count(), MAX_LABEL);
         asked.options[0].option_id = long.into();
-        assert_eq!(Permission::new(RequestId::Number(1), &asked, Time::ZERO), None);
+        assert_eq!(Permission::new(RequestId::Number(1), &asked, 1, Time::ZERO), None);
     }
 
     #[test]
@@ -233,7 +277,7 @@ mod tests {
     fn a_request_without_options_cannot_be_shown() {
         let many = vec![PermissionOptionKind::AllowOnce; 21];
         for kinds in [&[][..], &many] {
-            assert_eq!(Permission::new(RequestId::Number(1), &request(kinds), Time::ZERO), None);
+            assert_eq!(Permission::new(RequestId::Number(1), &request(kinds), 1, Time::ZERO), None);
         }
     }
 

@@ -32,6 +32,13 @@ pub(crate) const CUT: &str = "The rest of this answer was too long, and is left 
 pub(crate) const NOT_OPEN: &str = "This question is no longer open.";
 /// Another user answered a permission request.
 pub(crate) const NOT_YOURS: &str = "Only the person who started this turn, or an approver, may answer this.";
+/// As [`NOT_YOURS`], where other people are asked.
+pub(crate) const NOT_THEIRS: &str = "Only people who were asked for this approval may answer this.";
+/// Other people are asked for a permission.
+pub(crate) const ASKED_ELSEWHERE: &str = "This needs an approval, which is awaited elsewhere.";
+/// An answer by text fits several requests. The requests follow.
+pub(crate) const WHICH: &str =
+    "Several requests are open here. Add the number of the one that you mean, as in `1 #3`:";
 /// The gateway is being stopped, and the message was not begun.
 pub(crate) const NOT_BEGUN: &str = "The gateway is shutting down. Please send this message again later.";
 /// The gateway is being stopped.

@@ -9,7 +9,7 @@ use crate::progress::TurnProgress;
 use crate::prompt::FileResult;
 use crate::texts;
 use agent_client_protocol_schema::StopReason;
-use relayline_core::event::{Media, Source};
+use relayline_core::event::Media;
 use relayline_core::op::TurnState;
 use relayline_core::output::Outcome;
 use relayline_core::time::Time;
@@ -160,12 +160,6 @@ impl Turn {
             TurnPhase::Closing(closing) => Some((closing.end.bracket(), closing.end.has_succeeded())),
             _ => None,
         }
-    }
-
-    /// Returns true if this user may answer its permission requests.
-    pub(crate) fn may_answer(&self, source: &Source, approvers: &[String]) -> bool {
-        let is_approver = |id: &str| approvers.iter().any(|approver| approver == id);
-        self.origin.is_author(source) || source.user_id.as_deref().is_some_and(is_approver)
     }
 
     /// Returns true if something can be sent now.

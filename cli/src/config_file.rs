@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Flags of `run` that are not keys of the file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 /// Pairs of a key and a flag that excludes it. If the flag is on the command line, the key is ignored.
-const OPPOSITES: [(&str, &str); 7] = [
+const OPPOSITES: [(&str, &str); 9] = [
     ("verbose", "quiet"),
     ("quiet", "verbose"),
     ("exec", "acp"),
@@ -27,6 +27,8 @@ const OPPOSITES: [(&str, &str); 7] = [
     ("auto-ack", "acp"),
     ("passthrough", "acp"),
     ("media-anywhere", "acp"),
+    ("approve", "approval-chat"),
+    ("approval-chat", "approve"),
 ];
 /// Pairs of a key and the limit that it sets. If `--set` on the command line sets the limit, the key is ignored.
 const LIMIT_KEYS: [(&str, &str); 2] =

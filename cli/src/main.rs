@@ -4,6 +4,7 @@
 
 mod acp;
 mod agent_output;
+mod approvals;
 mod boot;
 mod bridge;
 mod config_file;

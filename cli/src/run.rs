@@ -13,6 +13,7 @@ use crate::supervisor::Supervisor;
 use crate::{boot, fail};
 use clap::{ArgGroup, Args};
 use relayline_control::config::GatewayConfig;
+use relayline_control::settings::Resolved;
 use relayline_core::json;
 use relayline_runtime::files;
 use serde_json::{Map, Value};
@@ -261,6 +262,11 @@ impl RunArguments {
         config.machine.hello_extra = self.hello_extra.clone().unwrap_or_default();
         config.machine.slack_subcommands = self.slack_subcommand.iter().cloned().collect();
     }
+}
+
+/// Returns the platforms that the gateway fronts.
+pub(crate) fn platforms(resolved: &Resolved) -> Vec<String> {
+    resolved.config.machine.identities.iter().map(|identity| identity.platform.to_string()).collect()
 }
 
 /// Begins to watch the signals. Returns the request to stop, and the handle of the agent that a second signal kills.

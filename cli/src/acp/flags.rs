@@ -1,9 +1,11 @@
 //! Flags of `--acp`.
 
 use super::file_error;
-use crate::random;
+use crate::{approvals, random};
 use clap::{Args, ValueEnum};
-use relayline_acp::{AcpConfig, AcpLimits, ApprovalPolicy, Busy, McpServer, SavedState};
+use relayline_acp::{
+    AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Busy, McpServer, PromptChat, SavedState,
+};
 use relayline_runtime::files;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,17 @@ pub(crate) struct AcpArguments {
     #[arg(long, requires = "acp")]
     acp_verbose: bool,
 
-    /// Id of a user who may answer permission requests besides the author of the turn. Repeatable.
+    /// Chat in which people are asked for approvals, in place of the chat of the turn.
+    ///
+    /// PLATFORM:CHAT, as in discord:1234, or PLATFORM:SCOPE/CHAT with the server or workspace of a chat that the gateway has
+    /// not seen before, as in slack:T0123/C0456. Everybody in that chat may answer, or only each --approver. Without --acp
+    /// it is the chat of the agent's prompts of the kind approval that do not name one in their field to.
+    #[arg(long, value_name = "CHAT", value_parser = approvals::chat)]
+    approval_chat: Option<PromptChat>,
+
+    /// User who may answer permission requests, as USER or PLATFORM:USER. Repeatable.
+    ///
+    /// In the chat of a turn its author may answer, too. In the chat of --approval-chat nobody else may.
     #[arg(long, value_name = "USER", requires = "acp")]
     approver: Vec<String>,
 
@@ -54,7 +66,7 @@ pub(crate) struct AcpArguments {
     approval_timeout: Option<String>,
 
     /// Allow or reject every permission request without asking; a person is asked by default.
-    #[arg(long, value_enum, value_name = "DECISION", requires = "acp")]
+    #[arg(long, value_enum, value_name = "DECISION", requires = "acp", conflicts_with = "approval_chat")]
     approve: Option<Approve>,
 
     /// Handling of a message for a session whose turn is in progress.
@@ -132,12 +144,6 @@ impl AcpArguments {
         config.client_version = env!("CARGO_PKG_VERSION").to_owned();
         config.mcp_servers = self.mcp_servers.as_deref().map(mcp_servers).transpose()?.unwrap_or_default();
         config.auth_method.clone_from(&self.acp_auth);
-        config.approvals.approvers.clone_from(&self.approver);
-        config.approvals.policy = match self.approve {
-            None => config.approvals.policy,
-            Some(Approve::Allow) => ApprovalPolicy::Allow,
-            Some(Approve::Deny) => ApprovalPolicy::Deny,
-        };
         config.busy = match self.busy {
             BusyFlag::Enqueue => Busy::Enqueue,
             BusyFlag::Interrupt => Busy::Interrupt,
@@ -147,6 +153,37 @@ impl AcpArguments {
         config.prompt_prefix = prompt_prefix()?;
         config.limits = limits.clone();
         Ok(config)
+    }
+
+    /// Returns the chat in which people are asked for approvals, if one is named.
+    ///
+    /// # Errors
+    /// The gateway does not front its platform.
+    pub(crate) fn approval_chat(&self, platforms: &[String]) -> Result<Option<PromptChat>, String> {
+        let Some(chat) = &self.approval_chat else { return Ok(None) };
+        approvals::check_fronted(chat, platforms)?;
+        Ok(Some(chat.clone()))
+    }
+
+    /// Returns the handling of permission requests by a gateway on these platforms, and logs its warnings.
+    ///
+    /// # Errors
+    /// A platform is not one of them, or a user is not named.
+    pub(crate) fn approvals(&self, platforms: &[String]) -> Result<Approvals, String> {
+        let mut approvals = Approvals::default();
+        let chat = self.approval_chat(platforms)?;
+        let approvers = self.approver.iter().map(|user| approvals::approver(user, platforms));
+        approvals.approvers = approvers.collect::<Result<_, _>>()?;
+        if let Some(warning) = approvals::warning(&approvals.approvers, chat.as_ref(), platforms) {
+            tracing::warn!(warning, "configuration");
+        }
+        approvals.policy = match (self.approve, chat) {
+            (Some(Approve::Allow), _) => ApprovalPolicy::Allow,
+            (Some(Approve::Deny), _) => ApprovalPolicy::Deny,
+            (None, Some(chat)) => ApprovalPolicy::Ask(ApprovalRoute::Chat(chat)),
+            (None, None) => approvals.policy,
+        };
+        Ok(approvals)
     }
 
     /// Reads the saved state; an empty one without a file.

@@ -26,8 +26,11 @@ pub(crate) fn start(
         Ok(config) => config,
         Err(error) => return fail(2, error),
     };
-    let identities = &resolved.config.machine.identities;
-    acp_config.platforms = identities.iter().map(|identity| identity.platform.to_string()).collect();
+    acp_config.platforms = run::platforms(&resolved);
+    acp_config.approvals = match arguments.acp.approvals(&acp_config.platforms) {
+        Ok(approvals) => approvals,
+        Err(error) => return fail(2, error),
+    };
     let saved = match arguments.acp.saved() {
         Ok(saved) => saved,
         Err(error) => return fail(1, error),

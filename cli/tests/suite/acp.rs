@@ -2,6 +2,7 @@
 //!
 //! The text of a message is the agent's script. No test sleeps: each step waits for its own effect.
 
+mod approvals;
 mod failures;
 mod files;
 mod process;

@@ -1,28 +1,33 @@
 //! Permission requests.
 
 use super::world::{World, config};
-use crate::{ApprovalPolicy, Busy, HostOp};
+use crate::{ApprovalPolicy, Approver, Busy, HostOp};
 use relayline_core::command::{Command, FailureKind};
 use relayline_core::event::{Media, PromptResponse};
 use relayline_core::output::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Passes in a permission request of the session `s`.
+pub(super) fn ask(world: &mut World, id: &str) {
+    ask_in(world, "s", id);
+}
+
 /// Passes in a permission request with an option that allows and one that rejects.
-fn ask(world: &mut World, id: &str) {
+pub(super) fn ask_in(world: &mut World, session: &str, id: &str) {
     let options = json!([
         { "optionId": "yes please", "name": "Allow", "kind": "allow_once" },
         { "optionId": "no thanks", "name": "Reject", "kind": "reject_once" },
     ]);
     let tool_call = json!({ "toolCallId": "t", "title": "Run ls" });
-    let params = json!({ "sessionId": "s", "toolCall": tool_call, "options": options });
+    let params = json!({ "sessionId": session, "toolCall": tool_call, "options": options });
     world
         .say(json!({ "jsonrpc": "2.0", "id": id, "method": "session/request_permission", "params": params }));
 }
 
 /// Returns the next answer to the agent: the chosen option, or `cancelled`.
 #[track_caller]
-fn answer(world: &mut World, id: &str) -> String {
+pub(super) fn answer(world: &mut World, id: &str) -> String {
     let answer = world.written.pop_front().expect("there is an answer");
     assert_eq!(answer["id"], id, "{answer}");
     let outcome = &answer["result"]["outcome"];
@@ -97,7 +102,7 @@ fn a_prompt_names_its_platform_if_it_is_fronted() {
 #[test]
 fn an_approver_may_answer_too() {
     let mut config = config();
-    config.approvals.approvers = vec!["boss".to_owned()];
+    config.approvals.approvers = vec![Approver { platform: None, user_id: "boss".to_owned() }];
     let mut world = World::ready(config, json!({}));
     asking(&mut world);
     world.press("elsewhere", "acp-1", "1", "boss");
@@ -202,7 +207,7 @@ fn after_a_death_an_answer_is_too_late() {
 fn an_unattended_gateway_asks_nobody() {
     for (policy, expected) in [(ApprovalPolicy::Allow, "yes please"), (ApprovalPolicy::Deny, "no thanks")] {
         let mut config = config();
-        config.approvals.policy = policy;
+        config.approvals.policy = policy.clone();
         let mut world = World::ready(config, json!({}));
         asking(&mut world);
         assert_eq!(answer(&mut world, "p"), expected);

@@ -2,7 +2,7 @@
 //! permission request is answered, and nothing is shown of a turn after it was cancelled.
 
 use super::world::{Submitted, World, config};
-use crate::{Busy, Fetched, HostOp, HostResult, Settling};
+use crate::{ApprovalPolicy, ApprovalRoute, Busy, Fetched, HostOp, HostResult, PromptChat, Settling};
 use proptest::prelude::*;
 use relayline_core::command::FailureKind;
 use relayline_core::op::TurnState;
@@ -66,8 +66,14 @@ struct Run {
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 
 impl Run {
-    fn new(busy: Busy, settling: Settling) -> Run {
+    fn new(busy: Busy, settling: Settling, is_routed: bool) -> Run {
         let mut config = config();
+        if is_routed {
+            config.platforms = vec!["p".to_owned()];
+            let (platform, chat_id) = ("p".to_owned(), KEYS[0].to_owned());
+            let chat = PromptChat { platform, chat_id, scope_id: None };
+            config.approvals.policy = ApprovalPolicy::Ask(ApprovalRoute::Chat(chat));
+        }
         (config.busy, config.settling, config.verbose) = (busy, settling, true);
         config.limits.acp_sessions = 2;
         (config.limits.acp_session_waiting, config.limits.acp_permissions) = (3, 2);
@@ -253,8 +259,9 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
         busy in prop_oneof![Just(Busy::Enqueue), Just(Busy::Interrupt), Just(Busy::Reject)],
         settling in prop_oneof![Just(Settling::PromptWritten), Just(Settling::TurnEnded)],
+        is_routed in any::<bool>(),
     ) {
-        let mut run = Run::new(busy, settling);
+        let mut run = Run::new(busy, settling, is_routed);
         for step in steps {
             run.step(step);
         }
@@ -271,7 +278,7 @@ proptest! {
     #[test]
     fn the_same_inputs_give_the_same_outputs(steps in prop::collection::vec(step(), 1..60)) {
         let run = |steps: Vec<Step>| {
-            let mut run = Run::new(Busy::Enqueue, Settling::PromptWritten);
+            let mut run = Run::new(Busy::Enqueue, Settling::PromptWritten, true);
             steps.into_iter().for_each(|step| run.step(step));
             (run.world.shown, run.world.logs, run.world.settled)
         };

@@ -166,6 +166,7 @@ impl World {
                 let prompt_id = prompt.prompt_id.clone().unwrap();
                 (Some(format!("? {prompt_id} {}", prompt.content)), Reply::Prompted { prompt_id, message_id })
             }
+            Command::Op(Op::Send(send)) => (Some(format!("[{}] {}", send.chat_id, send.content)), sent),
             Command::Op(Op::Edit(edit)) => (Some(format!("edit {}", edit.content)), Reply::Done),
             Command::Op(Op::Typing(_)) => (Some("typing".to_owned()), Reply::Done),
             other => (Some(other.name().to_owned()), sent),
