@@ -22,6 +22,7 @@ mod op;
 mod op_deserializer;
 mod op_queue;
 mod parts;
+mod prompt_request;
 mod reader;
 mod runner;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};
 pub(crate) use parts::submit_when_room;
+use relayline_acp::PromptChat;
 use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use session::Session;
@@ -106,6 +108,8 @@ pub(crate) struct Options {
     pub(crate) media: MediaFolder,
     /// Set if the gateway sleeps while it has no work.
     pub(crate) sleep: Option<SleepOptions>,
+    /// Chat in which the agent's requests for approval are shown; their own by default.
+    pub(crate) approvals: Option<PromptChat>,
 }
 
 /// End of the gateway.
@@ -126,7 +130,7 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, control, settings, kind, media, sleep } = options;
+    let Options { auto_ack, metrics, control, settings, kind, media, sleep, approvals } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
@@ -137,7 +141,8 @@ pub(crate) fn run(
             |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, settings.media_transfers);
         let control = control.map(serve_control).transpose()?;
         sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
-        let gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
+        let mut gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
+        gateway.approvals = approvals;
         let end = serve(gateway, agents).await;
         if let Some(control) = control {
             control.finish().await;

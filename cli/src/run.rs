@@ -192,6 +192,10 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
                     connect stdin and stdout to one";
         return fail(2, what);
     }
+    let approvals = match arguments.acp.approval_chat(&platforms(&resolved)) {
+        Ok(approvals) => approvals,
+        Err(error) => return fail(2, error),
+    };
     let media = match MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere) {
         Ok(media) => media,
         Err(error) => {
@@ -219,7 +223,8 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     arguments.configure(&mut config, manifest);
     let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
     let settings = limits.agent;
-    let options = Options { auto_ack: arguments.auto_ack, metrics, control, settings, kind, media, sleep };
+    let auto_ack = arguments.auto_ack;
+    let options = Options { auto_ack, metrics, control, settings, kind, media, sleep, approvals };
     let (shutdown, current) = match watch_signals() {
         Ok(watched) => watched,
         Err(code) => return code,

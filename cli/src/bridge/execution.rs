@@ -80,6 +80,10 @@ pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: Option<&Un
             return StartedOp::NoRoom(asked);
         }
         OpRequest::Command(command) => return submit(command, relay),
+        OpRequest::Prompt(prompt) => match prompt.place(relay) {
+            Ok(placed) => return begin(placed, context, unsettled),
+            Err(failure) => Err(failure),
+        },
         OpRequest::Download { url, path } => return media.download(relay, url, path),
         OpRequest::Upload(file) => return media.upload(relay, file),
         OpRequest::SendFile { path, send } => return media.send(relay, path, send),
@@ -127,7 +131,7 @@ fn submit(command: Command, relay: &Relay) -> StartedOp {
 
 /// Returns true if somebody wrote in a chat or the host has described it. Of other chats only a thread can be remembered
 /// that the connector made for an answer (O-18).
-fn is_known(chat: &Chat) -> bool {
+pub(super) fn is_known(chat: &Chat) -> bool {
     let is_named = chat.platform != UNNAMED_PLATFORM;
     is_named || chat.chat_type.is_some() || chat.scope.is_some() || chat.author.is_some()
 }

@@ -3,6 +3,7 @@
 use super::media::UploadFile;
 use super::op_deserializer::{self, OpDeserializer};
 use super::parts::PartedText;
+use super::prompt_request::{self, PromptRequest};
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, MAX_ID_BYTES};
 use relayline_core::event::CompactString;
@@ -20,12 +21,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Fields that the bridge adds to ops.
-pub(super) const EXTRA_FIELDS: [(&str, Field); 4] =
-    [("send", SPLIT), ("reply", SPLIT), ("prompt", AS_TEXT), ("send_media", PATH)];
+pub(super) const EXTRA_FIELDS: [(&str, Field); 5] =
+    [("send", SPLIT), ("reply", SPLIT), ("prompt", AS_TEXT), ("prompt", TO), ("send_media", PATH)];
 
 const SPLIT: Field = extra("split", "Sends a long text in parts.", Kind::Flag);
 const AS_TEXT: Field =
     extra("as_text", "Sends the question as plain text with numbered options.", Kind::Flag);
+const TO: Field = extra("to", "Chat in which the question is shown, in place of `chat_id`.", Kind::Object);
 const PATH: Field = extra("path", "Path of a file of this machine, in place of `source_url`.", Kind::Text);
 
 const fn extra(name: &'static str, doc: &'static str, kind: Kind) -> Field {
@@ -139,6 +141,8 @@ pub(super) fn is_id(name: &str) -> bool {
 #[derive(Debug)]
 pub(super) enum OpRequest {
     Command(Command),
+    /// Question that may be shown in another chat.
+    Prompt(Box<PromptRequest>),
     /// Text that is sent in parts.
     Parts(PartedText),
     /// File of this machine, which is uploaded first.
@@ -178,6 +182,7 @@ impl OpRequest {
     pub(super) fn chat(&self) -> Option<&str> {
         match self {
             OpRequest::Command(command) => command.chat_id(),
+            OpRequest::Prompt(prompt) => Some(prompt.chat_id()),
             OpRequest::Parts(PartedText::Send(SendMessage { chat_id, .. }))
             | OpRequest::Chat { chat_id }
             | OpRequest::Prime { chat_id, .. } => Some(chat_id),
@@ -216,7 +221,8 @@ impl OpRequest {
                     | Command::Resume
                     | Command::Disconnect
             ),
-            OpRequest::Parts(_)
+            OpRequest::Prompt(_)
+            | OpRequest::Parts(_)
             | OpRequest::SendFile { .. }
             | OpRequest::Download { .. }
             | OpRequest::Upload(_) => true,
@@ -369,6 +375,11 @@ fn id_length(id: &Value) -> usize {
 
 /// Replaces rounded ids by their literals: an integer of any length is valid as an id (W-8).
 fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
+    if let Some(Value::Object(chat)) = fields.get_mut(TO.name)
+        && let Ok(WithChat { to: Some(text) }) = serde_json::from_str(text)
+    {
+        keep_long_ids(text.get(), chat);
+    }
     let is_rounded = |name: &str| fields.get(name).and_then(Value::as_number).is_some_and(Number::is_f64);
     let rounded: Vec<String> =
         fields.keys().filter(|name| is_rounded(name) && is_id(name)).cloned().collect();
@@ -382,6 +393,13 @@ fn keep_long_ids(text: &str, fields: &mut Map<String, Value>) {
             fields.insert(name, literal.into());
         }
     }
+}
+
+/// Text of the chat in an op.
+#[derive(Deserialize)]
+struct WithChat<'a> {
+    #[serde(borrow)]
+    to: Option<&'a RawValue>,
 }
 
 fn parse_request(mut fields: Map<String, Value>) -> Result<OpRequest, String> {
@@ -436,7 +454,8 @@ fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) ->
         if is_extra { fields.remove(name).filter(|value| !value.is_null()) } else { None }
     };
     let split = flag("split", take("split"))?;
-    let as_text = flag("as_text", take("as_text"))?;
+    let is_text = flag("as_text", take("as_text"))?;
+    let to = take("to").map(prompt_request::read_chat).transpose()?;
     let path = take("path").map(|path| parse::<String>("path", path)).transpose()?;
     if definition.name == "send_media" {
         let has_url = fields.get("source_url").is_some_and(|url| !url.is_null());
@@ -451,13 +470,9 @@ fn parse_protocol_op(definition: &Definition, mut fields: Map<String, Value>) ->
     match ((definition.read)(&mut fields)?, path) {
         (Command::Op(Op::Send(send)), _) if split => Ok(OpRequest::Parts(PartedText::Send(send))),
         (Command::Reply(reply), _) if split => Ok(OpRequest::Parts(PartedText::Reply(reply))),
-        (Command::Op(Op::Prompt(prompt)), _) if as_text => match prompt.problem() {
+        (Command::Op(Op::Prompt(prompt)), _) => match prompt.problem().filter(|_| is_text) {
             Some(problem) => Err(problem),
-            None => {
-                let mut send = SendMessage::new(&prompt.chat_id, prompt.as_text()).metadata(prompt.metadata);
-                (send.reply_to, send.platform) = (prompt.reply_to, prompt.platform);
-                Ok(OpRequest::Parts(PartedText::Send(send)))
-            }
+            None => Ok(OpRequest::Prompt(Box::new(PromptRequest { prompt, is_text, to }))),
         },
         (Command::Op(Op::SendMedia(send)), Some(path)) => Ok(OpRequest::SendFile { path, send }),
         (Command::Op(Op::SendMedia(send)), None) if !is_web_url(&send.source_url) => {
@@ -481,11 +496,11 @@ fn is_web_url(text: &str) -> bool {
 }
 
 /// Reads an id.
-fn id<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
+pub(super) fn id<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     optional_id(reader)?.ok_or_else(|| serde::de::Error::custom("an id is a string or an integer, not null"))
 }
 
-fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
+pub(super) fn optional_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<String>, D::Error> {
     let value = Option::<Value>::deserialize(reader)?;
     value.map(read_id).transpose().map_err(serde::de::Error::custom)
 }

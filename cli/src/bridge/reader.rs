@@ -1,10 +1,11 @@
 //! Reader of the agent's output. It has its own thread, since reading a pipe blocks.
 
 use super::change_signal::ChangeSignal;
-use super::op::{self, OpLabel, OpParseError, ParsedOp};
+use super::op::{self, OpLabel, OpParseError, OpRequest, ParsedOp};
 use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::settings::AgentSettings;
 use crate::agent_output::{MAX_LINE_BYTES, each_line};
+use relayline_acp::PromptChat;
 use relayline_core::line::Line;
 use relayline_core::output::DeliveryId;
 use std::io::{self, Read};
@@ -24,6 +25,8 @@ struct Shared {
     room: Condvar,
     changes: ChangeSignal,
     chat_of: ChatOf,
+    /// Chat in which requests for approval are shown, unless they name one.
+    approvals: Option<PromptChat>,
 }
 
 /// Look-up of a delivery's chat; `None` if the delivery can no longer be answered.
@@ -50,6 +53,9 @@ impl Shared {
         each_line(from, |line| {
             if let Some(mut op) = op_of(line, MAX_LINE_BYTES) {
                 name_chat(&mut op, &self.chat_of);
+                if let Work::Request(OpRequest::Prompt(prompt)) = &mut op.work {
+                    prompt.route(self.approvals.as_ref());
+                }
                 self.push(op);
             }
         });
@@ -64,9 +70,10 @@ impl Reader {
         settings: &AgentSettings,
         changes: ChangeSignal,
         chat_of: ChatOf,
+        approvals: Option<PromptChat>,
     ) -> io::Result<Reader> {
         let ops = Mutex::new(OpQueue::new(settings.into()));
-        let shared = Arc::new(Shared { ops, room: Condvar::new(), changes, chat_of });
+        let shared = Arc::new(Shared { ops, room: Condvar::new(), changes, chat_of, approvals });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
         Ok(Reader(shared))
@@ -145,7 +152,8 @@ mod tests {
     fn read(bytes: &'static [u8]) -> Vec<String> {
         let changes = ChangeSignal::default();
         let ops = Mutex::new(OpQueue::new((&AgentSettings::default()).into()));
-        let shared = Shared { ops, room: Condvar::new(), changes, chat_of: Box::new(|_| None) };
+        let chat_of = Box::new(|_| None);
+        let shared = Shared { ops, room: Condvar::new(), changes, chat_of, approvals: None };
         shared.read(&mut &*bytes);
         let shown = |op: QueuedOp| match op.work {
             Work::Request(_) => op.about.op,

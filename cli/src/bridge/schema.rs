@@ -222,6 +222,14 @@ fn bridge_in() -> Value {
         widen(&mut branch["properties"][one], "null");
         branch["anyOf"] = json!([is_there(one), is_there(other)]);
     }
+    let to = &mut branch_of(&mut schema, "prompt")["properties"]["to"];
+    to["properties"] = json!({
+        "platform": {"type": "string", "minLength": 1},
+        "chat_id": {"type": ["string", "integer"], "minLength": 1},
+        "scope_id": {"type": ["string", "integer", "null"]},
+    });
+    to["required"] = json!(["platform", "chat_id"]);
+    to["additionalProperties"] = false.into();
     let split = branch_of(&mut schema, "split");
     split["properties"]["text"] = json!({"description": "Older name of `content`.", "type": "string"});
     split["required"] = json!(["op", "chat_id"]);

@@ -90,7 +90,8 @@ impl<'g> Session<'g> {
             Writer::start(to, &gateway.settings, unsettled.clone(), gateway.auto_ack, changes.clone())?;
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
-        let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of)?;
+        let approvals = gateway.approvals.clone();
+        let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of, approvals)?;
         let (relay, media) = (gateway.relay.clone(), gateway.media.clone());
         let context = OpContext { relay, media, monitor: gateway.monitor.clone() };
         let ops = OpRunner::new(

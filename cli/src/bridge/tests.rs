@@ -74,6 +74,7 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
                 kind: AgentKind::Exec,
                 media,
                 sleep: None,
+                approvals: None,
             };
             run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
         });
@@ -141,6 +142,7 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
             kind: AgentKind::Exec,
             media,
             sleep: None,
+            approvals: None,
         };
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });

@@ -30,6 +30,8 @@ mod bridge_media;
 #[cfg(unix)]
 mod bridge_ops;
 #[cfg(unix)]
+mod bridge_prompts;
+#[cfg(unix)]
 mod bridge_replies;
 #[cfg(unix)]
 mod bridge_verbatim;
