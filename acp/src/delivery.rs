@@ -4,6 +4,7 @@ use crate::config::PromptChat;
 use crate::texts::one_line;
 use relayline_core::descriptor::Descriptor;
 use relayline_core::event::{Event, Source, UNNAMED_PLATFORM};
+use relayline_core::op::StreamReply;
 use relayline_core::output::DeliveryId;
 use serde_json::{Map, Value};
 
@@ -109,6 +110,18 @@ impl TurnOrigin {
     pub(crate) fn metadata(&self) -> Map<String, Value> {
         let thread = self.thread_id.iter().map(|id| ("thread_id".to_owned(), Value::from(id.as_str())));
         thread.collect()
+    }
+
+    /// Returns a state of a stream that answers the message. If the relay has forgotten the delivery, `by_place` names its
+    /// place instead.
+    pub(crate) fn stream(&self, name: String, text: String, by_place: bool) -> StreamReply {
+        let stream = StreamReply::new(name, text);
+        if !by_place {
+            return stream.delivery(self.delivery);
+        }
+        let mut stream = stream.chat_id(self.chat_id.as_str()).metadata(self.metadata());
+        (stream.platform, stream.reply_to) = (self.platform(), self.message_id());
+        stream
     }
 
     /// Returns true if this user is the author of the message. A user without an id is nobody's equal, except in a chat

@@ -130,6 +130,8 @@ pub(crate) struct Turn {
     pub(crate) is_settled: bool,
     /// True once its bracket has ended.
     pub(crate) is_bracket_closed: bool,
+    /// True once its answer names its place: the relay may have forgotten its delivery.
+    pub(crate) names_place: bool,
     /// Time until which nothing is sent: an operation failed, and can be tried again.
     pub(crate) retry_at: Option<Time>,
 }
@@ -145,6 +147,7 @@ impl Turn {
             heard: now,
             is_settled: false,
             is_bracket_closed: false,
+            names_place: false,
             retry_at: None,
         }
     }
@@ -159,6 +162,13 @@ impl Turn {
         match &self.phase {
             TurnPhase::Closing(closing) => Some((closing.end.bracket(), closing.end.has_succeeded())),
             _ => None,
+        }
+    }
+
+    /// Notes that an operation was not sent. Unless its delivery may be the cause, it is tried again after a while.
+    pub(crate) fn note_unsent(&mut self, now: Time) {
+        if std::mem::replace(&mut self.names_place, true) {
+            self.retry_at = Some(now + RETRY_AFTER);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::{AcpMachine, CommandResult, OpUse};
 use crate::output::LogLevel;
-use crate::turn::{Closing, RETRY_AFTER, Turn, TurnEnd, TurnPhase};
+use crate::turn::{Closing, Turn, TurnEnd, TurnPhase};
 use relayline_core::command::{Command, Failure, FailureKind, Reply};
-use relayline_core::op::{ReplyMessage, StreamReply, Turn as Bracket};
+use relayline_core::op::{ReplyMessage, Turn as Bracket};
 use relayline_core::output::{DeliveryId, Outcome};
 use relayline_core::time::Time;
 
@@ -45,8 +45,9 @@ impl AcpMachine {
         }
         let owner = || (key.to_owned(), delivery);
         if let Some(state) = turn.answer.next(now, &limits, ended.is_some()) {
-            let stream = StreamReply::new(format!("acp {}", delivery.number()), state.text);
-            let stream = stream.delivery(delivery).last(state.is_last);
+            let name = format!("acp {}", delivery.number());
+            let by_place = turn.names_place && state.is_last;
+            let stream = turn.origin.stream(name, state.text, by_place).last(state.is_last);
             let (session, delivery) = owner();
             let purpose = if state.is_last { OpUse::Answer { session, delivery } } else { OpUse::BestEffort };
             return Some((Command::Stream(stream), purpose));
@@ -58,8 +59,14 @@ impl AcpMachine {
         let TurnPhase::Closing(closing) = &mut turn.phase else { return None };
         let line = closing.line.filter(|_| !closing.is_line_sent)?;
         closing.is_line_sent = true;
+        let command = if turn.names_place {
+            let name = format!("acp line {}", delivery.number());
+            Command::Stream(turn.origin.stream(name, line.to_owned(), true).last(true))
+        } else {
+            Command::Reply(ReplyMessage::new(delivery, line))
+        };
         let (session, delivery) = owner();
-        Some((Command::Reply(ReplyMessage::new(delivery, line)), OpUse::Line { session, delivery }))
+        Some((command, OpUse::Line { session, delivery }))
     }
 
     /// Returns the turn of a session if it is still that of this delivery.
@@ -73,7 +80,7 @@ impl AcpMachine {
             // Nothing of it was lost: the stream continues where it was.
             Err(failure) if failure.kind == FailureKind::Definite => {
                 turn.answer.finished(true);
-                turn.retry_at = Some(now + RETRY_AFTER);
+                turn.note_unsent(now);
             }
             Err(failure) => {
                 turn.answer.finished(false);
@@ -114,7 +121,7 @@ impl AcpMachine {
         match result {
             Err(failure) if failure.kind == FailureKind::Definite => {
                 closing.is_line_sent = false;
-                turn.retry_at = Some(now + RETRY_AFTER);
+                turn.note_unsent(now);
             }
             Err(failure) => {
                 closing.line = None;

@@ -2,6 +2,7 @@
 
 use super::world::{World, config};
 use crate::{Busy, Settling};
+use relayline_core::command::FailureKind;
 use relayline_core::output::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -298,4 +299,49 @@ fn bytes_of_the_agent_never_matter() {
     assert_eq!((stats.invalid_payloads, stats.unknown_notifications), (1, 1));
     world.respond(&prompt, Value::from("not an object"));
     assert!(world.seen().last().unwrap().contains("failed"));
+}
+
+#[test]
+fn m_7_the_end_of_an_answer_survives_newer_deliveries() {
+    for by_edits in [false, true] {
+        let mut world = World::ready(config(), json!({}));
+        let prompt = world.open("k", "s");
+        if by_edits {
+            world.chunk("s", "Half");
+        }
+        world.seen();
+        world.forgets = true;
+        world.chunk("s", " the rest");
+        world.end_turn(&prompt);
+        let seen = world.seen();
+        assert!(seen.len() == 1 && seen[0].ends_with("the rest ■"), "{seen:?}");
+        assert_eq!((world.machine.is_idle(), world.machine.stats().answers_lost), (true, 0));
+    }
+}
+
+#[test]
+fn m_7_the_line_of_a_turn_survives_newer_deliveries() {
+    let mut world = World::ready(config(), json!({}));
+    let prompt = world.open("k", "s");
+    world.seen();
+    world.forgets = true;
+    world.end_turn(&prompt);
+    assert_eq!(world.seen(), ["The agent finished without a reply. ■"]);
+    assert!(world.machine.is_idle());
+}
+
+/// A turn whose relay is down names its place, too, and waits.
+#[test]
+fn an_answer_that_names_its_place_is_tried_again() {
+    let mut world = World::ready(config(), json!({}));
+    let prompt = world.open("k", "s");
+    world.chunk("s", "text");
+    world.failure = Some(FailureKind::Definite);
+    world.end_turn(&prompt);
+    world.pass(Duration::from_secs(20));
+    assert!(!world.machine.is_idle());
+    world.failure = None;
+    world.seen();
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.seen(), ["text ■", "<1 done>"]);
 }

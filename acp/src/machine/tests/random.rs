@@ -24,6 +24,8 @@ enum Step {
     Start,
     Connect(bool),
     Fail(u8),
+    /// The relay forgets the deliveries, or does so no more.
+    Forget(bool),
     /// The relay holds results back, or performs those that it held.
     Hold(bool),
     Pass(u16),
@@ -43,6 +45,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Start),
         1 => any::<bool>().prop_map(Step::Connect),
         1 => (0..8u8).prop_map(Step::Fail),
+        1 => any::<bool>().prop_map(Step::Forget),
         2 => any::<bool>().prop_map(Step::Hold),
         2 => (0..20_000u16).prop_map(Step::Pass),
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Garbage),
@@ -120,6 +123,7 @@ impl Run {
                 ];
                 self.world.failure = kinds.get(usize::from(kind)).copied();
             }
+            Step::Forget(forgets) => self.world.forgets = forgets,
             Step::Hold(true) => self.world.holds = true,
             Step::Hold(false) => self.release(),
             Step::Pass(ms) => self.world.pass(Duration::from_millis(ms.into())),
@@ -235,7 +239,7 @@ impl Run {
 
     /// Lets everything come to its end: the agent ends its turns, and the relay works.
     fn finish(&mut self) {
-        self.world.failure = None;
+        (self.world.failure, self.world.forgets) = (None, false);
         self.world.machine.handle_connected(self.world.now);
         for _ in 0..400 {
             self.release();

@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) holds: bool,
     /// Failure of every command, if set.
     pub(super) failure: Option<FailureKind>,
+    /// True if the relay has forgotten all deliveries.
+    pub(super) forgets: bool,
     /// Settled deliveries.
     pub(super) settled: BTreeMap<u64, Outcome>,
     pub(super) delivered: u64,
@@ -64,6 +66,7 @@ impl World {
             held: VecDeque::new(),
             holds: false,
             failure: None,
+            forgets: false,
             settled: BTreeMap::new(),
             delivered: 0,
             submitted: Vec::new(),
@@ -136,12 +139,24 @@ impl World {
             let failure = Failure::new(kind, "no");
             return self.machine.handle_result(self.now, id, HostResult::Command(Err(failure)));
         }
+        let names_delivery = match &*command {
+            Command::Stream(stream) => stream.delivery.is_some(),
+            Command::Reply(_) | Command::Turn(_) => true,
+            _ => false,
+        };
+        if self.forgets && names_delivery {
+            let failure = Failure::new(FailureKind::Definite, "forgotten");
+            return self.machine.handle_result(self.now, id, HostResult::Command(Err(failure)));
+        }
         self.messages += 1;
         let message_id = Some(format!("m{}", self.messages));
         let sent = Reply::Sent { message_id: message_id.clone(), thread_id: None, auto_thread_name: None };
         let (shown, reply) = match *command {
             Command::Stream(stream) => {
-                let number = stream.delivery.unwrap().number();
+                let name = stream.stream.rsplit(' ').next().and_then(|number| number.parse().ok());
+                let number = name.unwrap();
+                assert!(stream.delivery.is_none_or(|delivery| delivery.number() == number));
+                assert_eq!(stream.delivery.is_none(), !stream.chat_id.is_empty());
                 self.submitted.push((number, Submitted::Text(stream.text.clone())));
                 let mark = if stream.last { " ■" } else { "…" };
                 (Some(format!("{}{mark}", stream.text)), Reply::Done)

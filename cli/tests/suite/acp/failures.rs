@@ -3,8 +3,10 @@
 use super::{AGENT, Acp, command};
 use crate::support::Program;
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
+use serde_json::{Value, json};
 
 on_one_runtime! {
+    m_7_the_end_of_an_answer_survives_newer_deliveries,
     a_death_is_reported_and_the_session_goes_on,
     what_the_agent_cannot_do_is_one_line_without_details a_missing_account_is_one_line_and_a_warning,
     ten_deaths_end_the_gateway_with_1 another_version_ends_with_2,
@@ -135,4 +137,21 @@ fn x_1_an_agent_that_writes_and_does_not_read_is_killed(runtime: &str) {
     let ended = Program::start(command).ended();
     assert_eq!(ended.code, Some(1));
     assert_eq!(ended.stderr.matches("the agent writes and does not read").count(), 2, "{}", ended.stderr);
+}
+
+/// The relay remembers the last deliveries only.
+fn m_7_the_end_of_an_answer_survives_newer_deliveries(runtime: &str) {
+    let mut acp = Acp::start(runtime, &["--set", "reply_targets=2"], &[]);
+    acp.say("ask Run ls");
+    acp.actions_until(|action| action["op"] == "prompt");
+    for chat in ["c2", "c3", "c4"] {
+        let source = json!({ "platform": "discord", "chat_id": chat, "user_id": "u2" });
+        acp.say_with("/stop", json!({ "source": source }));
+        acp.actions_until(|action| action["content"] == "There is nothing to stop.");
+    }
+    acp.press("Allow", "u1");
+    let is_last = |action: &Value| action["metadata"]["notify"] == true;
+    let last = acp.actions_until(is_last).pop().unwrap();
+    assert_eq!((&last["content"], &last["chat_id"]), (&json!("<allow it>"), &json!("c1")));
+    assert_eq!(last["metadata"]["reply_to_message_id"], "msg-1");
 }
