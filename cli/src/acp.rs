@@ -17,7 +17,7 @@ use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::signals::Shutdown;
 use crate::sleep::SleepOptions;
-pub(crate) use flags::AcpArguments;
+pub(crate) use flags::{AcpArguments, prompt_prefix};
 use host::AcpHost;
 use relayline_acp::{AcpMachine, StopCause};
 use relayline_control::config::GatewayConfig;
@@ -28,7 +28,7 @@ use std::path::Path;
 pub(crate) use files::MessageFiles;
 pub(crate) use reader::{LineReader, ReadLine, log_stderr};
 pub(crate) use session_file::SessionFile;
-pub(crate) use start::start;
+pub(crate) use start::{conclude, start};
 
 /// Parts of an ACP host.
 #[derive(Debug)]
@@ -57,13 +57,17 @@ pub(crate) enum AcpEnd {
 }
 
 /// Runs a gateway for its ACP agents until there is no further one, until one cannot be used, or until a request to stop.
-fn run(
+pub(crate) fn run(
     runtime: RuntimeName,
-    config: GatewayConfig,
+    mut config: GatewayConfig,
     agents: &mut impl Agents,
     mut options: AcpOptions,
     shutdown: &Shutdown,
 ) -> io::Result<AcpEnd> {
+    // A file can have the key, and nothing here has a use for forwards.
+    config.machine.passthrough = false;
+    // Answers to prompts arrive as messages: an answer of somebody who may not give it leaves the prompt open.
+    config.machine.prompts = false;
     let (metrics, control, sleep) = (options.metrics.take(), options.control.take(), options.sleep.take());
     runtime.host(config, |relay, inbox| async move {
         let monitor = Monitor::new(AgentKind::Acp, control.as_ref().map(ControlSocket::monitor));

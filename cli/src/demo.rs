@@ -1,9 +1,13 @@
 //! `relayline demo`: runs a connector, a gateway and an agent on this machine, and a conversation between them.
 
+mod acp;
+mod acp_agent;
+mod acp_conversation;
 mod agent;
 mod conversation;
 mod enroll;
 mod script;
+mod stage;
 mod transcript;
 
 use crate::fail;
@@ -26,9 +30,11 @@ use std::sync::mpsc;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  relayline demo                 chat with the agent; /help lists the commands
-  relayline demo < /dev/null     play the built-in conversation
-  relayline demo --script FILE   play your own: one step per line, # for comments
+  relayline demo                        chat with the agent; /help lists the commands
+  relayline demo --acp                  chat with a scripted ACP agent: its steps, a permission, a growing answer
+  relayline demo --acp -- gemini --acp  chat with an installed ACP agent
+  relayline demo < /dev/null            play the built-in conversation
+  relayline demo --script FILE          play your own: one step per line, # for comments
 
 Steps of a script: `CHAT: text`, `!press CHAT OPTION`, `!command CHAT NAME`, `!interrupt CHAT`, `!drop`; a CHAT is
 discord, telegram, slack or sms.
@@ -39,12 +45,27 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
 
+    /// Chat with an agent that speaks the Agent Client Protocol (ACP): a scripted one, or that of the command after --.
+    ///
+    /// The agent runs as with run --acp, in the current folder.
+    #[arg(long)]
+    acp: bool,
+
+    /// Program of an installed ACP agent, with its arguments, after --acp --.
+    #[arg(value_name = "CMD", last = true, requires = "acp")]
+    command: Vec<String>,
+
     /// Async runtime that does the socket work.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio, value_name = "NAME")]
     runtime: RuntimeName,
 }
 
 const GATEWAY: &str = "gw-demo";
+
+pub(crate) use acp_agent::{is_requested as is_acp_agent, run as run_acp_agent};
+
+/// Width of the commands in a list of them.
+const HELP_WIDTH: usize = 15;
 
 pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     let steps = match &arguments.script {
@@ -53,7 +74,10 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
             Err(error) => return fail(1, format_args!("--script {}: {error}", file.display())),
         },
         None if io::stdin().is_terminal() => None,
-        None => Some(("the built-in conversation".to_owned(), script::BUILT_IN.to_owned())),
+        None => {
+            let built_in = if arguments.acp { acp::built_in(arguments) } else { script::BUILT_IN };
+            Some(("the built-in conversation".to_owned(), built_in.to_owned()))
+        }
     };
     let steps =
         match steps.map(|(name, text)| script::parse(&text).map_err(|error| format!("{name}:{error}"))) {
@@ -61,6 +85,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
             Some(Err(error)) => return fail(1, error),
             None => None,
         };
+    if arguments.acp {
+        return acp::play(arguments, steps);
+    }
     let played = play(arguments.runtime, |conversation| match steps {
         Some(steps) => steps.iter().try_for_each(|step| conversation.perform(step)),
         None => chat(conversation, io::stdin().lock().lines()),
@@ -71,10 +98,14 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     }
 }
 
-fn play(
-    runtime: RuntimeName,
-    script: impl FnOnce(&mut Conversation) -> Result<(), String>,
-) -> Result<(), String> {
+/// Connector that listens, and a gateway that has enrolled with it.
+struct EnrolledGateway {
+    connector: EmbeddedConnector,
+    config: GatewayConfig,
+}
+
+/// Starts the connector, and enrolls the gateway.
+fn enroll_gateway(runtime: RuntimeName) -> Result<EnrolledGateway, String> {
     let tokens = Tokens::new()?;
     let mut connector = ConnectorConfig::default()
         .enroll_token(tokens.enrollment.clone(), TENANT)
@@ -87,7 +118,14 @@ fn play(
         .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
     let credentials = tokens.enroll(runtime, &connector.url(), GATEWAY)?;
     let config = config(&connector.url(), credentials)?;
+    Ok(EnrolledGateway { connector, config })
+}
 
+fn play(
+    runtime: RuntimeName,
+    script: impl FnOnce(&mut Conversation) -> Result<(), String>,
+) -> Result<(), String> {
+    let EnrolledGateway { connector, config } = enroll_gateway(runtime)?;
     // The gateway and its agent run on a thread of their own, like a separate process.
     let (events, received) = mpsc::channel();
     let (relays, relay) = mpsc::channel();
@@ -180,7 +218,7 @@ fn chat(
             ("/quit", _) => break,
             ("/help", _) => {
                 for (command, what) in HELP {
-                    conversation.remark(&format!("{command:<15}{what}"));
+                    conversation.remark(&format!("{command:<HELP_WIDTH$}{what}"));
                 }
                 continue;
             }

@@ -6,9 +6,9 @@ mod direct;
 mod guarded;
 
 #[cfg(not(unix))]
-pub(crate) use direct::{Child, Killer};
+pub(crate) use direct::{Child, Killer, own_program};
 #[cfg(unix)]
-pub(crate) use guarded::{Child, Killer};
+pub(crate) use guarded::{Child, Killer, own_program};
 use std::fmt;
 use std::io;
 use std::process::Stdio;

@@ -106,6 +106,9 @@ fn main() -> ExitCode {
     if let Some(arguments) = guard::arguments() {
         return guard::run(&arguments);
     }
+    if demo::is_acp_agent() {
+        return demo::run_acp_agent();
+    }
     let program = config_file::program();
     // These commands print their progress themselves.
     let prints_progress = matches!(program.command, Command::Demo(_) | Command::Doctor(_));

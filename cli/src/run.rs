@@ -13,7 +13,6 @@ use crate::supervisor::Supervisor;
 use crate::{boot, fail};
 use clap::{ArgGroup, Args};
 use relayline_control::config::GatewayConfig;
-use relayline_control::settings::Resolved;
 use relayline_core::json;
 use relayline_runtime::files;
 use serde_json::{Map, Value};
@@ -192,7 +191,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
                     connect stdin and stdout to one";
         return fail(2, what);
     }
-    let approvals = match arguments.acp.approval_chat(&platforms(&resolved)) {
+    let approvals = match arguments.acp.approval_chat(&platforms(&resolved.config)) {
         Ok(approvals) => approvals,
         Err(error) => return fail(2, error),
     };
@@ -270,8 +269,8 @@ impl RunArguments {
 }
 
 /// Returns the platforms that the gateway fronts.
-pub(crate) fn platforms(resolved: &Resolved) -> Vec<String> {
-    resolved.config.machine.identities.iter().map(|identity| identity.platform.to_string()).collect()
+pub(crate) fn platforms(config: &GatewayConfig) -> Vec<String> {
+    config.machine.identities.iter().map(|identity| identity.platform.to_string()).collect()
 }
 
 /// Begins to watch the signals. Returns the request to stop, and the handle of the agent that a second signal kills.

@@ -228,7 +228,7 @@ fn mcp_servers(path: &Path) -> Result<Vec<McpServer>, String> {
 }
 
 /// Returns a prefix of prompt ids that no other process has.
-fn prompt_prefix() -> Result<String, String> {
+pub(crate) fn prompt_prefix() -> Result<String, String> {
     let random = random::hex::<5>().map_err(|error| format!("the system has no randomness: {error}"))?;
     Ok(format!("acp{random}"))
 }

@@ -12,6 +12,7 @@ use crate::supervisor::Supervisor;
 use relayline_acp::AcpMachine;
 use relayline_control::settings::Resolved;
 use serde_json::Value;
+use std::io;
 use std::process::ExitCode;
 
 /// Runs a gateway for an agent that speaks the Agent Client Protocol. Prints errors, and returns the exit code.
@@ -26,7 +27,7 @@ pub(crate) fn start(
         Ok(config) => config,
         Err(error) => return fail(2, error),
     };
-    acp_config.platforms = run::platforms(&resolved);
+    acp_config.platforms = run::platforms(&resolved.config);
     acp_config.approvals = match arguments.acp.approvals(&acp_config.platforms) {
         Ok(approvals) => approvals,
         Err(error) => return fail(2, error),
@@ -71,10 +72,6 @@ pub(crate) fn start(
         Err(error) => return fail(1, error),
     };
     arguments.configure(&mut config, manifest.or_else(|| machine.command_manifest()));
-    // A file can have the key, and nothing here has a use for forwards.
-    config.machine.passthrough = false;
-    // Answers to prompts arrive as messages: an answer of somebody who may not give it leaves the prompt open.
-    config.machine.prompts = false;
     if let Some(warning) = arguments.acp.warning() {
         tracing::warn!(warning, "configuration");
     }
@@ -98,6 +95,11 @@ pub(crate) fn start(
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();
+    conclude(ended, failure)
+}
+
+/// Prints the error of a gateway that has ended, and returns its exit code. `failure` is that of its last agent.
+pub(crate) fn conclude(ended: io::Result<AcpEnd>, failure: Option<String>) -> ExitCode {
     match ended {
         Ok(AcpEnd::Unusable(cause)) => fail(if cause.is_configuration() { 2 } else { 1 }, cause),
         // Many agents end with an error when their input ends, or by the signal that follows. They were asked to.

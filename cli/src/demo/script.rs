@@ -28,6 +28,21 @@ discord: /slow count to a billion
 slack: Did you get this?
 ";
 
+/// Conversation with the scripted ACP agent that is played when stdin is not a terminal.
+pub(super) const WITH_ACP_AGENT: &str = "\
+# A tool call, a permission as buttons, and an answer that grows: on Slack with a task card.
+slack: Please deploy 1.4.2
+!press slack Allow
+# On Discord the steps are a line that is edited. This time the permission is refused.
+discord: deploy it
+!press discord Reject
+# The session on Slack goes on.
+slack: thanks!
+";
+
+/// Conversation with an installed ACP agent.
+pub(super) const WITH_INSTALLED_AGENT: &str = "slack: Hello! What can you do? Answer in one sentence.\n";
+
 /// Chat of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum DemoChat {
@@ -47,6 +62,11 @@ impl DemoChat {
 
     pub(super) fn named(name: &str) -> Option<DemoChat> {
         DemoChat::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, chat)| *chat)
+    }
+
+    /// Returns the chat with this id.
+    pub(super) fn of(chat_id: &str) -> Option<DemoChat> {
+        DemoChat::ALL.iter().map(|(_, chat)| *chat).find(|chat| chat.room().chat_id == chat_id)
     }
 
     /// Returns the room: a guild's channel, a forum's topic, a channel's thread, or text messages.
@@ -112,6 +132,8 @@ mod tests {
     #[test]
     fn conversations_are_read_and_errors_name_their_line() {
         assert_eq!(parse(BUILT_IN).map(|steps| steps.len()), Ok(14));
+        assert_eq!(parse(WITH_ACP_AGENT).map(|steps| steps.len()), Ok(5));
+        assert_eq!(parse(WITH_INSTALLED_AGENT).map(|steps| steps.len()), Ok(1));
         for (text, expected) in [
             ("slack: a: b", Ok(Step::Say(DemoChat::Slack, "a: b".into()))),
             ("!interrupt telegram", Ok(Step::Interrupt(DemoChat::Telegram))),

@@ -4,6 +4,7 @@ use super::{AgentStderr, StartError};
 use crate::bridge::Agent;
 use crate::environment::without_secrets;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -70,4 +71,9 @@ impl Killer {
         // This fails if the agent has already ended.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).kill();
     }
+}
+
+/// Returns the path of the running program.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    std::env::current_exe()
 }

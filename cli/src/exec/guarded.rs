@@ -184,7 +184,7 @@ fn start_guard(
 }
 
 /// Returns the path of the running program. On Linux it is the same file even after an update has replaced it.
-fn own_program() -> io::Result<PathBuf> {
+pub(crate) fn own_program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     let running = PathBuf::from("/proc/self/exe");
     let file = |path: &PathBuf| metadata(path).map(|file| (file.dev(), file.ino())).ok();

@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 /// Scripted agent. Cargo builds examples with the tests of a package, but not for a single test target.
-static AGENT: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) static AGENT: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = PathBuf::from(env!("CARGO_BIN_EXE_relayline")).with_file_name("examples");
     let agent = folder.join("acp_agent");
     if !agent.exists() {

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 /// Returns both ends of a terminal: the test types into the first, the second is the program's.
-fn terminal() -> (File, File) {
+pub(crate) fn terminal() -> (File, File) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let controller = openpt(flags).unwrap();
     grantpt(&controller).unwrap();
@@ -30,7 +30,7 @@ struct Typed {
     errors: Receiver<String>,
 }
 
-fn lines_of(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
+pub(crate) fn lines_of(stream: impl std::io::Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))

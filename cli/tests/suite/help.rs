@@ -4,11 +4,12 @@ use std::process::Command;
 
 /// Each command, and those of its flags that must not change.
 const COMMANDS: &[(&str, &str)] = &[
-    ("demo", "--script --runtime"),
+    ("demo", "--script --acp --runtime"),
     (
         "run",
         "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --control --exec --set --config --runtime \
-         --acp --acp-auth --cwd --mcp-servers --acp-state --max-sessions --acp-verbose --approver --approval-timeout --approve --busy",
+         --sleep-after --wake-listen --on-sleep --exit-on-sleep \
+         --acp --acp-auth --cwd --mcp-servers --acp-state --max-sessions --acp-verbose --approval-chat --approver --approval-timeout --approve --busy",
     ),
     (
         "send",

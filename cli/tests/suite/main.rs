@@ -49,6 +49,8 @@ mod control;
 #[cfg(unix)]
 mod deliveries;
 mod demo;
+#[cfg(unix)]
+mod demo_acp;
 mod doctor;
 #[cfg(unix)]
 mod drain;
