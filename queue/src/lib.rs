@@ -9,3 +9,4 @@ pub mod encoding;
 pub mod head;
 pub mod id;
 pub mod record;
+pub mod store;
