@@ -1,0 +1,136 @@
+//! Tests of a store that fails, and of snapshots.
+
+use super::Bench;
+use crate::id::EntryId;
+use crate::ledger::LoadError;
+use crate::output::{Output, QueueError};
+use crate::store::memory::MemoryDisk;
+use crate::store::{Batch, FaultKind, StoreAnswer, StoreCommand};
+use std::time::Duration;
+
+#[test]
+fn a_store_that_is_down_pauses_the_gateway_after_10_s() {
+    let mut bench = Bench::leading(|_| {});
+    bench.disk.write_fault = Some(FaultKind::Full);
+    bench.arrive(1, "a");
+    bench.settle_down();
+    assert!(!bench.dispatcher.takes_arrivals());
+    bench.arrive(2, "a");
+    assert_eq!(bench.take(), ["Full", "2 is not taken"]);
+    bench.wait(Duration::from_millis(9999));
+    assert!(bench.take().iter().all(|output| output == "Full"));
+    bench.wait(Duration::from_millis(1));
+    assert!(bench.take().contains(&"pause: StoreDown".to_owned()));
+    bench.disk.write_fault = None;
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.take(), ["1 is 1", "resume", "x gets 1#1: 1"]);
+    assert!(bench.dispatcher.takes_arrivals());
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_read_back() {
+    let mut bench = Bench::leading(|_| {});
+    bench.arrive(1, "a");
+    let (late, command) = bench.commands.pop_front().unwrap();
+    // It was carried out, and its answer is lost.
+    assert_eq!(bench.disk.execute(&command), StoreAnswer::Written);
+    bench.wait(Duration::from_secs(10));
+    assert_eq!(bench.take(), ["pause: StoreDown", "1 is 1", "resume", "x gets 1#1: 1"]);
+    bench.dispatcher.handle_answer(bench.now, late, StoreAnswer::Written);
+    let stats = bench.dispatcher.stats();
+    assert_eq!((stats.store_timeouts, stats.read_backs, stats.late_answers), (1, 1, 1));
+    assert_eq!(bench.disk.load().entries.len(), 1);
+}
+
+#[test]
+fn a_full_queue_takes_nothing_until_a_tenth_is_free() {
+    let mut bench = Bench::leading(|limits| limits.queue_entries = 10);
+    (1..=11).for_each(|n| bench.arrive(n, "a"));
+    bench.settle_down();
+    assert!(bench.take().contains(&"11 is not taken".to_owned()));
+    bench.wait(Duration::from_secs(10));
+    assert_eq!(bench.take(), ["pause: Full"]);
+    // A duplicate needs no room.
+    bench.arrive(1, "a");
+    assert_eq!(bench.take(), ["1 is known"]);
+    bench.done(1, 1);
+    bench.settle_down();
+    assert!(!bench.dispatcher.takes_arrivals());
+    bench.done(2, 1);
+    assert_eq!(bench.take(), ["1#1 is settled", "resume"]);
+    assert!(bench.dispatcher.takes_arrivals());
+    assert_eq!(bench.dispatcher.stats().arrivals_refused, 1);
+}
+
+#[test]
+fn an_entry_without_a_body_is_a_dead_letter() {
+    let mut bench = Bench::leading(|limits| limits.body_cache_bytes = 0);
+    [(1, "a"), (2, "a")].into_iter().for_each(|(n, session)| bench.arrive(n, session));
+    bench.answer();
+    let reads = bench.commands.iter().filter(|(_, command)| matches!(command, StoreCommand::ReadBody(_)));
+    assert_eq!(reads.count(), 1);
+    // Someone has removed the row.
+    let mut batch = Batch { removed_entries: vec![EntryId(1)], ..Batch::default() };
+    (batch.after_entry, batch.after_record) = (bench.disk.load().last_entry, bench.disk.load().last_record);
+    assert_eq!(bench.disk.execute(&StoreCommand::Write(Box::new(batch))), StoreAnswer::Written);
+    bench.settle_down();
+    let error = "1 is dead: the body of the entry is not in the store";
+    assert_eq!(bench.take(), ["1 is 1", "2 is 2", error, "x gets 2#1: 2"]);
+}
+
+#[test]
+fn a_failed_read_of_a_body_is_repeated() {
+    let mut bench = Bench::leading(|limits| limits.body_cache_bytes = 0);
+    bench.arrive(1, "a");
+    bench.answer();
+    bench.disk.read_fault = Some(FaultKind::Unavailable);
+    bench.settle_down();
+    bench.disk.read_fault = None;
+    assert_eq!(bench.take(), ["1 is 1", "Unavailable"]);
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.take(), ["x gets 1#1: 1"]);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_not_used() {
+    let mut disk = MemoryDisk::default();
+    let newer = br#"[1,{"lease":{}}]"#.as_slice().into();
+    let batch = Batch { records: vec![newer], ..Batch::default() };
+    disk.execute(&StoreCommand::Write(Box::new(batch)));
+    let mut bench = Bench::on(disk, |_| {});
+    let Some(Output::Failed(QueueError::Load(LoadError::Decode(error)))) = bench.outputs.pop_front() else {
+        panic!("it fails")
+    };
+    assert!(error.to_string().contains("which a newer version of this program wrote"), "{error}");
+    assert_eq!(bench.disk.load().records.len(), 1);
+}
+
+#[test]
+fn a_store_that_cannot_be_read_is_tried_again() {
+    let mut disk = MemoryDisk::default();
+    disk.read_fault = Some(FaultKind::Unavailable);
+    let mut bench = Bench::on(disk, |_| {});
+    assert_eq!(bench.take(), ["Unavailable"]);
+    bench.disk.read_fault = None;
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.take(), ["leading 1"]);
+}
+
+#[test]
+fn snapshots_bound_the_journal() {
+    let mut bench = Bench::leading(|limits| limits.snapshot_records = 10);
+    for n in 1..=100 {
+        bench.arrive(n, "a");
+        bench.settle_down();
+        bench.done(u64::from(n), 1);
+        bench.settle_down();
+    }
+    assert!(bench.dispatcher.stats().snapshots >= 18, "{:?}", bench.dispatcher.stats());
+    let loaded = bench.disk.load();
+    assert!(loaded.records.len() <= 22 && loaded.pieces.len() <= 2, "{loaded:?}");
+    let mut later = Bench::on(bench.disk, |_| {});
+    for n in 1..=100 {
+        later.arrive(n, "a");
+    }
+    assert_eq!(later.take().iter().filter(|output| output.ends_with("is known")).count(), 100);
+}
