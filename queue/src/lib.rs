@@ -7,7 +7,7 @@
 //!
 //! [`dispatcher::Dispatcher`] decides which entry goes where next. It has no clock, no random numbers and no I/O: its
 //! inputs are times, arrivals, settlements and answers of the store, its outputs are commands for the store, hand-outs
-//! and answers. [`store::Store`] is an engine that stores the queue.
+//! and answers. [`store::Store`] is an engine that stores the queue; the one in the module `sqlite` is a file.
 //!
 //! # How to drive it
 //!
@@ -40,6 +40,8 @@ pub mod ledger;
 pub mod output;
 pub mod record;
 mod schedule;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod stats;
 pub mod store;
 mod writer;

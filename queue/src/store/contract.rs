@@ -1,4 +1,4 @@
-//! Checks of the contract of a [`Store`](super::Store), for the tests of each engine. A check panics if it fails.
+//! Checks of the contract of a [`Store`], for the tests of each engine. A check panics if it fails.
 
 use super::{Batch, Loaded, NewEntry, READ_BACK, ReadBack, Store, StoreAnswer, StoreCommand};
 use crate::encoding::Bytes;
@@ -16,6 +16,11 @@ impl Wake for Unpark {
     }
 }
 
+/// Returns a waker that unparks this thread.
+pub fn waker() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
 /// Submits a command and waits for its answer.
 ///
 /// # Panics
@@ -30,7 +35,7 @@ pub fn answer(store: &mut impl Store, command: StoreCommand) -> StoreAnswer {
 
 /// Waits for the next answer.
 pub fn next_answer(store: &mut impl Store) -> (CommandId, StoreAnswer) {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = waker();
     let mut cx = Context::from_waker(&waker);
     loop {
         match store.poll_answer(&mut cx) {
