@@ -45,7 +45,7 @@ fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
 
 #[test]
 fn each_seed_holds_every_invariant() {
-    let seeds = seeds(0..400);
+    let seeds = seeds(0..1000);
     let (number, mut steps) = (seeds.end - seeds.start, 0);
     for seed in seeds {
         steps += run(seed, None);
