@@ -20,6 +20,8 @@
 //!    [`takes_arrivals`](dispatcher::Dispatcher::takes_arrivals) returns true.
 //! 5. Acknowledge an arrival when [`Output::Arrived`](output::Output::Arrived) says that it is stored.
 //!
+//! [`driver::QueueDriver`] does steps 2 and 3 with a store.
+//!
 //! The same limits and inputs give the same outputs. Late and wrong settlements, unknown agents and late answers of the
 //! store never cause a panic. All tables are bounded by [`QueueLimits`](config::QueueLimits), and each drop is counted in
 //! [`QueueStats`](stats::QueueStats).
@@ -32,6 +34,7 @@
 
 pub mod config;
 pub mod dispatcher;
+pub mod driver;
 pub mod encoding;
 mod handouts;
 pub mod head;

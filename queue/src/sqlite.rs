@@ -20,15 +20,14 @@ mod worker;
 pub use error::SqliteError;
 pub use lock::QueueLock;
 pub use reader::{ReadError, RequestState, SqliteReader};
-pub use worker::SqliteEvent;
 
 use crate::id::{CommandId, RequestId};
-use crate::output::RequestRefused;
+use crate::output::{OperatorRequest, RequestRefused};
 use crate::store::{Store, StoreAnswer, StoreCommand};
 use engine::Engine;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
-use worker::Worker;
+use worker::{Event, Worker};
 
 /// Store in an SQLite file. One thread has the connection.
 ///
@@ -36,8 +35,8 @@ use worker::Worker;
 #[derive(Debug)]
 pub struct SqliteStore {
     worker: Worker,
-    /// Requests that were polled while an answer was wanted.
-    requests: VecDeque<SqliteEvent>,
+    /// Requests that came while an answer was polled.
+    requests: VecDeque<(RequestId, OperatorRequest)>,
     /// Dropped last: the thread must have ended before another process has the queue.
     lock: QueueLock,
 }
@@ -57,19 +56,6 @@ impl SqliteStore {
         let worker = Worker::start(Engine::new(path, connection));
         let worker = worker.map_err(SqliteError::io("start a thread for", path))?;
         Ok(SqliteStore { worker, requests: VecDeque::new(), lock })
-    }
-
-    /// Returns the next event: an answer, or a request of an operator.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<SqliteEvent> {
-        match self.requests.pop_front() {
-            Some(request) => Poll::Ready(request),
-            None => self.worker.poll_event(cx),
-        }
-    }
-
-    /// Stores the result of a request, which its sender reads.
-    pub fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {
-        self.worker.finish_request(id, result);
     }
 
     /// Returns true if the thread has ended by a panic. Then every command fails.
@@ -94,10 +80,18 @@ impl Store for SqliteStore {
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)> {
         loop {
             match self.worker.poll_event(cx) {
-                Poll::Ready(SqliteEvent::Answer(id, answer)) => return Poll::Ready((id, answer)),
-                Poll::Ready(request @ SqliteEvent::Request(..)) => self.requests.push_back(request),
+                Poll::Ready(Event::Answer(id, answer)) => return Poll::Ready((id, *answer)),
+                Poll::Ready(Event::Request(id, request)) => self.requests.push_back((id, request)),
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    fn take_request(&mut self) -> Option<(RequestId, OperatorRequest)> {
+        self.requests.pop_front()
+    }
+
+    fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {
+        self.worker.finish_request(id, result);
     }
 }

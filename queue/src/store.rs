@@ -24,7 +24,8 @@ pub mod contract;
 pub mod memory;
 
 use crate::encoding::Bytes;
-use crate::id::{CommandId, EntryId, PieceId, RecordSeq};
+use crate::id::{CommandId, EntryId, PieceId, RecordSeq, RequestId};
+use crate::output::{OperatorRequest, RequestRefused};
 use std::fmt;
 use std::task::{Context, Poll};
 use thiserror::Error;
@@ -39,6 +40,15 @@ pub trait Store {
 
     /// Returns the next answer, or arranges that the task is woken for it.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)>;
+
+    /// Returns the next request that an operator has left in the store. A task that waits for an answer is woken for
+    /// requests, too.
+    fn take_request(&mut self) -> Option<(RequestId, OperatorRequest)> {
+        None
+    }
+
+    /// Stores the result of such a request for its sender.
+    fn finish_request(&mut self, _id: RequestId, _result: Result<(), RequestRefused>) {}
 }
 
 /// Command for the store.

@@ -92,16 +92,12 @@ impl Dispatcher {
         self.outputs.push_back(Output::Leading { epoch: self.ledger.epoch() });
         self.end_earlier_hand_outs();
         self.bound_dead_letters();
-        let waiting: Vec<_> = self.ledger.entries().map(|(id, entry)| (id, entry.clone())).collect();
-        for (id, entry) in waiting {
-            if entry.state == EntryState::Waiting {
-                // How long the entry has waited is not known: clocks of two processes are not compared.
-                let retry_at = match entry.charges {
-                    0 => Time::ZERO,
-                    charges => self.now + self.limits.back_off(charges),
-                };
-                self.add_waiting(id, retry_at);
-            }
+        let waiting = self.ledger.entries().filter(|(_, entry)| entry.state == EntryState::Waiting);
+        let waiting: Vec<(EntryId, u32)> = waiting.map(|(id, entry)| (id, entry.charges)).collect();
+        for (id, charges) in waiting {
+            // The time that the entry has waited is not known: clocks of two processes are not compared.
+            let retry_at = if charges == 0 { Time::ZERO } else { self.now + self.limits.back_off(charges) };
+            self.add_waiting(id, retry_at);
         }
     }
 

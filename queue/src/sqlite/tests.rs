@@ -1,10 +1,10 @@
 //! Tests of the store in a file.
 
 use super::engine::Engine;
-use super::{QueueLock, RequestState, SqliteError, SqliteEvent, SqliteReader, SqliteStore, place, schema};
+use super::{QueueLock, RequestState, SqliteError, SqliteReader, SqliteStore, place, schema};
 use crate::config::QueueLimits;
 use crate::head::EntryHead;
-use crate::id::{CommandId, EntryId, RecordSeq};
+use crate::id::{CommandId, EntryId, RecordSeq, RequestId};
 use crate::output::{OperatorRequest, RequestRefused};
 use crate::record::Record;
 use crate::store::contract::{self, batch, body, load, write};
@@ -274,13 +274,16 @@ fn a_reader_sees_entries_while_the_queue_is_in_use() {
     assert_eq!(reader.ledger(&QueueLimits::default()).unwrap().len(), 1);
 }
 
-/// Waits for the next event. The thread wakes the task, so that no time passes.
-fn next_event(store: &mut SqliteStore) -> SqliteEvent {
+/// Waits for the next request. The thread wakes the task, so that no time passes.
+fn next_request(store: &mut SqliteStore) -> (RequestId, OperatorRequest) {
     loop {
         let waker = contract::waker();
-        match store.poll_event(&mut Context::from_waker(&waker)) {
-            Poll::Ready(event) => return event,
-            Poll::Pending => std::thread::park(),
+        let answer = store.poll_answer(&mut Context::from_waker(&waker));
+        if let Some(request) = store.take_request() {
+            return request;
+        }
+        if answer.is_pending() {
+            std::thread::park();
         }
     }
 }
@@ -293,7 +296,7 @@ fn requests_of_operators_reach_the_owner() {
     let retry = OperatorRequest::Retry(EntryId(7));
     let id = reader.request(retry).unwrap();
     assert_eq!(reader.request_state(id).unwrap(), RequestState::Pending);
-    assert_eq!(next_event(&mut store), SqliteEvent::Request(id, retry));
+    assert_eq!(next_request(&mut store), (id, retry));
     store.finish_request(id, Err(RequestRefused::Unknown));
     // The thread carries out one job after the other.
     load(&mut store);
@@ -303,13 +306,13 @@ fn requests_of_operators_reach_the_owner() {
     drop(store);
     let id = reader.request(OperatorRequest::Drop(EntryId(1))).unwrap();
     let mut store = open(&path).unwrap();
-    assert_eq!(next_event(&mut store), SqliteEvent::Request(id, OperatorRequest::Drop(EntryId(1))));
+    assert_eq!(next_request(&mut store), (id, OperatorRequest::Drop(EntryId(1))));
     // One of a newer program.
     let other = schema::open_beside(&path, true).unwrap();
     other.execute("INSERT INTO requests (request) VALUES ('pause')", []).unwrap();
-    let unknown = crate::id::RequestId(other.last_insert_rowid().unsigned_abs());
+    let unknown = RequestId(other.last_insert_rowid().unsigned_abs());
     let known = reader.request(retry).unwrap();
-    assert_eq!(next_event(&mut store), SqliteEvent::Request(known, retry));
+    assert_eq!(next_request(&mut store), (known, retry));
     assert_eq!(reader.request_state(unknown).unwrap(), RequestState::Unsupported);
 }
 
@@ -323,8 +326,7 @@ fn requests_reach_an_owner_that_is_busy() {
     for n in 0..64 {
         store.submit(CommandId(n), StoreCommand::ReadBody(EntryId(1)));
     }
-    let events: Vec<SqliteEvent> = (0..65).map(|_| next_event(&mut store)).collect();
-    assert_eq!(events.last(), Some(&SqliteEvent::Request(id, retry)));
+    assert_eq!(next_request(&mut store), (id, retry));
 }
 
 #[test]

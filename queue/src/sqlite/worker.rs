@@ -24,21 +24,19 @@ enum Job {
     FinishRequest(RequestId, Result<(), RequestRefused>),
 }
 
-/// Event of the store.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SqliteEvent {
+/// Event for the owner of the store.
+#[derive(Debug)]
+pub(super) enum Event {
     /// Answer to a command.
-    Answer(CommandId, StoreAnswer),
-    /// An operator wants something. Pass it to the dispatcher, and its result to
-    /// [`finish_request`](super::SqliteStore::finish_request).
+    Answer(CommandId, Box<StoreAnswer>),
+    /// Request of an operator.
     Request(RequestId, OperatorRequest),
 }
 
 /// Events that nobody has polled.
 #[derive(Debug, Default)]
 struct Events {
-    queue: VecDeque<SqliteEvent>,
+    queue: VecDeque<Event>,
     waker: Option<Waker>,
     /// True once the thread has ended.
     has_ended: bool,
@@ -59,7 +57,7 @@ fn lock(events: &Mutex<Events>) -> MutexGuard<'_, Events> {
 }
 
 /// Adds events, and wakes the task that waits for them.
-fn add(events: &Mutex<Events>, new: impl IntoIterator<Item = SqliteEvent>) {
+fn add(events: &Mutex<Events>, new: impl IntoIterator<Item = Event>) {
     let waker = {
         let mut events = lock(events);
         let before = events.queue.len();
@@ -99,7 +97,7 @@ impl Worker {
         if !self.send(Job::Command(id, command)) {
             let text = "the thread of the queue has ended: start the gateway anew".to_owned();
             let fault = StoreFault { kind: FaultKind::Unavailable, text };
-            add(&self.events, [SqliteEvent::Answer(id, StoreAnswer::Failed(fault))]);
+            add(&self.events, [Event::Answer(id, Box::new(StoreAnswer::Failed(fault)))]);
         }
     }
 
@@ -112,7 +110,7 @@ impl Worker {
         self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
     }
 
-    pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<SqliteEvent> {
+    pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
         let mut events = lock(&self.events);
         match events.queue.pop_front() {
             Some(event) => Poll::Ready(event),
@@ -152,7 +150,7 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &End) {
             Ok(Job::Command(id, command)) => {
                 is_tidy &= !matches!(command, StoreCommand::Write(_));
                 let answer = engine.execute(command);
-                add(events, [SqliteEvent::Answer(id, answer)]);
+                add(events, [Event::Answer(id, Box::new(answer))]);
                 commands += 1;
                 if commands.is_multiple_of(COMMANDS_BETWEEN_LOOKS) {
                     look_for_requests(&mut engine, events);
@@ -177,5 +175,5 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &End) {
 fn look_for_requests(engine: &mut Engine, events: &Mutex<Events>) {
     // A failure is that of the next command, too, which reports it.
     let requests = engine.requests().unwrap_or_default();
-    add(events, requests.into_iter().map(|(id, request)| SqliteEvent::Request(id, request)));
+    add(events, requests.into_iter().map(|(id, request)| Event::Request(id, request)));
 }
