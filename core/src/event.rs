@@ -6,6 +6,7 @@ mod media;
 mod read;
 mod record;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use super::Part;
 use compact_str::CompactString;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Defines an enum of kinds that also keeps unknown ones.
 macro_rules! kinds {
@@ -46,6 +46,13 @@ macro_rules! kinds {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = CompactString::deserialize(deserializer)?;
+                Ok($name::from(name.as_str()))
             }
         }
 
@@ -123,7 +130,7 @@ kinds! {
 }
 
 /// Kind of a [`Target`](super::Target).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TargetKind {

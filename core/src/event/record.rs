@@ -77,7 +77,8 @@ macro_rules! record {
         }
     ) => {
         $(#[$meta])*
-        #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+        #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
         #[non_exhaustive]
         pub struct $name {
             $(
