@@ -407,6 +407,12 @@ impl Inbox {
         self.in_flight.len() + self.accepted.len()
     }
 
+    /// Returns a new number for a delivery that the host has from an earlier process.
+    pub(crate) fn take_number(&mut self) -> DeliveryId {
+        self.last_id += 1;
+        DeliveryId(self.last_id)
+    }
+
     /// Returns the id of an unsettled delivery's entry in the connector's buffer; `None` if it has none.
     pub(crate) fn entry(&self, id: DeliveryId) -> Option<&str> {
         match &self.unsettled.get(&id.0)?.origin {

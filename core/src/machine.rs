@@ -18,6 +18,7 @@ use crate::command::{Command, Failure, NotAccepted, RequestId};
 use crate::config::Config;
 use crate::conn::Connection;
 use crate::descriptor::Descriptor;
+use crate::event::Event;
 use crate::hash::Seed;
 use crate::idle::IdleWaiters;
 use crate::inbox::{Inbox, Origin};
@@ -310,6 +311,14 @@ impl RelayMachine {
         let primed = self.chats.prime(&self.seed, chat_id, chat);
         self.stats.not_accepted += u64::from(primed.is_err());
         primed.map_err(Failure::definite)
+    }
+
+    /// Gives a new number to a message that the host has stored, so that it can be answered by its number (M-7), also by
+    /// another process than the one that received it. Nothing is delivered, and there is nothing to settle.
+    pub fn recall(&mut self, event: &Event) -> DeliveryId {
+        let id = self.inbox.take_number();
+        self.stats.overlong_ids += u64::from(!self.targets.note(id.0, event));
+        id
     }
 
     /// Settles a delivery with its outcome. Settling twice is harmless, and counted.

@@ -3,6 +3,7 @@
 use super::driver::{Rig, descriptor};
 use crate::command::{Command, RequestId};
 use crate::config::{Config, Identity};
+use crate::event::Event;
 use crate::op::{MediaKind, ReplyMessage, SendMedia, SendMessage, StreamReply, Turn, TurnState, Typing};
 use crate::output::DeliveryId;
 use serde_json::{Value, json};
@@ -415,4 +416,25 @@ fn m_9_unknown_metadata_passes_through() {
     let metadata = own.as_object().cloned().unwrap_or_default();
     rig.submit(Command::from(SendMessage::new("c", "").metadata(metadata)));
     assert_eq!(said(&mut rig), [format!(r#"send c reply_to=null content="" {own}"#)]);
+}
+
+/// A queue hands a message out again, perhaps after a restart.
+#[test]
+fn m_7_a_recalled_message_is_answered_by_its_new_number() {
+    let mut rig = rig("discord", "", |_| {});
+    message(&mut rig, "discord", "m1", &json!({}));
+    let stored =
+        json!({"message_id": "m0", "source": {"platform": "discord", "chat_id": "old", "thread_id": "t"}});
+    let event = Event::read(&stored.to_string()).unwrap();
+    let recalled = rig.machine.recall(&event);
+    assert_eq!(rig.machine.chat_of(recalled).as_deref(), Some("old"));
+    rig.submit(reply(recalled.number(), true, false));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    let action = &frame["action"];
+    assert_eq!((&action["chat_id"], &action["reply_to"]), (&json!("old"), &json!("m0")));
+    assert_eq!(action["metadata"]["thread_id"], json!("t"));
+    // Later deliveries have later numbers, and nothing waits to be settled.
+    message(&mut rig, "discord", "m2", &json!({}));
+    assert_eq!(rig.machine.chat_of(DeliveryId::from_number(recalled.number() + 1)).as_deref(), Some("c"));
+    assert_eq!(rig.machine.usage().unsettled_deliveries, 0);
 }
