@@ -6,6 +6,7 @@ mod media;
 mod read;
 mod record;
 mod source;
+mod stable_key;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use kinds::{ChatType, MediaKind, MessageType, TargetKind};
 pub use media::Media;
 pub(crate) use record::Part;
 pub use source::{Source, UNNAMED_PLATFORM};
+pub use stable_key::StableKey;
 
 use record::record;
 
