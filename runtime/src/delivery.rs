@@ -181,6 +181,13 @@ impl<T> Delivery<T> {
         Delivery { content, settlement }
     }
 
+    /// Creates a delivery that is settled.
+    pub(crate) fn settled(shared: &Arc<Handle>, id: DeliveryId, content: Box<T>) -> Self {
+        let settlement =
+            Settlement { shared: shared.clone(), id, buffered: false, is_settled: AtomicBool::new(true) };
+        Delivery { content, settlement }
+    }
+
     /// Separates the content from the settlement, which is a few bytes to keep until the delivery is settled.
     pub fn into_parts(self) -> (T, Settlement) {
         (*self.content, self.settlement)

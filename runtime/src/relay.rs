@@ -1,5 +1,6 @@
 //! Handle through which a host uses its gateway.
 
+use crate::delivery::Delivery;
 use crate::error::{Closed, ConnectError};
 use crate::http::Client;
 use crate::request::{PendingReply, Request};
@@ -10,6 +11,7 @@ use relayline_control::config::GatewayConfig;
 use relayline_core::chats::Chat;
 use relayline_core::command::{Command, Failure, NotAccepted, Reply};
 use relayline_core::descriptor::Descriptor;
+use relayline_core::event::Event;
 use relayline_core::id::Id;
 use relayline_core::op::{
     DeleteMessage, Draft, EditMessage, FollowUp, GetChatInfo, Interrupt, MediaKind, Op, OpType, Prompt, Raw,
@@ -207,6 +209,18 @@ impl Relay {
     /// Returns the chat of a delivery; `None` once the delivery can no longer be answered by its number.
     pub fn chat_of(&self, delivery: DeliveryId) -> Option<String> {
         self.shared.lock().machine.chat_of(delivery)
+    }
+
+    /// Returns a message that the host has stored as a delivery that can be answered, also if another process received it. It
+    /// is settled: to ack or refuse it has no effect.
+    pub fn recall(&self, message: Event) -> Delivery {
+        let id = self.shared.lock().machine.recall(&message);
+        Delivery::settled(&self.shared, id, Box::new(message))
+    }
+
+    /// Returns the id of an unsettled delivery's entry in the connector's buffer; `None` if it has none.
+    pub fn buffer_id(&self, delivery: DeliveryId) -> Option<String> {
+        self.shared.lock().machine.buffer_id(delivery).map(str::to_owned)
     }
 
     /// Sets the remembered data of a chat, for instance after a restart.

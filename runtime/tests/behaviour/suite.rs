@@ -41,6 +41,7 @@ use futures_util::stream::{FusedStream, FuturesUnordered};
 use relayline_connector::chats::{discord, telegram};
 use relayline_connector::{Act, ClosedBy, Observation};
 use relayline_core::command::FailureKind;
+use relayline_core::event::Event;
 use relayline_core::output::{Notice, Phase};
 use relayline_runtime::Incoming;
 use serde_json::json;
@@ -56,6 +57,7 @@ over_each_wire! {
     l_3_one_hello_per_identity_and_a_descriptor_for_each,
     o_11_parts_are_in_order_and_only_the_first_is_a_reply,
     a_1_a_buffered_delivery_is_acknowledged_once_accepted,
+    m_7_a_stored_message_is_answered_where_it_came_from,
     a_2_a_refused_or_dropped_delivery_is_redelivered,
     o_4_written_requests_become_ambiguous_later_ones_definite,
     l_18_code_and_reason_of_a_close_reach_the_host,
@@ -122,6 +124,30 @@ fn a_1_a_buffered_delivery_is_acknowledged_once_accepted(wire: Wire) {
     let second = stage.message();
     assert_eq!(second.message().text, "second");
     second.ack();
+}
+
+/// A host that stores messages answers them later, perhaps in another process. A-4: it knows duplicates by a stable key.
+fn m_7_a_stored_message_is_answered_where_it_came_from(wire: Wire) {
+    let mut stage = Stage::new(wire, &[]);
+    let chat = telegram::topic();
+    stage.deliver(&chat, "for later", true);
+    let delivery = stage.message();
+    let entry = stage.relay.buffer_id(delivery.id());
+    assert!(entry.is_some() && delivery.message().stable_key(entry.as_deref()).is_some());
+    let stored = delivery.message().to_stored();
+    delivery.ack();
+    assert_eq!(stage.relay.buffer_id(delivery.id()), None);
+    let recalled = stage.relay.recall(Event::from_stored(&stored).unwrap());
+    assert_eq!((recalled.text(), recalled.is_buffered()), ("for later", false));
+    assert!(recalled.id() > delivery.id());
+    stage.kit.block_on(recalled.reply("now")).unwrap();
+    let frame = stage.sees(|frame| frame["type"] == "outbound");
+    assert_eq!(frame["action"]["content"], "now");
+    assert_eq!(frame["action"]["metadata"]["thread_id"], chat.thread_id.unwrap());
+    assert_eq!(frame["action"]["reply_to"], *recalled.message().message_id.as_deref().unwrap());
+    recalled.ack();
+    drop(recalled);
+    assert_eq!((stage.relay.stats().stray_settles, stage.relay.stats().acks), (0, 1));
 }
 
 fn a_2_a_refused_or_dropped_delivery_is_redelivered(wire: Wire) {
