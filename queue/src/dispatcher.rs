@@ -153,7 +153,8 @@ impl Dispatcher {
     }
 
     /// Handles the request to end: nothing is taken and nothing handed out any more. End the agents, and report each end.
-    /// [`Output::Released`] follows once all of them have ended and everything is written.
+    /// [`Output::Released`] follows once all of them have ended and everything is written. It does not come while the store
+    /// fails, so bound the wait: the next leader then charges what was out.
     pub fn handle_shutdown(&mut self, now: Time) {
         if !std::mem::replace(&mut self.is_stopping, true) {
             for entry in self.hand_outs.unseen() {

@@ -60,15 +60,10 @@ pub struct LedgerEntry {
     /// Last error of an agent.
     pub error: Option<Box<str>>,
     key: Option<DedupeKey>,
-    memory: Option<MemoryItem>,
-}
-
-impl LedgerEntry {
-    /// Returns the bytes that count towards the limits.
-    pub(crate) fn weight(&self) -> u64 {
-        let memory = self.memory.as_ref().map_or(0, |item| item.key.len() + item.value.len());
-        self.size.saturating_add((self.session.len() + memory) as u64)
-    }
+    /// Key of the host memory that it carries. The value is in the memory, if no later entry has set another one.
+    memory_key: Option<Box<str>>,
+    /// Bytes that count towards the limits.
+    weight: u64,
 }
 
 /// State of an entry.
@@ -181,13 +176,16 @@ impl Ledger {
         let EntryHead { session, size, key, memory, .. } = head;
         let session: Arc<str> = session.into();
         let (attempts, charges, state, error) = (0, 0, EntryState::Waiting, None);
-        let entry = LedgerEntry { session, size, attempts, charges, state, error, key, memory };
-        self.bytes = self.bytes.saturating_add(entry.weight());
+        let memory_bytes = memory.as_ref().map_or(0, |item| item.key.len() + item.value.len());
+        let weight = size.saturating_add((session.len() + memory_bytes) as u64);
+        let memory_key = memory.as_ref().map(|item| item.key.clone());
+        let entry = LedgerEntry { session, size, attempts, charges, state, error, key, memory_key, weight };
+        self.bytes = self.bytes.saturating_add(weight);
         if let Some(key) = key {
             self.keys.entry(key).or_insert(id);
         }
-        if let Some(item) = &entry.memory {
-            self.memory.set(item.clone(), id);
+        if let Some(item) = memory {
+            self.memory.set(item, id);
         }
         self.entries.insert(id, entry);
         true
@@ -271,7 +269,7 @@ impl Ledger {
             self.settled.insert(now, key);
         }
         if let Some(entry) = self.entries.remove(&id) {
-            self.bytes = self.bytes.saturating_sub(entry.weight());
+            self.bytes = self.bytes.saturating_sub(entry.weight);
         }
     }
 
@@ -283,9 +281,9 @@ impl Ledger {
     /// Returns the record that settles an entry; `None` if there is no such entry.
     pub(crate) fn settlement(&self, id: EntryId) -> Option<Record> {
         let entry = self.entries.get(&id)?;
-        let memory = entry.memory.as_ref().filter(|item| self.memory.is_of(&item.key, id));
+        let memory = entry.memory_key.as_deref().and_then(|key| self.memory.item_of(key, id));
         let relaxes = self.cautious.get(&entry.session).map(|session| (&**session).into());
-        Some(Record::Settled { entry: id, key: entry.key, memory: memory.cloned(), relaxes })
+        Some(Record::Settled { entry: id, key: entry.key, memory, relaxes })
     }
 
     /// Returns the record that drops an entry; `None` if there is no such entry.

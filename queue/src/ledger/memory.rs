@@ -56,9 +56,10 @@ impl HostMemory {
         }
     }
 
-    /// Returns true if the value of a key is the one that this entry carries.
-    pub(super) fn is_of(&self, key: &str, entry: EntryId) -> bool {
-        self.items.get(key).is_some_and(|known| known.after == entry)
+    /// Returns the item of a key, if no entry after this one has set it.
+    pub(super) fn item_of(&self, key: &str, entry: EntryId) -> Option<MemoryItem> {
+        let known = self.items.get(key).filter(|known| known.after == entry)?;
+        Some(MemoryItem { key: key.into(), value: known.value.clone() })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -96,7 +97,8 @@ mod tests {
         set(&mut memory, "a", "9", 9);
         set(&mut memory, "a", "5", 5);
         assert_eq!(items(&memory), [("a", "9")]);
-        assert!(memory.is_of("a", EntryId(9)) && !memory.is_of("a", EntryId(5)));
+        assert_eq!(memory.item_of("a", EntryId(9)).map(|item| item.value), Some("9".into()));
+        assert_eq!(memory.item_of("a", EntryId(5)), None);
         set(&mut memory, "a", "sent", 9);
         assert_eq!(items(&memory), [("a", "sent")]);
         memory.forget("a");
