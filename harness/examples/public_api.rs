@@ -6,10 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "relayline-core",
     "relayline-control",
     "relayline-acp",
+    "relayline-queue",
     "relayline-runtime",
     "relayline-tokio",
     "relayline-smol",
