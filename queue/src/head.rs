@@ -3,6 +3,7 @@
 use crate::encoding::{Bytes, DecodeError, decode, encode};
 use crate::id::{DedupeKey, EntryId};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Head of an entry. The store keeps it beside the body, and returns all heads at start.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -37,14 +38,21 @@ impl EntryHead {
     }
 }
 
-/// A thing that the host remembers across restarts, for instance of a chat. The last value of a key wins.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A thing that the host remembers across restarts, for instance of a chat. The last value of a key wins. `Debug` does not
+/// print the value.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(Box<str>, Box<str>)", into = "(Box<str>, Box<str>)")]
 pub struct MemoryItem {
     /// Key, for instance `chat/42`.
     pub key: Box<str>,
     /// Value, which only the host interprets.
     pub value: Box<str>,
+}
+
+impl fmt::Debug for MemoryItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryItem").field("key", &self.key).finish_non_exhaustive()
+    }
 }
 
 impl From<(Box<str>, Box<str>)> for MemoryItem {

@@ -70,7 +70,7 @@ pub enum StoreCommand {
     ReadBody(EntryId),
 }
 
-/// Things to write at once. `Debug` prints no texts of people.
+/// Things to write at once.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Batch {
     /// Last entry that must be in the store before the batch.
@@ -118,19 +118,13 @@ impl Batch {
     }
 }
 
-/// Entry to write. `Debug` prints no texts of people.
-#[derive(Clone, PartialEq, Eq)]
+/// Entry to write.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NewEntry {
     /// Encoded [`EntryHead`](crate::head::EntryHead).
     pub head: Bytes,
     /// Body, which only the host interprets.
     pub body: Bytes,
-}
-
-impl fmt::Debug for NewEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewEntry").field("head", &self.head.len()).field("body", &self.body.len()).finish()
-    }
 }
 
 /// Answer of the store.

@@ -13,7 +13,6 @@ use crate::id::{ArrivalId, CommandId, EntryId, PieceId, RecordSeq};
 use crate::store::{Batch, NewEntry, READ_BACK, ReadBack, StoreCommand};
 use relayline_core::time::Time;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Number of pieces of a snapshot in one write.
 const PIECES: usize = 4;
@@ -241,10 +240,7 @@ impl Writer {
             fits
         };
         let entries = self.entries.iter().take(limits.batch_size).take_while(fits);
-        let new = |entry: &PendingEntry| NewEntry {
-            head: Arc::clone(&entry.encoded),
-            body: Arc::clone(&entry.body),
-        };
+        let new = |entry: &PendingEntry| NewEntry { head: entry.encoded.clone(), body: entry.body.clone() };
         let records: Vec<Bytes> = self.records.iter().take(limits.batch_size).cloned().collect();
         let upto = RecordSeq(self.last_record.0 + records.len() as u64);
         let removed = self.removed_entries.iter().take_while(|(with, _)| *with <= upto);
@@ -339,7 +335,7 @@ impl Writer {
                 confirmed.entries.extend(self.take_entry());
             } else {
                 self.last_entry = *id;
-                confirmed.entries.push((*id, StoredEntry::Foreign(Arc::clone(head))));
+                confirmed.entries.push((*id, StoredEntry::Foreign(head.clone())));
             }
         }
         if end.entries.len() < READ_BACK {

@@ -130,7 +130,7 @@ fn report(what: &str, number: u64) {
 /// Does nothing, unless this process was started to be killed.
 #[test]
 fn works_until_it_is_killed() {
-    #[allow(clippy::disallowed_methods)] // That is how the process is told.
+    #[allow(clippy::disallowed_methods)] // The variable distinguishes the process.
     if let Some(path) = std::env::var_os(QUEUE) {
         work(Path::new(&path));
     }

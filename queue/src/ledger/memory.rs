@@ -3,6 +3,7 @@
 use crate::head::MemoryItem;
 use crate::id::EntryId;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Items by key. The item that was not set for longest makes room.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,12 +18,18 @@ pub(super) struct HostMemory {
     max_bytes: usize,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 struct Value {
     value: Box<str>,
     /// Last entry when it was set.
     after: EntryId,
     place: u64,
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("after", &self.after).finish_non_exhaustive()
+    }
 }
 
 impl HostMemory {

@@ -66,7 +66,7 @@ impl MemoryDisk {
             StoreCommand::ReadBack { after_entry, after_record } => self
                 .reading(|disk| StoreAnswer::ReadBack(Box::new(disk.read_back(*after_entry, *after_record)))),
             StoreCommand::ReadBody(id) => {
-                self.reading(|disk| StoreAnswer::Body(disk.entries.get(id).map(|(_, body)| Arc::clone(body))))
+                self.reading(|disk| StoreAnswer::Body(disk.entries.get(id).map(|(_, body)| body.clone())))
             }
         }
     }
@@ -99,15 +99,15 @@ impl MemoryDisk {
             match step {
                 Step::Entry(head, body) => {
                     self.last_entry = self.last_entry.next();
-                    self.entries.insert(self.last_entry, (Arc::clone(head), Arc::clone(body)));
+                    self.entries.insert(self.last_entry, (head.clone(), body.clone()));
                 }
                 Step::Piece(id, bytes) => {
-                    self.pieces.insert(id, Arc::clone(bytes));
+                    self.pieces.insert(id, bytes.clone());
                 }
                 Step::Record(_) if conflicts_at_records => return StoreAnswer::Conflict,
                 Step::Record(bytes) => {
                     self.last_record = self.last_record.next();
-                    self.records.insert(self.last_record, Arc::clone(bytes));
+                    self.records.insert(self.last_record, bytes.clone());
                 }
                 Step::RemoveEntry(id) => {
                     self.entries.remove(&id);
@@ -125,7 +125,7 @@ impl MemoryDisk {
     pub fn load(&self) -> Loaded {
         let ReadBack { entries, last_entry, records, last_record } =
             self.end_of(EntryId(0), RecordSeq(0), usize::MAX);
-        let pieces = self.pieces.iter().map(|(id, bytes)| (*id, Arc::clone(bytes))).collect();
+        let pieces = self.pieces.iter().map(|(id, bytes)| (*id, bytes.clone())).collect();
         Loaded { entries, last_entry, records, last_record, pieces }
     }
 
@@ -143,9 +143,9 @@ impl MemoryDisk {
         let entries = self.entries.range(after_entry.next()..).take(most);
         let records = self.records.range(after_record.next()..).take(most);
         ReadBack {
-            entries: entries.map(|(id, (head, _))| (*id, Arc::clone(head))).collect(),
+            entries: entries.map(|(id, (head, _))| (*id, head.clone())).collect(),
             last_entry: self.last_entry,
-            records: records.map(|(seq, bytes)| (*seq, Arc::clone(bytes))).collect(),
+            records: records.map(|(seq, bytes)| (*seq, bytes.clone())).collect(),
             last_record: self.last_record,
         }
     }

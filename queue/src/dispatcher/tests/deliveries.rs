@@ -104,3 +104,16 @@ fn interrupts_go_to_the_agent_that_has_the_session() {
     assert_eq!(bench.dispatcher.handle_interrupt("b"), None);
     assert_eq!(bench.dispatcher.stats().interrupts_without_agent, 1);
 }
+
+#[test]
+fn debug_prints_no_texts_of_people() {
+    let mut bench = Bench::leading(|limits| limits.agent_window = 1);
+    (1..=2).for_each(|n| bench.arrive(n, "a"));
+    let body = |text: &str| {
+        text.contains("body 1") || text.contains(&format!("{:?}", b"body").replace(['[', ']'], ""))
+    };
+    assert!(!body(&format!("{:?} {:?}", bench.dispatcher, bench.commands)));
+    bench.settle_down();
+    let shown = format!("{:?} {:?} {:?}", bench.dispatcher, bench.disk, bench.outputs);
+    assert!(!body(&shown) && shown.contains("6 bytes"), "{shown}");
+}
