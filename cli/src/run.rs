@@ -52,6 +52,7 @@ Examples:
   Agent          relayline run --restart on-failure --exec ./agent.py
   ACP agent      relayline run --platform discord --acp-state sessions.json --acp -- claude-agent-acp
   Sleeping       relayline run --platform discord --sleep-after 10m --wake-listen 0.0.0.0:8788 --exec ./agent.py
+  Approvals      relayline run --platform slack --approval-chat slack:T0123/C0456 --acp -- claude-agent-acp
   Control        relayline run --platform discord --control relayline.sock --exec ./agent.py
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
   Logging        relayline run -v --log-format json
