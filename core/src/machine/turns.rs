@@ -17,9 +17,15 @@ const WORKING: &str = "👀";
 impl RelayMachine {
     /// Moves a turn to a state.
     pub(super) fn turn(&mut self, Turn { delivery, state }: Turn) -> Result<(), Failure> {
-        let target = self.target(delivery)?;
+        // An open turn keeps its own target: it can be ended when its delivery is forgotten.
+        if state != TurnState::Begin && !self.turns.contains(delivery.0) {
+            self.target(delivery)?;
+        }
         match state {
-            TurnState::Begin => self.begin_turn(delivery, target),
+            TurnState::Begin => {
+                let target = self.target(delivery)?;
+                self.begin_turn(delivery, target);
+            }
             TurnState::Done => self.end_turn(delivery, Some(true)),
             TurnState::Failed => self.end_turn(delivery, Some(false)),
             TurnState::Stopped => {

@@ -321,6 +321,25 @@ fn o_15_failed_signs_of_a_turn_are_not_reported() {
     assert!(rig.refused(turn(7, TurnState::Begin)).starts_with("definite: delivery 7 cannot be answered"));
 }
 
+/// A long turn ends like any other, also when more deliveries than `reply_targets` came meanwhile.
+#[test]
+fn o_15_m_7_a_turn_outlives_its_delivery() {
+    let mut rig = rig("discord", REACT, |config| config.limits.reply_targets = 1);
+    message(&mut rig, "discord", "m1", &json!({}));
+    rig.submit(turn(1, TurnState::Begin));
+    said(&mut rig);
+    message(&mut rig, "discord", "m2", &json!({}));
+    rig.submit(turn(1, TurnState::Done));
+    let ops: Vec<String> = said(&mut rig).into_iter().map(|line| line.replace('"', "")).collect();
+    assert_eq!(ops.len(), 2, "{ops:?}");
+    assert!(ops[0].contains("message_id=m1 emoji=👀 remove=true"), "{ops:?}");
+    assert!(ops[1].contains("message_id=m1 emoji=✅ remove=false"), "{ops:?}");
+    // Once it is closed, its delivery is only a forgotten one.
+    for state in [TurnState::Begin, TurnState::Done, TurnState::Stopped] {
+        assert!(rig.refused(turn(1, state)).starts_with("definite: delivery 1 cannot be answered"));
+    }
+}
+
 #[test]
 fn o_15_a_turn_ends_by_itself() {
     // After its time-out.

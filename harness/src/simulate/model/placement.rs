@@ -115,7 +115,8 @@ impl Model {
         if let Some(delivery) = delivery
             && refused.failure().message.contains("cannot be answered")
         {
-            let is_known = self.places.target(delivery.number()).is_some();
+            let ends_turn = matches!(command, Command::Turn(turn) if self.ends_open_turn(turn));
+            let is_known = ends_turn || self.places.target(delivery.number()).is_some();
             oracle.check("M-7", "what-is-remembered-is-answered", !is_known, || {
                 refused.failure().message.clone()
             });

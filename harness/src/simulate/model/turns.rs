@@ -112,19 +112,24 @@ impl Model {
     pub(super) fn change_turn(&mut self, oracle: &mut Oracle, turn: Turn, phase: Phase) {
         let delivery = turn.delivery.number();
         let target = self.places.target(delivery).cloned();
-        oracle.check("M-7", "only-what-is-remembered-is-answered", target.is_some(), || {
+        let is_known = target.is_some() || self.ends_open_turn(&turn);
+        oracle.check("M-7", "only-what-is-remembered-is-answered", is_known, || {
             format!("{turn:?}, which was forgotten")
         });
-        let Some(target) = target else { return };
-        match turn.state {
-            TurnState::Begin => {
-                let is_up = matches!(phase, Phase::Connected | Phase::Idle);
-                if is_up && !self.turns.open.iter().any(|open| open.delivery == delivery) {
-                    self.begin_turn(delivery, target);
-                }
-            }
-            TurnState::Done | TurnState::Failed | TurnState::Stopped => self.end_turn(delivery, turn.state),
+        if turn.state != TurnState::Begin {
+            return self.end_turn(delivery, turn.state);
         }
+        let is_up = matches!(phase, Phase::Connected | Phase::Idle);
+        let is_open = self.turns.open.iter().any(|open| open.delivery == delivery);
+        if let Some(target) = target.filter(|_| is_up && !is_open) {
+            self.begin_turn(delivery, target);
+        }
+    }
+
+    /// Returns true if a command ends a turn that is open. That turn keeps its target (O-15).
+    pub(super) fn ends_open_turn(&self, turn: &Turn) -> bool {
+        let delivery = turn.delivery.number();
+        turn.state != TurnState::Begin && self.turns.open.iter().any(|open| open.delivery == delivery)
     }
 
     /// Opens a turn, and expects its first indicators. The oldest turn is ended if there is no room.
