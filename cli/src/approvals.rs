@@ -57,6 +57,23 @@ pub(crate) fn approver(text: &str, platforms: &[String]) -> Result<Approver, Str
     }
 }
 
+/// Checks that each user can be in the chat that is asked, if there is one.
+///
+/// # Errors
+/// One of them is on another platform: the answer would never count.
+pub(crate) fn check_approvers(approvers: &[Approver], chat: Option<&PromptChat>) -> Result<(), String> {
+    let elsewhere = |approver: &&Approver| {
+        let platform = approver.platform.as_ref();
+        chat.is_some_and(|chat| platform.is_some_and(|platform| *platform != chat.platform))
+    };
+    let Some(Approver { platform: Some(platform), user_id }) = approvers.iter().find(elsewhere) else {
+        return Ok(());
+    };
+    Err(format!(
+        "--approver {platform}:{user_id}: only users of the platform of --approval-chat can answer there; name one of them"
+    ))
+}
+
 /// Returns the warning about users who are named without their platform, if there are any. Such an id counts on each of
 /// the platforms, where it can be that of somebody else.
 pub(crate) fn warning(
@@ -142,5 +159,18 @@ mod tests {
         assert_eq!(warning(&both, None, &platforms()[..1]), None);
         assert_eq!(warning(&both, chat("slack:C9").ok().as_ref(), &platforms()), None);
         assert_eq!(warning(&approvers(&["slack:U2"]), None, &platforms()), None);
+    }
+
+    #[test]
+    fn an_approver_on_another_platform_than_the_chat_is_refused() {
+        let check = |user: &str, chat_text: Option<&str>| {
+            let chat = chat_text.map(|text| chat(text).unwrap());
+            check_approvers(&[approver(user, &platforms()).unwrap()], chat.as_ref())
+        };
+        assert_eq!((check("discord:U1", None), check("U1", Some("slack:C9"))), (Ok(()), Ok(())));
+        assert_eq!(check("slack:U1", Some("slack:C9")), Ok(()));
+        assert!(
+            check("discord:U1", Some("slack:C9")).unwrap_err().starts_with("--approver discord:U1: only")
+        );
     }
 }

@@ -174,6 +174,7 @@ impl AcpArguments {
         let chat = self.approval_chat(platforms)?;
         let approvers = self.approver.iter().map(|user| approvals::approver(user, platforms));
         approvals.approvers = approvers.collect::<Result<_, _>>()?;
+        approvals::check_approvers(&approvals.approvers, chat.as_ref())?;
         if let Some(warning) = approvals::warning(&approvals.approvers, chat.as_ref(), platforms) {
             tracing::warn!(warning, "configuration");
         }

@@ -133,10 +133,23 @@ fn a_wrong_approval_chat_is_refused_with_2() {
             &["--approver", "slack:U1", "--acp", "true"],
             "--approver \"slack:U1\": this gateway does not front",
         ),
+        (
+            &[
+                "--identity",
+                "slack:2",
+                "--approval-chat",
+                "slack:C9",
+                "--approver",
+                "discord:U1",
+                "--acp",
+                "true",
+            ],
+            "--approver discord:U1: only users of the platform of --approval-chat",
+        ),
         (&["--approver", "", "--acp", "true"], "write USER, or PLATFORM:USER"),
         (&["--approval-chat", "discord:1", "--approve", "deny", "--acp", "true"], "cannot be used with"),
     ] {
-        let mut command = relayline(["run", "--url", "ws://127.0.0.1:1", "--platform", "discord"]);
+        let mut command = relayline(["run", "--url", "ws://127.0.0.1:1", "--identity", "discord:1"]);
         command.args(flags);
         let ended = Program::start(command).ended();
         assert_eq!(ended.code, Some(2), "{flags:?}: {}", ended.stderr);
