@@ -90,6 +90,19 @@ impl<T> LineQueue<T> {
         self.urgent.pop_front().or_else(|| self.events.pop_front())
     }
 
+    /// Takes lines whose sizes add up to at most `max` bytes, or a single line that is longer, and appends them to `batch`.
+    pub(crate) fn pop_batch(&mut self, max: usize, batch: &mut Vec<QueuedLine<T>>) {
+        let mut room = max;
+        while let Some(next) = self.urgent.front().or_else(|| self.events.front()) {
+            let fits = next.text.len() <= room;
+            if !fits && !batch.is_empty() {
+                return;
+            }
+            room = room.saturating_sub(next.text.len());
+            batch.extend(self.pop());
+        }
+    }
+
     /// Releases the budget of a line that was written or dropped.
     pub(crate) fn written(&mut self, bytes: usize, is_event: bool) {
         if is_event {
@@ -233,6 +246,25 @@ mod tests {
         assert!(!lines.takes_results() && lines.takes_events());
         let order: Vec<_> = std::iter::from_fn(|| lines.pop()).map(|line| line.text).collect();
         assert_eq!(order, ["result", "result", "one", "two"]);
+    }
+
+    #[test]
+    fn a_batch_has_lines_that_fit_together_or_one_long_line() {
+        let mut lines = LineQueue::new(LineLimits { events: 9, event_bytes: 99, result_bytes: 99 });
+        for (n, text) in ["1234567890", "12", "345", "67", "8"].into_iter().enumerate() {
+            lines.push_event(text.into(), n);
+        }
+        lines.push_urgent("0".into());
+        let mut batches = Vec::new();
+        loop {
+            let mut batch = Vec::new();
+            lines.pop_batch(5, &mut batch);
+            if batch.is_empty() {
+                break;
+            }
+            batches.push(batch.into_iter().map(|line| line.text).collect::<Vec<_>>());
+        }
+        assert_eq!(batches, [&["0"][..], &["1234567890"], &["12", "345"], &["67", "8"]]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use relayline_acp::PromptChat;
 use relayline_core::line::Line;
 use relayline_core::output::DeliveryId;
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Number of characters quoted from an invalid line.
@@ -23,6 +24,8 @@ struct Shared {
     ops: Mutex<OpQueue>,
     /// There may be room again.
     room: Condvar,
+    /// True while the thread waits for room. It changes under the lock of the queue.
+    is_waiting: AtomicBool,
     changes: ChangeSignal,
     chat_of: ChatOf,
     /// Chat in which requests for approval are shown, unless they name one.
@@ -41,7 +44,9 @@ impl Shared {
     fn push(&self, op: QueuedOp) {
         let mut ops = self.lock();
         while !ops.has_room() {
+            self.is_waiting.store(true, Ordering::Relaxed);
             ops = self.room.wait(ops).unwrap_or_else(PoisonError::into_inner);
+            self.is_waiting.store(false, Ordering::Relaxed);
         }
         ops.push(op);
         drop(ops);
@@ -73,7 +78,14 @@ impl Reader {
         approvals: Option<PromptChat>,
     ) -> io::Result<Reader> {
         let ops = Mutex::new(OpQueue::new(settings.into()));
-        let shared = Arc::new(Shared { ops, room: Condvar::new(), changes, chat_of, approvals });
+        let shared = Arc::new(Shared {
+            ops,
+            room: Condvar::new(),
+            is_waiting: AtomicBool::new(false),
+            changes,
+            chat_of,
+            approvals,
+        });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
         Ok(Reader(shared))
@@ -81,8 +93,14 @@ impl Reader {
 
     /// Changes the queue, and wakes the thread: there may be room now.
     pub(super) fn with<T>(&self, change: impl FnOnce(&mut OpQueue) -> T) -> T {
-        let changed = change(&mut self.0.lock());
-        self.0.room.notify_one();
+        let mut ops = self.0.lock();
+        let changed = change(&mut ops);
+        // Each wake-up is a system call.
+        let is_waiting = self.0.is_waiting.load(Ordering::Relaxed);
+        drop(ops);
+        if is_waiting {
+            self.0.room.notify_one();
+        }
         changed
     }
 }
@@ -153,7 +171,8 @@ mod tests {
         let changes = ChangeSignal::default();
         let ops = Mutex::new(OpQueue::new((&AgentSettings::default()).into()));
         let chat_of = Box::new(|_| None);
-        let shared = Shared { ops, room: Condvar::new(), changes, chat_of, approvals: None };
+        let (room, is_waiting) = (Condvar::new(), AtomicBool::new(false));
+        let shared = Shared { ops, room, is_waiting, changes, chat_of, approvals: None };
         shared.read(&mut &*bytes);
         let shown = |op: QueuedOp| match op.work {
             Work::Request(_) => op.about.op,

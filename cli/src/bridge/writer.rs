@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Maximum size of a write, in bytes. A long line is written in pieces, so that an agent that reads only a part of the
-/// line counts as reading.
+/// Maximum size of a write, in bytes. Lines that fit together are written at once: a pipe takes them as a whole, or none of
+/// them. A long line is written in pieces, so that an agent that reads only a part of the line counts as reading.
 const PIECE: usize = 4096;
 
 /// Handle of the writer's thread: queues lines for the agent, and monitors the agent's reading.
@@ -30,6 +30,10 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     lines: LineQueue<Settlement>,
+    /// Number of lines that are being written.
+    in_write: usize,
+    /// True while the thread waits. Only then it is woken: each wake-up is a system call.
+    is_waiting: bool,
     monitor: ReadMonitor,
     /// True if the thread ends once no line is queued. Lines can still be queued until then.
     is_finishing: bool,
@@ -81,29 +85,43 @@ impl ReadStatus {
     }
 }
 
+/// Lines that are written at once, with reusable buffers.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<QueuedLine<Settlement>>,
+    /// Text of all lines, if there are several: at most [`PIECE`] bytes.
+    joined: String,
+    /// Length of each line, and true for an event.
+    released: Vec<(usize, bool)>,
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next line; `None` if the thread is to end.
-    fn next(&self) -> Option<QueuedLine<Settlement>> {
+    /// Waits for lines, and moves them to `batch`. Returns false if the thread is to end.
+    fn next(&self, batch: &mut Vec<QueuedLine<Settlement>>) -> bool {
         let mut state = self.lock();
         loop {
             if state.is_abandoned {
-                return None;
+                return false;
             }
-            if let Some(line) = state.lines.pop() {
-                return Some(line);
+            state.lines.pop_batch(PIECE, batch);
+            state.in_write = batch.len();
+            if !batch.is_empty() {
+                return true;
             }
             if state.is_finishing {
-                return None;
+                return false;
             }
+            state.is_waiting = true;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.is_waiting = false;
         }
     }
 
-    /// Writes and flushes a line. Returns true if that succeeded.
+    /// Writes and flushes lines. Returns true if that succeeded.
     fn write(&self, to: &mut dyn Write, text: &str) -> bool {
         for piece in text.as_bytes().chunks(PIECE) {
             if to.write_all(piece).is_err() {
@@ -118,37 +136,46 @@ impl Shared {
         to.flush().is_ok()
     }
 
-    /// Writes a line. Returns true if that succeeded. Without `auto_ack` the agent settles the delivery of a buffered
-    /// event; every other delivery is settled here.
-    fn deliver(
-        &self,
-        to: &mut dyn Write,
-        line: QueuedLine<Settlement>,
-        unsettled: &Unsettled,
-        auto_ack: bool,
-    ) -> bool {
-        let QueuedLine { text, event: mut settlement } = line;
-        let is_event = settlement.is_some();
-        if let Some(settlement) = &settlement {
-            unsettled.mark_written(settlement);
+    /// Writes the lines of a batch, and empties it. Returns true if that succeeded. Without `auto_ack` the agent settles the
+    /// delivery of a buffered event; every other delivery is settled here.
+    fn deliver(&self, to: &mut dyn Write, batch: &mut Batch, unsettled: &Unsettled, auto_ack: bool) -> bool {
+        let Batch { lines, joined, released } = batch;
+        joined.clear();
+        released.clear();
+        let is_joined = lines.len() > 1;
+        for QueuedLine { text, event: settlement } in lines.iter_mut() {
+            released.push((text.len(), settlement.is_some()));
+            if is_joined {
+                joined.push_str(text);
+            }
+            if let Some(settlement) = settlement {
+                unsettled.mark_written(settlement);
+            }
+            if let Some(for_agent) = settlement.take_if(|settlement| settlement.is_buffered() && !auto_ack) {
+                unsettled.insert(for_agent);
+            }
         }
-        if let Some(for_agent) = settlement.take_if(|settlement| settlement.is_buffered() && !auto_ack) {
-            unsettled.insert(for_agent);
-        }
-        let is_written = self.write(to, &text);
-        if let Some(settlement) = settlement {
+        let is_written = match lines.as_slice() {
+            [line] => self.write(to, &line.text),
+            _ => self.write(to, joined),
+        };
+        for settlement in lines.drain(..).filter_map(|line| line.event) {
             settle(settlement, is_written);
         }
         let mut state = self.lock();
-        state.lines.written(text.len(), is_event);
+        for (bytes, is_event) in released {
+            state.lines.written(*bytes, *is_event);
+        }
+        state.in_write = 0;
         state.update_monitor();
         is_written
     }
 
     /// Writes lines until the thread is to end or a write fails.
     fn run(&self, to: &mut dyn Write, unsettled: &Unsettled, auto_ack: bool) {
-        while let Some(line) = self.next() {
-            if !self.deliver(to, line, unsettled, auto_ack) {
+        let mut batch = Batch::default();
+        while self.next(&mut batch.lines) {
+            if !self.deliver(to, &mut batch, unsettled, auto_ack) {
                 return self.stop_after_failure();
             }
             self.changes.set();
@@ -178,6 +205,8 @@ impl Writer {
     ) -> io::Result<Writer> {
         let state = State {
             lines: LineQueue::new(settings.into()),
+            in_write: 0,
+            is_waiting: false,
             monitor: ReadMonitor::new(settings),
             is_finishing: false,
             is_abandoned: false,
@@ -217,8 +246,11 @@ impl Writer {
         }
         push(&mut state.lines);
         state.update_monitor();
+        let is_waiting = state.is_waiting;
         drop(state);
-        self.0.wake.notify_one();
+        if is_waiting {
+            self.0.wake.notify_one();
+        }
     }
 
     /// Returns true if another event may be queued.
@@ -269,8 +301,7 @@ impl Writer {
         let mut state = self.0.lock();
         state.is_abandoned = true;
         let lines = state.drain();
-        // A line that is being written still counts as queued.
-        let unfinished = usize::from(!state.lines.is_empty());
+        let unfinished = state.in_write;
         drop(state);
         self.0.wake.notify_one();
         lines.len() + unfinished
