@@ -24,15 +24,21 @@ pub(crate) fn each_part(from: &mut dyn Read, mut handle: impl FnMut(&[u8])) {
 
 /// Passes each line of a stream to `handle`, blank and overlong ones too.
 pub(crate) fn each_line(from: &mut dyn Read, mut handle: impl FnMut(Line<'_>)) {
+    each_line_of_parts(from, |line| line.map_or((), &mut handle));
+}
+
+/// Passes each line of a stream to `handle`, and `None` after the lines that came with one read.
+pub(crate) fn each_line_of_parts(from: &mut dyn Read, mut handle: impl FnMut(Option<Line<'_>>)) {
     let mut splitter = LineSplitter::new(MAX_LINE_BYTES);
     each_part(from, |mut bytes| {
         while let Some(line) = splitter.next(&mut bytes) {
-            handle(line);
+            handle(Some(line));
         }
+        handle(None);
     });
     // The last line may lack a newline.
     let mut end = &b"\n"[..];
     while let Some(line) = splitter.next(&mut end) {
-        handle(line);
+        handle(Some(line));
     }
 }

@@ -4,7 +4,7 @@ use super::change_signal::ChangeSignal;
 use super::op::{self, OpLabel, OpParseError, OpRequest, ParsedOp};
 use super::op_queue::{OpQueue, QueuedOp, Work};
 use super::settings::AgentSettings;
-use crate::agent_output::{MAX_LINE_BYTES, each_line};
+use crate::agent_output::{MAX_LINE_BYTES, each_line_of_parts};
 use relayline_acp::PromptChat;
 use relayline_core::line::Line;
 use relayline_core::output::DeliveryId;
@@ -40,22 +40,22 @@ impl Shared {
         self.ops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an op. Waits while there is no room.
+    /// Queues an op. Waits while there is no room. The session is woken once no further op is there to be read, or has room.
     fn push(&self, op: QueuedOp) {
         let mut ops = self.lock();
         while !ops.has_room() {
+            self.changes.set();
             self.is_waiting.store(true, Ordering::Relaxed);
             ops = self.room.wait(ops).unwrap_or_else(PoisonError::into_inner);
             self.is_waiting.store(false, Ordering::Relaxed);
         }
         ops.push(op);
-        drop(ops);
-        self.changes.set();
     }
 
     /// Reads the agent's output to its end, also after the bridge has ended: a closed pipe could kill the agent.
     fn read(&self, from: &mut dyn Read) {
-        each_line(from, |line| {
+        each_line_of_parts(from, |line| {
+            let Some(line) = line else { return self.changes.set() };
             if let Some(mut op) = op_of(line, MAX_LINE_BYTES) {
                 name_chat(&mut op, &self.chat_of);
                 if let Work::Request(OpRequest::Prompt(prompt)) = &mut op.work {

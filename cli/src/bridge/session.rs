@@ -53,7 +53,7 @@ impl OpOrigin for AgentPipes {
     }
 
     fn write(&self, line: &BridgeLine<'_>) {
-        self.writer.urgent(line.text());
+        self.writer.urgent_later(line.text());
     }
 
     fn log_invalid(&self, about: &OpLabel, message: &str) {
@@ -129,6 +129,7 @@ impl<'g> Session<'g> {
             self.handle(event);
             handled += 1;
             if handled % MAX_EVENTS == 0 {
+                self.writer().wake();
                 smol::future::yield_now().await;
             }
         };
@@ -207,7 +208,15 @@ impl<'g> Session<'g> {
     }
 
     async fn event(&mut self) -> Event {
-        poll_fn(|cx| self.poll_event(cx)).await
+        poll_fn(|cx| {
+            let event = self.poll_event(cx);
+            if event.is_pending() {
+                // Events that came together are written together.
+                self.writer().wake();
+            }
+            event
+        })
+        .await
     }
 
     /// Polls for the next event. The order matters: results come before later items, and ops come before the items that
@@ -316,7 +325,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer().event(text, delivery.into_parts().1);
+                self.writer().event_later(text, delivery.into_parts().1);
             }
             Incoming::PromptAnswer(delivery) => {
                 self.newest = delivery.id().number();
@@ -330,7 +339,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer().event(text, delivery.into_parts().1);
+                self.writer().event_later(text, delivery.into_parts().1);
             }
             Incoming::Forward(delivery) => {
                 self.newest = delivery.id().number();
@@ -341,7 +350,7 @@ impl<'g> Session<'g> {
                     raw: line::verbatim(delivery.raw()),
                 };
                 let text = line.text();
-                self.writer().event(text, delivery.into_parts().1);
+                self.writer().event_later(text, delivery.into_parts().1);
             }
             Incoming::Interrupt { session_key, chat_id } => {
                 self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });

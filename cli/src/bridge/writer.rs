@@ -163,11 +163,16 @@ impl Shared {
             settle(settlement, is_written);
         }
         let mut state = self.lock();
+        let was_full = !state.lines.takes_events() || !state.lines.takes_results();
         for (bytes, is_event) in released {
             state.lines.written(*bytes, *is_event);
         }
         state.in_write = 0;
         state.update_monitor();
+        // A wake-up of the session is a system call. It waits for room, and for the end.
+        if was_full || state.lines.is_empty() {
+            self.changes.set();
+        }
         is_written
     }
 
@@ -178,7 +183,6 @@ impl Shared {
             if !self.deliver(to, &mut batch, unsettled, auto_ack) {
                 return self.stop_after_failure();
             }
-            self.changes.set();
         }
     }
 
@@ -227,11 +231,33 @@ impl Writer {
 
     /// Queues an event. Its delivery is refused if no further line is written.
     pub(crate) fn event(&self, text: String, settlement: Settlement) {
+        self.event_later(text, settlement);
+        self.wake();
+    }
+
+    /// Queues an event as [`event`](Self::event) does. Call [`wake`](Self::wake) after the last of several.
+    pub(crate) fn event_later(&self, text: String, settlement: Settlement) {
         self.push(|lines| lines.push_event(text + "\n", settlement));
+    }
+
+    /// Wakes the thread if it waits while lines are queued.
+    pub(crate) fn wake(&self) {
+        let state = self.0.lock();
+        let sleeps = state.is_waiting && !state.lines.is_empty();
+        drop(state);
+        if sleeps {
+            self.0.wake.notify_one();
+        }
     }
 
     /// Queues a result, a notice or an interrupt. It is dropped if no further line is written.
     pub(crate) fn urgent(&self, text: String) {
+        self.urgent_later(text);
+        self.wake();
+    }
+
+    /// Queues a line as [`urgent`](Self::urgent) does. Call [`wake`](Self::wake) after the last of several.
+    pub(crate) fn urgent_later(&self, text: String) {
         self.push(|lines| lines.push_urgent(text + "\n"));
     }
 
@@ -246,11 +272,6 @@ impl Writer {
         }
         push(&mut state.lines);
         state.update_monitor();
-        let is_waiting = state.is_waiting;
-        drop(state);
-        if is_waiting {
-            self.0.wake.notify_one();
-        }
     }
 
     /// Returns true if another event may be queued.
