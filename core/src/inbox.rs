@@ -148,7 +148,7 @@ pub(crate) struct Inbox {
     /// Bytes of the queue and of the waiting duplicates.
     bytes: usize,
     /// Deliveries in flight, by key.
-    in_flight: Index<u128, InFlight>,
+    in_flight: Index<InFlight>,
     /// Bytes of events that arrived on the current connection before its handshake completed.
     early_bytes: usize,
     /// Number of keys of these events.
@@ -238,7 +238,7 @@ impl Inbox {
             if self.accepted.contains_key(&key) {
                 return Arrived::Duplicate(arrival.origin);
             }
-            if let Some(InFlight { duplicates, .. }) = self.in_flight.get_mut(&key) {
+            if let Some(InFlight { duplicates, .. }) = self.in_flight.get_mut(key) {
                 if duplicates.len() >= MAX_DUPLICATES {
                     return Arrived::Dropped(arrival.origin);
                 }
@@ -451,7 +451,7 @@ impl Inbox {
 
     /// Returns true if a delivery with this key is in flight or accepted. Another one is a duplicate then.
     pub(crate) fn knows(&self, key: u128) -> bool {
-        self.accepted.contains_key(&key) || self.in_flight.contains_key(&key)
+        self.accepted.contains_key(&key) || self.in_flight.contains_key(key)
     }
 
     /// Returns true if buffered deliveries of `conn` are queued or unsettled.
@@ -508,7 +508,7 @@ impl Inbox {
 
     /// Marks a key as accepted. The origins of its waiting duplicates are added to `to_acknowledge`.
     fn accept(&mut self, key: u128, to_acknowledge: &mut Vec<Origin>) {
-        for duplicate in self.in_flight.remove(&key).into_iter().flat_map(|in_flight| in_flight.duplicates) {
+        for duplicate in self.in_flight.remove(key).into_iter().flat_map(|in_flight| in_flight.duplicates) {
             self.bytes -= duplicate.weight;
             to_acknowledge.push(duplicate.origin);
         }
@@ -520,7 +520,7 @@ impl Inbox {
     /// Without a duplicate it forgets the key, and returns the prompt, which no delivery answers now.
     fn replace_or_forget(&mut self, key: Option<u128>, answers: Option<u64>) -> Option<u64> {
         let Some(key) = key else { return answers };
-        let newest = self.in_flight.get_mut(&key).and_then(|in_flight| {
+        let newest = self.in_flight.get_mut(key).and_then(|in_flight| {
             let duplicate = in_flight.duplicates.pop()?;
             Some(Queued { place: in_flight.place, arrival: Arrival { answers, ..duplicate } })
         });
@@ -532,7 +532,7 @@ impl Inbox {
                 None
             }
             None => {
-                self.in_flight.remove(&key);
+                self.in_flight.remove(key);
                 answers
             }
         }
