@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
-//! Tests of a relay gateway: recorded sessions, replays, and a simulation against
+//! Tests of a relay gateway: recorded sessions, replays, scenarios of conformance, and a simulation against
 //! [`ConnectorMachine`](relayline_connector::ConnectorMachine).
 
+pub mod conformance;
 pub mod har;
 pub mod recorder;
 pub mod recording;

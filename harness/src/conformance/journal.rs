@@ -1,0 +1,169 @@
+//! Journal of a scenario: observations in lanes, with a place up to which each was read, and the session's recording.
+
+use super::pattern::Variables;
+use crate::recording::{Data, Header, LineContent, RecordedLine, Recording};
+use serde_json::{Map, Value};
+use std::time::Instant;
+
+/// Maximum number of observations of a scenario. A program that exceeds it fails.
+const MAX_ENTRIES: usize = 20_000;
+/// Maximum number of bytes of a recording's lines. Further ones are left out.
+const MAX_RECORDED_BYTES: usize = 8 << 20;
+
+/// Source of observations. Each has its own order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lane {
+    /// What the player saw of the protocol: dials, frames, closes.
+    Protocol,
+    /// What it saw below: messages and pings.
+    Wire,
+    /// Lines of the bridge.
+    Bridge,
+}
+
+impl Lane {
+    /// Returns the lane whose observations a pattern is about.
+    pub(super) fn of(pattern: &Value) -> Lane {
+        match pattern.get("saw").and_then(Value::as_str) {
+            Some("message" | "ping" | "pong") => Lane::Wire,
+            Some(_) => Lane::Protocol,
+            None => Lane::Bridge,
+        }
+    }
+
+    fn place(self) -> usize {
+        match self {
+            Lane::Protocol => 0,
+            Lane::Wire => 1,
+            Lane::Bridge => 2,
+        }
+    }
+}
+
+/// The journal.
+#[derive(Debug)]
+pub(super) struct Journal {
+    started: Instant,
+    entries: [Vec<Value>; 3],
+    /// Number of entries of each lane that expectations have read.
+    read: [usize; 3],
+    lines: Vec<RecordedLine>,
+    recorded_bytes: usize,
+    is_full: bool,
+}
+
+impl Journal {
+    pub(super) fn new() -> Journal {
+        Journal {
+            started: Instant::now(),
+            entries: Default::default(),
+            read: [0; 3],
+            lines: Vec::new(),
+            recorded_bytes: 0,
+            is_full: false,
+        }
+    }
+
+    /// Adds an observation.
+    pub(super) fn note(&mut self, lane: Lane, entry: Value) {
+        let entries = &mut self.entries[lane.place()];
+        match entries.len() < MAX_ENTRIES {
+            true => entries.push(entry),
+            false => self.is_full = true,
+        }
+    }
+
+    /// Returns true if observations were lost.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Returns the unread entry that matches first, with the variables that it sets. Checks `without` against the
+    /// entries before it, and against all unread ones if none matches.
+    pub(super) fn find(&self, pattern: &Value, without: Option<&Value>, variables: &Variables) -> Search {
+        let lane = Lane::of(pattern).place();
+        let unread = self.entries[lane].iter().enumerate().skip(self.read[lane]);
+        for (at, entry) in unread {
+            if let Some(set) = variables.matched(pattern, entry) {
+                return Search::Found { at: at + 1, set };
+            }
+            if without.is_some_and(|without| variables.matched(without, entry).is_some()) {
+                return Search::Forbidden(entry.clone());
+            }
+        }
+        // `without` may be about another lane.
+        let other = without.filter(|without| Lane::of(without).place() != lane);
+        match other.and_then(|without| self.seen(without, variables)) {
+            Some(entry) => Search::Forbidden(entry),
+            None => Search::Nothing,
+        }
+    }
+
+    /// Returns the first unread entry that matches.
+    pub(super) fn seen(&self, pattern: &Value, variables: &Variables) -> Option<Value> {
+        let lane = Lane::of(pattern).place();
+        let unread = self.entries[lane].iter().skip(self.read[lane]);
+        unread.clone().find(|entry| variables.matched(pattern, entry).is_some()).cloned()
+    }
+
+    /// Marks the entries of a pattern's lane as read, up to the place that a search returned.
+    pub(super) fn mark_read(&mut self, pattern: &Value, at: usize) {
+        let read = &mut self.read[Lane::of(pattern).place()];
+        *read = at.max(*read);
+    }
+
+    /// Returns the last unread entry of a pattern's lane: the best guess of what came in place of a match. Prefers
+    /// entries of the same kind.
+    pub(super) fn last_unread(&self, pattern: &Value) -> Option<&Value> {
+        let lane = Lane::of(pattern).place();
+        let kind = |value: &Value| {
+            let name = |field: &str| value.get(field).map(ToString::to_string);
+            let frame = value.get("frame").and_then(|frame| frame.get("type")).map(ToString::to_string);
+            (name("saw"), name("event"), frame)
+        };
+        let unread = &self.entries[lane][self.read[lane].min(self.entries[lane].len())..];
+        unread.iter().rev().find(|entry| kind(entry) == kind(pattern)).or_else(|| unread.last())
+    }
+
+    /// Adds a line to the recording.
+    pub(super) fn record(&mut self, what: LineContent) {
+        let weight = match &what {
+            LineContent::Gateway(data) | LineContent::Connector(data) => data.bytes().len(),
+            LineContent::Note(text) => text.len(),
+            _ => 64,
+        };
+        self.recorded_bytes += weight;
+        if self.recorded_bytes > MAX_RECORDED_BYTES {
+            return;
+        }
+        let t_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let number = self.lines.len() + 2;
+        self.lines.push(RecordedLine { number, t_ms, what, rest: Map::new() });
+    }
+
+    /// Adds a message of the gateway to the recording.
+    pub(super) fn record_gateway(&mut self, data: Data) {
+        self.record(LineContent::Gateway(data));
+    }
+
+    /// Returns the recording as text.
+    pub(super) fn recording(self, title: &str) -> String {
+        let recorded_from = concat!("relayline conformance ", env!("CARGO_PKG_VERSION")).to_owned();
+        let header = Header { title: title.to_owned(), recorded_from, ..Header::default() };
+        let recording = Recording { file: String::new(), header, lines: self.lines };
+        let mut text = Vec::new();
+        // Writing to memory does not fail.
+        let _ = recording.write(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// Result of a search.
+pub(super) enum Search {
+    /// An entry matches. `at` is the place after it.
+    Found { at: usize, set: Variables },
+    /// An entry that must not come has come.
+    Forbidden(Value),
+    /// Nothing matches yet.
+    Nothing,
+}
