@@ -8,6 +8,7 @@ mod approvals;
 mod boot;
 mod bridge;
 mod config_file;
+mod conformance;
 mod connector;
 mod control;
 mod demo;
@@ -81,6 +82,7 @@ enum Command {
     Record(record::RecordArguments),
     Replay(replay::Args),
     Simulate(simulate::Args),
+    Conformance(conformance::ConformanceArguments),
     Token(token::TokenArguments),
     Verify(verify::VerifyArguments),
 }
@@ -129,6 +131,7 @@ fn main() -> ExitCode {
         Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
