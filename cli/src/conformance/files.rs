@@ -29,7 +29,7 @@ pub(super) struct ReportArguments {
     html: Option<PathBuf>,
 
     /// Write what was tested, and all versions, as JSON; to stdout by default.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     manifest: Option<PathBuf>,
 
     /// File with the names of scenarios that are expected to fail, one a line.

@@ -28,9 +28,17 @@ const COMMANDS: &[(&str, &str)] = &[
     ("record", "--listen --upstream --out --rotate"),
     ("replay", "--json --check --speed --from --until"),
     ("simulate", "--seeds --profile"),
+    ("conformance", "--help"),
     ("token", "--gateway-id --secret-file"),
     ("verify", "--secret-file"),
 ];
+
+/// Commands below a command, with their flags in the same way.
+const SUBCOMMANDS: &[(&str, &str)] = &[(
+    "conformance gateway",
+    "--jobs --timings --quick --json --junit --markdown --html --expected-failures --list --only --skip --rule --level \
+     --manifest",
+)];
 
 /// Flags that override a variable, in every command that has them.
 const VARIABLES: &[(&str, &str)] = &[
@@ -58,7 +66,10 @@ const VARIABLES: &[(&str, &str)] = &[
 ];
 
 fn help(command: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_relayline")).args([command, "--help"]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_relayline"))
+        .args(command.split(' ').chain(["--help"]))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{command}");
     unwrapped(&String::from_utf8(output.stdout).unwrap())
 }
@@ -85,7 +96,7 @@ fn flag(line: &str) -> Option<&str> {
 
 #[test]
 fn every_help_has_an_example_exit_codes_and_log_flags() {
-    for (command, flags) in COMMANDS {
+    for (command, flags) in COMMANDS.iter().chain(SUBCOMMANDS) {
         let help = help(command);
         assert!(help.contains("\nExample") && help.contains(&format!("relayline {command} ")), "{command}");
         assert!(help.contains("\nExit codes: 0 "), "{command}");

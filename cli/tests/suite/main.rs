@@ -36,6 +36,8 @@ mod bridge_replies;
 #[cfg(unix)]
 mod bridge_verbatim;
 mod bridging;
+#[cfg(unix)]
+mod conformance;
 mod connector_behaviours;
 mod connector_http;
 mod connector_likes;
