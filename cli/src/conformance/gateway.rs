@@ -7,7 +7,6 @@ use crate::{fail, print};
 use clap::Args;
 use relayline_harness::conformance::report::Report;
 use relayline_harness::conformance::{GatewayTarget, RunControl, Side, Timings, run_gateway};
-use signal_hook::consts::SIGINT;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -105,11 +104,15 @@ pub(super) fn run(arguments: &GatewayArguments) -> ExitCode {
     }
 }
 
-/// Returns a flag that the first SIGINT sets. The second one exits at once.
+/// Returns a flag that the first SIGINT sets, on Unix. The second one exits at once.
 fn interrupted() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupted.clone());
-    let _ = signal_hook::flag::register(SIGINT, interrupted.clone());
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::SIGINT;
+        let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupted.clone());
+        let _ = signal_hook::flag::register(SIGINT, interrupted.clone());
+    }
     interrupted
 }
 

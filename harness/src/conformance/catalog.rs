@@ -29,7 +29,7 @@ const GATEWAY: &[(&str, &str)] = files! { "gateway":
     "a-ack-after-accept" "a-live-unacked" "a-forward-acked" "a-refused" "a-unknown-buffered" "a-foreign-forward"
     "a-unreadable" "a-dead-letter" "a-duplicate" "a-edit" "a-one-ack" "a-drain" "a-flood" "a-results-overtake"
     "p-command" "p-component" "p-modal" "p-ignored" "p-bad-body" "p-thread" "i-prompt" "i-once" "i-foreign"
-    "i-incomplete-answer" "i-own-id" "i-not-offered" "x-raw-op" "x-unknown-field" "x-bad-agent-lines"
+    "i-incomplete-answer" "i-own-id" "i-elsewhere" "i-not-offered" "x-raw-op" "x-unknown-field" "x-bad-agent-lines"
     "x-many-requests" "x-descriptor-fields" "x-raw-events" "x-error-frame" "x-unknown-frames"
 };
 

@@ -214,6 +214,17 @@ pub(super) const BUGS: &[Bug] = &[
         })],
     ),
     bug(
+        "asks-in-the-own-chat",
+        &["i-elsewhere"],
+        &[],
+        &[FromAgent(|_, mut line| {
+            if line["op"] == "prompt" {
+                remove(&mut line, "", "to");
+            }
+            vec![line]
+        })],
+    ),
+    bug(
         "prompts-are-never-gated",
         &["i-not-offered"],
         &[],
