@@ -33,7 +33,7 @@ use serde_json::{Map, Value};
 /// | `enroll_token` | `token`, `tenant`? (`default`), `ttl_s`? | Lets a gateway of that tenant enroll with the token, once and within `ttl_s` seconds. Takes no `gateway`. |
 /// | `rotate` | `overlap_ms`? (60000), `secret`?, `delivery_key`? | Replaces the credentials; those that are not given are drawn. The gateway gets them when it provisions next. The old secrets stay valid for the overlap; webhook requests are signed with the new key at once. |
 /// | `deliver` | `event` or `interrupt`, `url`?, `key`?, `skew_s`? (0) | Signs a webhook request and posts it to the endpoint that the gateway gave when it provisioned, or to `url`; an `interrupt` goes to `/interrupt` below it. `key` and `skew_s` sign it with another key, or for another time. |
-/// | `press` | `option_id`, `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`? | Answers an open prompt as a user of its platform does: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. |
+/// | `press` | `option_id`, `prompt_id`?, `chat_id`?, `user_id`?, `user_name`?, `buffered`?, `stays_open`? | Answers an open prompt as a user of its platform does: the prompt with `prompt_id`, else the last one of `chat_id`, or of all chats. `option_id` is the option's id, label or number, from 1. The user is by default the last author of that chat. With `stays_open` the buttons stay. |
 ///
 /// Each but `enroll_token` may have a `gateway`. Without it `inbound`, `passthrough` and `deliver` need the connector to
 /// have one gateway only; the others are for every gateway.
@@ -192,6 +192,9 @@ pub struct Press {
     /// As for `Inbound`.
     #[serde(default)]
     pub buffered: Option<bool>,
+    /// True if the buttons stay, so that another user can press one. Default: the prompt is closed.
+    #[serde(default)]
+    pub stays_open: bool,
 }
 
 impl Press {
@@ -225,6 +228,13 @@ impl Press {
     #[must_use]
     pub fn user_name(mut self, user_name: impl Into<String>) -> Self {
         self.user_name = Some(user_name.into());
+        self
+    }
+
+    /// Sets `stays_open`.
+    #[must_use]
+    pub fn stays_open(mut self, stays_open: bool) -> Self {
+        self.stays_open = stays_open;
         self
     }
 

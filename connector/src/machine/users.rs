@@ -45,7 +45,7 @@ impl ConnectorMachine {
         self.connections.get(&self.gateways.get(id)?.conn?)?.default_platform.clone()
     }
 
-    /// Delivers a user's press of a button of an open prompt, and closes the prompt.
+    /// Delivers a user's press of a button of an open prompt. It closes the prompt, unless the buttons stay.
     pub(super) fn press(&mut self, now: Now, ids: &[String], press: &Press) -> Result<(), ControlError> {
         let prompt = self.prompts.find(ids, press.prompt_id.as_deref(), press.chat_id.as_deref())?.clone();
         let choice = prompt.choose(&press.option_id)?;
@@ -63,8 +63,10 @@ impl ConnectorMachine {
         let message_id = self.responder.ids().next(self.config.platform(&prompt.platform).ids, now);
         let (kind, content) = press::delivery(&prompt, choice, source, &message_id);
         self.deliver(now, std::slice::from_ref(&prompt.gateway), kind, content, press.buffered)?;
-        // A platform removes the buttons of an answered prompt.
-        self.prompts.close(&prompt);
+        if !press.stays_open {
+            // A connector removes the buttons of an answered prompt.
+            self.prompts.close(&prompt);
+        }
         Ok(())
     }
 }
