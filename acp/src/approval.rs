@@ -1,7 +1,8 @@
 //! Rights to answer permission requests: where they are asked, and who may answer.
 
-use crate::config::{ApprovalPolicy, ApprovalRoute, Approvals, Approver, PromptChat};
-use crate::delivery::{TurnOrigin, platform_of};
+use crate::config::{ApprovalPolicy, ApprovalRoute, Approvals, PromptChat};
+use crate::delivery::TurnOrigin;
+use relayline_core::approver::platform_of;
 use relayline_core::event::Source;
 
 impl Approvals {
@@ -40,14 +41,6 @@ impl Approvals {
     }
 }
 
-impl Approver {
-    /// Returns true if this user is the author of an event. `platform` is the platform of the event.
-    fn is_author_of(&self, source: &Source, platform: Option<&str>) -> bool {
-        let is_there = self.platform.is_none() || self.platform.as_deref() == platform;
-        is_there && source.user_id.as_deref() == Some(self.user_id.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,29 +55,6 @@ mod tests {
 
     fn platforms(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    fn approver(platform: Option<&str>, user_id: &str) -> Approver {
-        Approver { platform: platform.map(str::to_owned), user_id: user_id.to_owned() }
-    }
-
-    #[test]
-    fn i_4_an_id_of_one_platform_does_not_match_on_another() {
-        let both = platforms(&["slack", "discord"]);
-        for (platform, user_id, from, fronted, expected) in [
-            (None, "U1", "slack", &both, true),
-            (None, "U1", "discord", &both, true),
-            (Some("slack"), "U1", "slack", &both, true),
-            (Some("slack"), "U1", "discord", &both, false),
-            (Some("slack"), "U2", "slack", &both, false),
-            // An event that names no platform is of the only one.
-            (Some("slack"), "U1", "relay", &both, false),
-            (Some("slack"), "U1", "relay", &platforms(&["slack"]), true),
-        ] {
-            let source = source(from, "c", "U1");
-            let is_it = approver(platform, user_id).is_author_of(&source, platform_of(&source, fronted));
-            assert_eq!(is_it, expected, "{platform:?} {user_id} {from}");
-        }
     }
 
     #[test]

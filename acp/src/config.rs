@@ -1,6 +1,7 @@
 //! Configuration of the machine.
 
 use agent_client_protocol_schema::McpServer;
+use relayline_core::approver::Approver;
 use relayline_core::command::Metadata;
 use relayline_core::event::Source;
 use relayline_core::limits;
@@ -90,15 +91,6 @@ impl Default for Approvals {
     fn default() -> Self {
         Approvals { policy: ApprovalPolicy::Ask(ApprovalRoute::TurnChat), approvers: Vec::new() }
     }
-}
-
-/// User who may answer permission requests.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Approver {
-    /// Platform of the user. `None` matches this id on every platform.
-    pub platform: Option<String>,
-    /// Id of the user.
-    pub user_id: String,
 }
 
 /// Decision about permission requests.

@@ -2,8 +2,9 @@
 
 use crate::config::PromptChat;
 use crate::texts::one_line;
+use relayline_core::approver::platform_of;
 use relayline_core::descriptor::Descriptor;
-use relayline_core::event::{Event, Source, UNNAMED_PLATFORM};
+use relayline_core::event::{Event, Source};
 use relayline_core::op::StreamReply;
 use relayline_core::output::DeliveryId;
 use serde_json::{Map, Value};
@@ -46,15 +47,6 @@ impl ChatAbilities {
             task_cards: descriptor.supported_ops.iter().any(|op| op == "task_card"),
             edits: descriptor.supports_edit,
         }
-    }
-}
-
-/// Returns the platform of an event: the one that it names, else the only one of the gateway.
-pub(crate) fn platform_of<'a>(source: &'a Source, platforms: &'a [String]) -> Option<&'a str> {
-    match (source.platform.as_str(), platforms) {
-        ("" | UNNAMED_PLATFORM, [only]) => Some(only),
-        ("" | UNNAMED_PLATFORM, _) => None,
-        (named, _) => Some(named),
     }
 }
 
@@ -184,7 +176,7 @@ mod tests {
     fn a_description_has_the_ids_of_author_and_chat() {
         let described = |fields: &str| {
             let source = Event::read(&format!(r#"{{"source":{{{fields}}}}}"#)).unwrap().source;
-            describe(&source, platform_of(&source, &[]))
+            describe(&source, platform_of::<str>(&source, []))
         };
         let full = r#""platform":"slack","chat_id":"C1","chat_name":"general","user_id":"U1","user_name":"ada","thread_id":"7""#;
         assert_eq!(described(full), r#""ada" (U1) in "general" (C1) on slack, thread 7"#);

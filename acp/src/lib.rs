@@ -42,7 +42,7 @@ mod turn;
 pub use agent::AgentInfo;
 pub use agent_client_protocol_schema::McpServer;
 pub use config::{
-    AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Approver, Busy, PromptChat, Settling,
+    AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Busy, PromptChat, Settling,
 };
 pub use delivery::{AcpDelivery, ChatAbilities};
 pub use known::{SavedState, SavedStateError};

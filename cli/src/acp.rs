@@ -24,6 +24,7 @@ use relayline_control::config::GatewayConfig;
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 
 pub(crate) use files::MessageFiles;
 pub(crate) use reader::{LineReader, ReadLine, log_stderr};
@@ -75,7 +76,9 @@ pub(crate) fn run(
             runtime.serve_metrics(&relay, listener, &monitor)?;
         }
         let transfers = options.limits.agent.media_transfers;
-        let serve_control = |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers);
+        // The machine of the agent decides who may answer.
+        let serve_control =
+            |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers, Arc::default());
         let control = control.map(serve_control).transpose()?;
         sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
         let end = AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await;

@@ -1,7 +1,18 @@
 //! Flags of approvals: the chat in which people are asked, and the users who may answer.
 
-use relayline_acp::{Approver, PromptChat};
+use relayline_acp::PromptChat;
+use relayline_core::approver::Approver;
 use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Where the agent's prompts are shown, and who may answer them there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PromptPolicy {
+    /// Chat in which requests for approval are shown, unless they name one; their own by default.
+    pub(crate) chat: Option<PromptChat>,
+    /// Users who may answer prompts that are shown in another chat than their own; everybody if it is empty.
+    pub(crate) approvers: Arc<[Approver]>,
+}
 
 /// Forms of `--approval-chat`, for its errors.
 const CHAT_FORM: &str = "write PLATFORM:CHAT, or PLATFORM:SCOPE/CHAT with the chat's server or workspace, as in \

@@ -35,6 +35,7 @@ mod tests;
 mod unsettled;
 mod writer;
 
+use crate::approvals::PromptPolicy;
 use crate::gateway::RuntimeName;
 use crate::signals::Shutdown;
 use crate::sleep::SleepOptions;
@@ -47,7 +48,6 @@ pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};
 pub(crate) use parts::submit_when_room;
-use relayline_acp::PromptChat;
 use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use session::Session;
@@ -108,8 +108,8 @@ pub(crate) struct Options {
     pub(crate) media: MediaFolder,
     /// Set if the gateway sleeps while it has no work.
     pub(crate) sleep: Option<SleepOptions>,
-    /// Chat in which the agent's requests for approval are shown; their own by default.
-    pub(crate) approvals: Option<PromptChat>,
+    /// Where the agent's prompts are shown, and who may answer them.
+    pub(crate) prompts: PromptPolicy,
 }
 
 /// End of the gateway.
@@ -130,19 +130,20 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, control, settings, kind, media, sleep, approvals } = options;
+    let Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts } = options;
     let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
         let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
         if let Some(listener) = metrics {
             runtime.serve_metrics(&relay, listener, &monitor)?;
         }
-        let serve_control =
-            |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, settings.media_transfers);
+        let serve_control = |socket: ControlSocket| {
+            socket.serve(&relay, &monitor, shutdown, settings.media_transfers, prompts.approvers.clone())
+        };
         let control = control.map(serve_control).transpose()?;
         sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
         let mut gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
-        gateway.approvals = approvals;
+        gateway.prompts = prompts;
         let end = serve(gateway, agents).await;
         if let Some(control) = control {
             control.finish().await;

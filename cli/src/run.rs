@@ -192,10 +192,15 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
                     connect stdin and stdout to one";
         return fail(2, what);
     }
-    let approvals = match arguments.acp.approval_chat(&platforms(&resolved.config)) {
-        Ok(approvals) => approvals,
+    let prompts = match arguments.acp.prompt_policy(&platforms(&resolved.config)) {
+        Ok(prompts) => prompts,
         Err(error) => return fail(2, error),
     };
+    if !prompts.approvers.is_empty() && !resolved.config.machine.prompts {
+        let what = "--approver and --prompts off: with --prompts off every answer goes to the agent, which must compare its \
+                    author itself; remove one of them";
+        return fail(2, what);
+    }
     let media = match MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere) {
         Ok(media) => media,
         Err(error) => {
@@ -224,7 +229,7 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
     let settings = limits.agent;
     let auto_ack = arguments.auto_ack;
-    let options = Options { auto_ack, metrics, control, settings, kind, media, sleep, approvals };
+    let options = Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts };
     let (shutdown, current) = match watch_signals() {
         Ok(watched) => watched,
         Err(code) => return code,

@@ -62,6 +62,7 @@
 //! - [`trace`] – inputs and outputs as readable lines
 
 mod anchor;
+pub mod approver;
 pub mod chats;
 pub mod command;
 pub mod config;

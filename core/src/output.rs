@@ -126,6 +126,11 @@ pub enum Notice {
         /// Event of the answer. [`Event::prompt_response`] has the prompt and the choice.
         answer: Box<Event>,
     },
+    /// A user answered an open prompt who may not: it is still open.
+    UnauthorizedAnswer {
+        /// Event of the answer. [`Event::prompt_response`] has the prompt and the choice.
+        answer: Box<Event>,
+    },
     /// The connector sent a frame of type `error`.
     ConnectorError {
         /// Text of the error: at most 300 characters, with control characters escaped.
@@ -163,7 +168,7 @@ impl Notice {
             Notice::Disconnected { reason, .. } => reason.len(),
             Notice::ConnectorError { text } => text.len(),
             Notice::UnknownFrame { kind, raw } => kind.len() + raw.len(),
-            Notice::StalePrompt { answer } => answer.weight(),
+            Notice::StalePrompt { answer } | Notice::UnauthorizedAnswer { answer } => answer.weight(),
             Notice::DeadLetter { reason, buffer_id, line } => {
                 reason.len() + buffer_id.as_ref().map_or(0, String::len) + line.len()
             }

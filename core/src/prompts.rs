@@ -1,8 +1,11 @@
 //! Interactive prompts: their ids, and those that are open.
 
+use crate::approver::Approver;
+use crate::event::Source;
 use crate::hash::{Table, table};
 use crate::time::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Default and maximum lifetime of a prompt.
@@ -67,6 +70,8 @@ struct Asked {
     until: Time,
     /// Id that the host gave it (I-6).
     id: Option<Box<str>>,
+    /// Users who may answer (I-8); everybody if it is empty.
+    approvers: Arc<[Approver]>,
 }
 
 /// Prompts of this process, bounded in number (I-2): the open ones by number, oldest first, and as many answered ones,
@@ -109,7 +114,13 @@ impl Prompts {
 
     /// Opens a prompt, under the host's own id if it has one. The oldest is evicted at the bound; returns true if
     /// that one was open.
-    pub(crate) fn open(&mut self, now: Time, timeout: Option<Duration>, id: Option<&str>) -> bool {
+    pub(crate) fn open(
+        &mut self,
+        now: Time,
+        timeout: Option<Duration>,
+        id: Option<&str>,
+        approvers: Arc<[Approver]>,
+    ) -> bool {
         if let Some(former) = id.and_then(|id| self.by_id.get(id).copied()) {
             // The former prompt has expired or was answered, so its id is free.
             self.forget(former);
@@ -120,7 +131,7 @@ impl Prompts {
         if let Some(id) = &id {
             self.by_id.insert(id.clone(), self.next);
         }
-        self.open.insert(self.next, Asked { until, id });
+        self.open.insert(self.next, Asked { until, id, approvers });
         self.pass();
         evicted
     }
@@ -183,6 +194,13 @@ impl Prompts {
         }
     }
 
+    /// Returns true if the author of an event may answer an open prompt (I-8). `platform` is the platform of the event.
+    pub(crate) fn may_answer(&self, number: u64, source: &Source, platform: Option<&str>) -> bool {
+        let Some(asked) = self.open.get(&number) else { return false };
+        asked.approvers.is_empty()
+            || asked.approvers.iter().any(|approver| approver.is_author_of(source, platform))
+    }
+
     /// Marks a prompt as answered.
     pub(crate) fn answer(&mut self, number: u64) {
         if let Some(asked) = self.open.remove(&number) {
@@ -239,7 +257,7 @@ mod tests {
     fn i_1_ids_have_one_shape() {
         let mut prompts = Prompts::new(u64::MAX, 4);
         let first = prompts.next_id();
-        assert!(!prompts.open(Time::ZERO, None, None));
+        assert!(!prompts.open(Time::ZERO, None, None, Arc::default()));
         let second = prompts.next_id();
         assert_eq!((first.as_str(), second.as_str()), ("ffffff.00000000", "ffffff.00000001"));
         assert!(is_id(&first) && format!("hp1:{first}:{}", "o".repeat(32)).len() <= MOST_CUSTOM_ID);
@@ -261,7 +279,7 @@ mod tests {
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
         let open = |prompts: &mut Prompts, s: u64, timeout: Option<u64>| {
             let id = prompts.next_id();
-            (id, prompts.open(at(s), timeout.map(Duration::from_secs), None))
+            (id, prompts.open(at(s), timeout.map(Duration::from_secs), None, Arc::default()))
         };
         let (number, (id, _)) = (0, open(&mut prompts, 0, None));
         assert_eq!(prompts.status(&id, at(3599)), PromptStatus::Open(number));
@@ -290,10 +308,10 @@ mod tests {
         let at = |s: u64| Time::from_millis(s * 1000);
         let mut prompts = Prompts::new(0, 2);
         for timeout in [9, 5] {
-            assert!(!prompts.open(at(0), Some(Duration::from_secs(timeout)), None));
+            assert!(!prompts.open(at(0), Some(Duration::from_secs(timeout)), None, Arc::default()));
         }
         assert_eq!(prompts.len(), 2);
-        assert!(!prompts.open(at(5), None, None));
+        assert!(!prompts.open(at(5), None, None, Arc::default()));
         assert_eq!((prompts.status("000000.00000000", at(8)), prompts.len()), (PromptStatus::Open(0), 2));
     }
 
@@ -301,7 +319,7 @@ mod tests {
     fn i_3_answered_prompts_are_remembered_up_to_the_limit() {
         let mut prompts = Prompts::new(0, 2);
         for number in 0..3 {
-            prompts.open(Time::ZERO, None, None);
+            prompts.open(Time::ZERO, None, None, Arc::default());
             prompts.answer(number);
         }
         let status = |number: u64| prompts.status(&format!("000000.{number:08x}"), Time::ZERO);
@@ -318,7 +336,7 @@ mod tests {
         let mut prompts = Prompts::new(0, 1);
         let open = |prompts: &mut Prompts, s: u64, timeout: u64| {
             let id = prompts.next_id();
-            prompts.open(at(s), Some(Duration::from_secs(timeout)), None);
+            prompts.open(at(s), Some(Duration::from_secs(timeout)), None, Arc::default());
             id
         };
         let first = open(&mut prompts, 0, 5);
@@ -340,7 +358,7 @@ mod tests {
         let at = |s: u64| Time::from_millis(s * 1000);
         let life = |s: u64| Some(Duration::from_secs(s));
         let mut prompts = Prompts::new(0xABCDEF << 40, 2);
-        prompts.open(at(0), life(10), Some("order-7"));
+        prompts.open(at(0), life(10), Some("order-7"), Arc::default());
         assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Open(0));
         let open = "a prompt with the id \"order-7\" is open: choose another, or wait for its answer";
         assert_eq!(prompts.problem(at(9), "order-7").as_deref(), Some(open));
@@ -357,7 +375,7 @@ mod tests {
         prompts.answer(0);
         assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Answered);
         assert_eq!(prompts.problem(at(1), "order-7"), None);
-        prompts.open(at(1), life(10), Some("order-7"));
+        prompts.open(at(1), life(10), Some("order-7"), Arc::default());
         assert_eq!(prompts.status("order-7", at(1)), PromptStatus::Open(1));
         assert!(!prompts.reopen(at(1), 0));
         prompts.answer(1);
@@ -366,7 +384,7 @@ mod tests {
         // An evicted, closed or expired prompt takes its id along.
         for n in 0..20 {
             let id = format!("id-{n}");
-            prompts.open(at(20 + n), life(5), Some(&id));
+            prompts.open(at(20 + n), life(5), Some(&id), Arc::default());
             match n % 3 {
                 0 => prompts.close(&id),
                 1 => {

@@ -64,6 +64,8 @@ numbers! {
     late_answers;
     /// Answers to prompts of this process that are no longer open.
     stale_answers;
+    /// Answers to open prompts by users who may not answer them.
+    unauthorized_answers;
     /// Open prompts that were evicted because more than `prompts` were open.
     prompts_evicted;
     /// Forwards that were dropped because the host does not want them.

@@ -19,7 +19,11 @@ impl ControlItem {
         let ControlItem::Notice(notice) = self else { return false };
         matches!(
             notice,
-            Notice::DeadLetter { .. } | Notice::UnknownFrame { .. } | Notice::ConnectorError { .. }
+            Notice::DeadLetter { .. }
+                | Notice::UnknownFrame { .. }
+                | Notice::ConnectorError { .. }
+                | Notice::StalePrompt { .. }
+                | Notice::UnauthorizedAnswer { .. }
         )
     }
 
@@ -33,8 +37,8 @@ impl ControlItem {
 }
 
 /// Queue of items, the oldest first. When it is full the oldest item is dropped and counted, since a later notice
-/// supersedes an earlier one. Dead letters, unknown frames and errors of the connector are dropped before all others:
-/// the connector can send any number of them.
+/// supersedes an earlier one. Dead letters, unknown frames, errors of the connector and answers that close no prompt are
+/// dropped before all others: the connector, or a user of a chat, can send any number of them (A-9, X-5, I-8).
 #[derive(Debug)]
 pub(crate) struct ControlQueue {
     items: VecDeque<ControlItem>,
@@ -125,6 +129,22 @@ mod tests {
                 _ => Notice::ConnectorError { text: "no".into() },
             };
             queue.push(ControlItem::Notice(notice));
+        }
+        assert_eq!((queue.items.len(), queue.dropped()), (MAX_ITEMS, MAX_ITEMS as u64 + 1));
+        assert_eq!(waiting(&mut queue)[0], "0");
+    }
+
+    /// A user can press a button any number of times.
+    #[test]
+    fn i_8_answers_that_close_nothing_make_room_before_all_others() {
+        let mut queue = ControlQueue::new(usize::MAX);
+        queue.push(interrupt(0, 0));
+        for n in 0..2 * MAX_ITEMS {
+            let answer = Box::default();
+            queue.push(ControlItem::Notice(match n % 2 {
+                0 => Notice::StalePrompt { answer },
+                _ => Notice::UnauthorizedAnswer { answer },
+            }));
         }
         assert_eq!((queue.items.len(), queue.dropped()), (MAX_ITEMS, MAX_ITEMS as u64 + 1));
         assert_eq!(waiting(&mut queue)[0], "0");

@@ -100,6 +100,10 @@ pub(crate) fn notice(notice: &Notice, first_letter: bool) {
             let prompt_id = answer.prompt_response.as_ref().map(|response| response.prompt_id.as_str());
             tracing::info!(prompt_id, "stale_prompt");
         }
+        Notice::UnauthorizedAnswer { answer } => {
+            let prompt_id = answer.prompt_response.as_ref().map(|response| response.prompt_id.as_str());
+            tracing::info!(prompt_id, user_id = answer.source.user_id.as_deref(), "unauthorized_answer");
+        }
         // Notices that a later core may add. The host gets them anyway.
         _ => tracing::info!("notice"),
     }

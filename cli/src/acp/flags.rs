@@ -1,7 +1,8 @@
 //! Flags of `--acp`.
 
 use super::file_error;
-use crate::{approvals, random};
+use crate::approvals::{self, PromptPolicy};
+use crate::random;
 use clap::{Args, ValueEnum};
 use relayline_acp::{
     AcpConfig, AcpLimits, ApprovalPolicy, ApprovalRoute, Approvals, Busy, McpServer, PromptChat, SavedState,
@@ -9,6 +10,7 @@ use relayline_acp::{
 use relayline_runtime::files;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Flags of agents that speak the Agent Client Protocol.
 #[derive(Debug, Args)]
@@ -57,8 +59,9 @@ pub(crate) struct AcpArguments {
 
     /// User who may answer permission requests, as USER or PLATFORM:USER. Repeatable.
     ///
-    /// In the chat of a turn its author may answer, too. In the chat of --approval-chat nobody else may.
-    #[arg(long, value_name = "USER", requires = "acp")]
+    /// In the chat of a turn its author may answer, too. In the chat of --approval-chat nobody else may. Without --acp these
+    /// are the users who may press a button of a prompt that is shown in another chat than its own.
+    #[arg(long, value_name = "USER")]
     approver: Vec<String>,
 
     /// Maximum time that a permission request waits for an answer, as in 90s or 10m; 10m by default.
@@ -155,29 +158,31 @@ impl AcpArguments {
         Ok(config)
     }
 
-    /// Returns the chat in which people are asked for approvals, if one is named.
+    /// Returns the chat in which people are asked for approvals, and the users who may answer there, and logs a warning about
+    /// them.
     ///
     /// # Errors
-    /// The gateway does not front its platform.
-    pub(crate) fn approval_chat(&self, platforms: &[String]) -> Result<Option<PromptChat>, String> {
-        let Some(chat) = &self.approval_chat else { return Ok(None) };
-        approvals::check_fronted(chat, platforms)?;
-        Ok(Some(chat.clone()))
-    }
-
-    /// Returns the handling of permission requests by a gateway on these platforms, and logs its warnings.
-    ///
-    /// # Errors
-    /// A platform is not one of them, or a user is not named.
-    pub(crate) fn approvals(&self, platforms: &[String]) -> Result<Approvals, String> {
-        let mut approvals = Approvals::default();
-        let chat = self.approval_chat(platforms)?;
+    /// A platform is not one of the gateway's, or a user is not named.
+    pub(crate) fn prompt_policy(&self, platforms: &[String]) -> Result<PromptPolicy, String> {
+        let chat = self.approval_chat.as_ref();
+        chat.map_or(Ok(()), |chat| approvals::check_fronted(chat, platforms))?;
         let approvers = self.approver.iter().map(|user| approvals::approver(user, platforms));
-        approvals.approvers = approvers.collect::<Result<_, _>>()?;
-        approvals::check_approvers(&approvals.approvers, chat.as_ref())?;
-        if let Some(warning) = approvals::warning(&approvals.approvers, chat.as_ref(), platforms) {
+        let approvers = approvers.collect::<Result<Arc<[_]>, _>>()?;
+        approvals::check_approvers(&approvers, chat)?;
+        if let Some(warning) = approvals::warning(&approvers, chat, platforms) {
             tracing::warn!(warning, "configuration");
         }
+        Ok(PromptPolicy { chat: chat.cloned(), approvers })
+    }
+
+    /// Returns the handling of permission requests by a gateway on these platforms.
+    ///
+    /// # Errors
+    /// See [`prompt_policy`](Self::prompt_policy).
+    pub(crate) fn approvals(&self, platforms: &[String]) -> Result<Approvals, String> {
+        let mut approvals = Approvals::default();
+        let PromptPolicy { chat, approvers } = self.prompt_policy(platforms)?;
+        approvals.approvers = approvers.to_vec();
         approvals.policy = match (self.approve, chat) {
             (Some(Approve::Allow), _) => ApprovalPolicy::Allow,
             (Some(Approve::Deny), _) => ApprovalPolicy::Deny,

@@ -30,12 +30,14 @@ use super::execution::OpContext;
 use super::media::{Media, MediaFolder};
 use super::monitor::Monitor;
 use crate::signals::Shutdown;
+use relayline_core::approver::Approver;
 use relayline_runtime::Relay;
 use std::io;
+use std::sync::Arc;
 
 impl ControlSocket {
     /// Begins to serve clients. An op `disconnect` triggers `shutdown`. `transfers` is the maximum number of files in
-    /// transfer.
+    /// transfer, and `approvers` are the users who may answer the prompts that clients show in another chat.
     ///
     /// # Errors
     /// The working folder cannot be read, or there is no thread.
@@ -45,10 +47,11 @@ impl ControlSocket {
         monitor: &Monitor,
         shutdown: &Shutdown,
         transfers: usize,
+        approvers: Arc<[Approver]>,
     ) -> io::Result<ControlServer> {
         // A client has the user of the gateway, and could read and write the files itself.
         let media = Media::new(MediaFolder::find(None, true)?, transfers);
-        let context = OpContext { relay: relay.clone(), media, monitor: monitor.clone() };
+        let context = OpContext { relay: relay.clone(), media, monitor: monitor.clone(), approvers };
         ControlServer::start(self, context, shutdown.clone())
     }
 }

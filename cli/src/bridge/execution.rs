@@ -7,12 +7,14 @@ use super::parts::{send_parts, split};
 use super::status::GatewayStatus;
 use super::unsettled::{Unsettled, settle};
 use futures_util::future::{BoxFuture, FutureExt};
+use relayline_core::approver::Approver;
 use relayline_core::chats::Chat;
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::Op;
 use relayline_runtime::{Relay, Settlement};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// Parts that the execution of ops needs.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct OpContext {
     pub(crate) relay: Relay,
     pub(crate) media: Media,
     pub(crate) monitor: Monitor,
+    /// Users who may answer prompts that are shown in another chat than their own; everybody if it is empty.
+    pub(crate) approvers: Arc<[Approver]>,
 }
 
 /// Result of an op, or its failure.
@@ -73,14 +77,14 @@ pub(super) fn empty_result() -> OpResult {
 
 /// Starts an op.
 pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: Option<&Unsettled>) -> StartedOp {
-    let OpContext { relay, media, monitor } = context;
+    let OpContext { relay, media, monitor, approvers } = context;
     StartedOp::Done(match asked {
         // Without room they would be dropped without an error.
         OpRequest::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
             return StartedOp::NoRoom(asked);
         }
         OpRequest::Command(command) => return submit(command, relay),
-        OpRequest::Prompt(prompt) => match prompt.place(relay) {
+        OpRequest::Prompt(prompt) => match prompt.place(relay, approvers) {
             Ok(placed) => return begin(placed, context, unsettled),
             Err(failure) => Err(failure),
         },

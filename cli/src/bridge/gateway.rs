@@ -3,10 +3,10 @@
 use super::media::Media;
 use super::monitor::Monitor;
 use super::settings::AgentSettings;
+use crate::approvals::PromptPolicy;
 use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, Fuse, FutureExt};
 use futures_util::stream::StreamExt;
-use relayline_acp::PromptChat;
 use relayline_core::command::Command;
 use relayline_core::output::{Fatal, Phase};
 use relayline_runtime::{Inbox, Incoming, Relay, Watch};
@@ -59,8 +59,8 @@ pub(crate) struct Gateway {
     pub(crate) auto_ack: bool,
     pub(crate) media: Media,
     pub(crate) monitor: Monitor,
-    /// Chat in which the agent's requests for approval are shown; their own by default.
-    pub(crate) approvals: Option<PromptChat>,
+    /// Where the agent's prompts are shown, and who may answer them.
+    pub(crate) prompts: PromptPolicy,
     /// Cause and time of the disconnect.
     leaving: Option<(Cause, Instant)>,
     pub(crate) ended: Option<GatewayEnd>,
@@ -91,7 +91,7 @@ impl Gateway {
             auto_ack,
             media,
             monitor,
-            approvals: None,
+            prompts: PromptPolicy::default(),
             leaving: None,
             ended: None,
             missed_connected: false,

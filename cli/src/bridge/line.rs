@@ -64,6 +64,16 @@ pub(super) enum BridgeLine<'a> {
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
     },
+    /// A user chose from an open prompt without the right to: it is still open (`--approver`).
+    UnauthorizedAnswer {
+        prompt_id: &'a str,
+        option_id: &'a str,
+        #[cfg_attr(test, schemars(with = "schema::Source"))]
+        source: &'a Source,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
+        raw: Option<&'a RawValue>,
+    },
     /// A platform's HTTP request (`--passthrough`). Acknowledge it like a message.
     Passthrough {
         delivery: u64,

@@ -4,12 +4,14 @@ use super::execution::is_known;
 use super::op::{OpRequest, id, optional_id};
 use super::parts::PartedText;
 use relayline_acp::PromptChat;
+use relayline_core::approver::Approver;
 use relayline_core::command::{Command, Failure};
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::{Op, Prompt, PromptKind, SendMessage};
 use relayline_runtime::Relay;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Op `prompt`, before it is known where its question is shown.
 #[derive(Debug)]
@@ -61,14 +63,16 @@ impl PromptRequest {
         }
     }
 
-    /// Returns the op that shows the question. Its chat is remembered like one in which somebody wrote (M-2).
+    /// Returns the op that shows the question. Another chat is remembered like one in which somebody wrote (M-2), and there
+    /// only `approvers` may answer, if there are any (I-8).
     ///
     /// # Errors
     /// A definite failure if the chat cannot be remembered (M-6).
-    pub(super) fn place(self, relay: &Relay) -> Result<OpRequest, Failure> {
+    pub(super) fn place(self, relay: &Relay, approvers: &Arc<[Approver]>) -> Result<OpRequest, Failure> {
         let PromptRequest { mut prompt, is_text, to } = self;
         if let Some(to) = to {
             remember(relay, &to)?;
+            prompt.approvers = approvers.clone();
             prompt.chat_id = to.chat_id;
             prompt.platform = Some(to.platform);
             // A message of the chat that asks.

@@ -29,7 +29,7 @@ struct Shared {
     changes: ChangeSignal,
     chat_of: ChatOf,
     /// Chat in which requests for approval are shown, unless they name one.
-    approvals: Option<PromptChat>,
+    approval_chat: Option<PromptChat>,
 }
 
 /// Look-up of a delivery's chat; `None` if the delivery can no longer be answered.
@@ -59,7 +59,7 @@ impl Shared {
             if let Some(mut op) = op_of(line, MAX_LINE_BYTES) {
                 name_chat(&mut op, &self.chat_of);
                 if let Work::Request(OpRequest::Prompt(prompt)) = &mut op.work {
-                    prompt.route(self.approvals.as_ref());
+                    prompt.route(self.approval_chat.as_ref());
                 }
                 self.push(op);
             }
@@ -75,7 +75,7 @@ impl Reader {
         settings: &AgentSettings,
         changes: ChangeSignal,
         chat_of: ChatOf,
-        approvals: Option<PromptChat>,
+        approval_chat: Option<PromptChat>,
     ) -> io::Result<Reader> {
         let ops = Mutex::new(OpQueue::new(settings.into()));
         let shared = Arc::new(Shared {
@@ -84,7 +84,7 @@ impl Reader {
             is_waiting: AtomicBool::new(false),
             changes,
             chat_of,
-            approvals,
+            approval_chat,
         });
         let read = shared.clone();
         std::thread::Builder::new().name("agent-out".to_owned()).spawn(move || read.read(&mut *from))?;
@@ -172,7 +172,7 @@ mod tests {
         let ops = Mutex::new(OpQueue::new((&AgentSettings::default()).into()));
         let chat_of = Box::new(|_| None);
         let (room, is_waiting) = (Condvar::new(), AtomicBool::new(false));
-        let shared = Shared { ops, room, is_waiting, changes, chat_of, approvals: None };
+        let shared = Shared { ops, room, is_waiting, changes, chat_of, approval_chat: None };
         shared.read(&mut &*bytes);
         let shown = |op: QueuedOp| match op.work {
             Work::Request(_) => op.about.op,

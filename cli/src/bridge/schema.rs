@@ -442,6 +442,7 @@ fn rare_lines_are_described() {
         BridgeLine::fatal(&fatal),
         BridgeLine::Frame { kind: "x", raw },
         BridgeLine::StalePrompt { prompt_id: "p", option_id: "o", source, raw: None },
+        BridgeLine::UnauthorizedAnswer { prompt_id: "p", option_id: "o", source, raw: None },
         BridgeLine::Disconnected { code: None, reason: "r", retry_in_ms: None },
         BridgeLine::DeadLetter { reason: "r", buffer_id: None, line: "l" },
         BridgeLine::Invalid { line: "l", message: "m" },

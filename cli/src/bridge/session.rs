@@ -11,6 +11,7 @@ use super::runner::{InFlightLimits, OpOrigin, OpRunner, Step};
 use super::unsettled::Unsettled;
 use super::writer::Writer;
 use super::{Agent, AgentEnd};
+use crate::approvals::PromptPolicy;
 use futures_util::future::FutureExt;
 use relayline_core::command::{Command, Failure};
 use relayline_core::output::Notice;
@@ -90,10 +91,10 @@ impl<'g> Session<'g> {
             Writer::start(to, &gateway.settings, unsettled.clone(), gateway.auto_ack, changes.clone())?;
         let relay = gateway.relay.clone();
         let chat_of = Box::new(move |delivery| relay.chat_of(delivery));
-        let approvals = gateway.approvals.clone();
-        let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of, approvals)?;
+        let PromptPolicy { chat: approval_chat, approvers } = gateway.prompts.clone();
+        let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of, approval_chat)?;
         let (relay, media) = (gateway.relay.clone(), gateway.media.clone());
-        let context = OpContext { relay, media, monitor: gateway.monitor.clone() };
+        let context = OpContext { relay, media, monitor: gateway.monitor.clone(), approvers };
         let ops = OpRunner::new(
             AgentPipes { reader, writer },
             context,
@@ -377,6 +378,11 @@ impl<'g> Session<'g> {
                 let (prompt_id, option_id) = line::choice(answer);
                 let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
                 self.urgent(&BridgeLine::StalePrompt { prompt_id, option_id, source, raw });
+            }
+            Notice::UnauthorizedAnswer { answer } => {
+                let (prompt_id, option_id) = line::choice(answer);
+                let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
+                self.urgent(&BridgeLine::UnauthorizedAnswer { prompt_id, option_id, source, raw });
             }
             Notice::UnknownFrame { kind, raw } => {
                 if let Some(raw) = line::verbatim(Some(raw)) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, too.
 
 use super::*;
+use crate::approvals::PromptPolicy;
 use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_control::url::DialUrl;
@@ -74,7 +75,7 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
                 kind: AgentKind::Exec,
                 media,
                 sleep: None,
-                approvals: None,
+                prompts: PromptPolicy::default(),
             };
             run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
         });
@@ -142,7 +143,7 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
             kind: AgentKind::Exec,
             media,
             sleep: None,
-            approvals: None,
+            prompts: PromptPolicy::default(),
         };
         run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
     });

@@ -110,6 +110,12 @@ impl Acp {
         self.tell(serde_json::from_value(press).unwrap());
     }
 
+    /// Presses a button, and the buttons stay.
+    fn press_in_vain(&self, option_id: &str, user_id: &str) {
+        let press = json!({"do": "press", "option_id": option_id, "user_id": user_id, "stays_open": true});
+        self.tell(serde_json::from_value(press).unwrap());
+    }
+
     /// Returns the actions up to the first one that `wanted` accepts, that one included.
     #[track_caller]
     fn actions_until(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {

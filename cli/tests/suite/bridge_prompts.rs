@@ -9,6 +9,7 @@ on_one_runtime! {
     i_7_another_chat_shows_a_prompt_and_its_answer_comes_back i_7_what_is_known_of_that_chat_is_kept,
     i_7_an_id_on_another_platform_is_another_chat i_7_a_prompt_for_a_foreign_platform_is_refused,
     i_7_the_same_as_text i_7_approvals_have_a_default_chat,
+    i_8_only_approvers_answer_in_another_chat i_8_everybody_answers_in_the_own_chat,
 }
 
 /// Returns a prompt of chat 7 with these fields besides.
@@ -18,9 +19,9 @@ fn prompt(fields: Value) -> Value {
     op
 }
 
-/// Presses the button of the last prompt.
+/// Presses the button of the last prompt, which stays.
 fn press(bridge: &Bridge, user_id: &str) {
-    let press = json!({"do": "press", "option_id": "y", "user_id": user_id});
+    let press = json!({"do": "press", "option_id": "y", "user_id": user_id, "stays_open": true});
     bridge.tell(serde_json::from_value(press).unwrap());
 }
 
@@ -122,6 +123,42 @@ fn i_7_approvals_have_a_default_chat(runtime: &str) {
     }
 }
 
+fn i_8_only_approvers_answer_in_another_chat(runtime: &str) {
+    let flags = ["--approval-chat", "telegram:S1/-1009", "--approver", "telegram:boss", "--approver", "amy"];
+    let mut bridge = Bridge::start(runtime, &flags);
+    let elsewhere = json!({"to": {"platform": "telegram", "chat_id": "-1010", "scope_id": "S1"}});
+    for (fields, user) in [(json!({"prompt_kind": "approval"}), "boss"), (elsewhere, "amy")] {
+        let asked = bridge.ask(prompt(fields));
+        bridge.sees();
+        press(&bridge, "eve");
+        let refused = bridge.next();
+        assert_eq!(
+            (&refused["event"], &refused["prompt_id"], &refused["option_id"]),
+            (&json!("unauthorized_answer"), &asked["prompt_id"], &json!("y")),
+            "{refused}"
+        );
+        assert_eq!(refused["source"]["user_id"], "eve");
+        // It is still open.
+        press(&bridge, user);
+        let answer = bridge.next();
+        assert_eq!(
+            (&answer["event"], &answer["prompt_id"], &answer["source"]["user_id"]),
+            (&json!("prompt_answer"), &asked["prompt_id"], &json!(user)),
+            "{answer}"
+        );
+    }
+    let status = bridge.ask(json!({"op": "status"}));
+    assert_eq!(status["counters"]["unauthorized_answers"], 2, "{status}");
+}
+
+fn i_8_everybody_answers_in_the_own_chat(runtime: &str) {
+    let mut bridge = Bridge::start(runtime, &["--approver", "telegram:boss"]);
+    bridge.ask(prompt(json!({"prompt_kind": "approval"})));
+    bridge.sees();
+    press(&bridge, "eve");
+    assert_eq!(bridge.next()["event"], "prompt_answer");
+}
+
 #[test]
 fn a_wrong_approval_chat_is_refused_with_2() {
     for (flags, words) in [
@@ -147,6 +184,11 @@ fn a_wrong_approval_chat_is_refused_with_2() {
             "--approver discord:U1: only users of the platform of --approval-chat",
         ),
         (&["--approver", "", "--acp", "true"], "write USER, or PLATFORM:USER"),
+        (&["--approver", ""], "write USER, or PLATFORM:USER"),
+        (
+            &["--approver", "U1", "--prompts", "off"],
+            "which must compare its author itself; remove one of them",
+        ),
         (&["--approval-chat", "discord:1", "--approve", "deny", "--acp", "true"], "cannot be used with"),
     ] {
         let mut command = relayline(["run", "--url", "ws://127.0.0.1:1", "--identity", "discord:1"]);

@@ -1,6 +1,7 @@
 //! Handles the connector's frames, line by line (W).
 
 use super::RelayMachine;
+use crate::approver::platform_of;
 use crate::descriptor::Descriptor;
 use crate::event::Event;
 use crate::inbox::{Arrival, Arrived, Origin};
@@ -248,6 +249,10 @@ impl RelayMachine {
             return self.arrive(Content::PromptAnswer(event), None, key, origin);
         }
         match self.prompts.status(&response.prompt_id, self.now) {
+            PromptStatus::Open(number) if !self.may_answer(number, &event) => {
+                self.stats.unauthorized_answers += 1;
+                self.notify(Notice::UnauthorizedAnswer { answer: event });
+            }
             PromptStatus::Open(number) => {
                 self.prompts.answer(number);
                 return self.arrive(Content::PromptAnswer(event), Some(number), key, origin);
@@ -261,6 +266,12 @@ impl RelayMachine {
         }
         // It reaches no host, and must not come again.
         self.acknowledge(origin);
+    }
+
+    /// Returns true if the author of an answer may answer an open prompt (I-8).
+    fn may_answer(&self, prompt: u64, answer: &Event) -> bool {
+        let platforms = self.config.identities.iter().map(|identity| &*identity.platform);
+        self.prompts.may_answer(prompt, &answer.source, platform_of(&answer.source, platforms))
     }
 
     fn arrive(&mut self, content: Content, answers: Option<u64>, key: Option<u128>, origin: Origin) {

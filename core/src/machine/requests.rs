@@ -243,7 +243,9 @@ impl RelayMachine {
     fn open_prompt(&mut self, prompt: &Prompt) {
         if self.config.prompts {
             let id = prompt.prompt_id.as_deref();
-            self.stats.prompts_evicted += u64::from(self.prompts.open(self.now, prompt.timeout, id));
+            let approvers = prompt.approvers.clone();
+            self.stats.prompts_evicted +=
+                u64::from(self.prompts.open(self.now, prompt.timeout, id, approvers));
         } else {
             self.prompts.pass();
         }

@@ -3,12 +3,14 @@
 use super::define::op;
 use super::format::{Named, OneOf, OrDefault, Text, formats, parse, read_id};
 use super::{Behavior, Kind};
+use crate::approver::Approver;
 use crate::id::Id;
 use crate::json::BySerde;
 use crate::prompts::{ID_SHAPE, MAX_OPTIONS, MOST_CUSTOM_ID, PROMPT_TTL, custom_id_length, is_id};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Purpose of a prompt.
@@ -60,6 +62,10 @@ op! {
         reply_to,
         metadata,
         platform,
+    } and {
+        /// Users who may answer; everybody if it is empty. An answer of another user does not close the prompt, and is
+        /// reported as [`Notice::UnauthorizedAnswer`](crate::output::Notice::UnauthorizedAnswer).
+        approvers: Arc<[Approver]>,
     }
 }
 

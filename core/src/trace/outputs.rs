@@ -169,6 +169,13 @@ fn notified(at: Time, notice: &Notice) -> Entry {
                 .with("option_id", option_id)
                 .with("answer", json!(answer))
         }
+        Notice::UnauthorizedAnswer { answer } => {
+            let (prompt_id, option_id) = chosen(answer);
+            entry("unauthorized_answer", format!("unauthorized answer {prompt_id}, option {option_id}"))
+                .with("prompt_id", prompt_id)
+                .with("option_id", option_id)
+                .with("answer", json!(answer))
+        }
     }
 }
 

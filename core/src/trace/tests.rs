@@ -205,6 +205,14 @@ fn every_entry_is_a_line_of_text_and_an_object() {
             }),
         ),
         (
+            notice(Notice::UnauthorizedAnswer { answer: Box::new(event(answered)) }),
+            "notice    unauthorized answer a.b, option yes",
+            json!({
+                "what": "notice", "notice": "unauthorized_answer", "prompt_id": "a.b", "option_id": "yes",
+                "answer": event(answered),
+            }),
+        ),
+        (
             delivery(Content::Message(Box::new(event("")))),
             &format!("message   delivery 7 buffered agent:main:discord:group:c:u {}", json!(event(""))),
             json!({

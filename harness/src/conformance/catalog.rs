@@ -87,6 +87,7 @@ impl Selection {
 pub const UNSEEN_RULES: &[(&str, &str)] = &[
     ("D-5", "it decides how an agent formats code, and no frame shows that"),
     ("L-15", "the clock of another process cannot be changed"),
+    ("I-8", "its users have no place in the environment that the suite gives"),
     ("S-8", "its settings have no place in the environment that the suite gives"),
     ("C-2", "the connector verifies tokens"),
     ("C-3", "webhook requests have a port of their own, which the bridge does not tell"),

@@ -114,7 +114,9 @@ impl Player<'_> {
     /// Checks every wait against L-5.
     fn count_attempts(&mut self, notice: &Notice) {
         match notice {
-            Notice::StalePrompt { answer } => self.turns.choose(answer),
+            Notice::StalePrompt { answer } | Notice::UnauthorizedAnswer { answer } => {
+                self.turns.choose(answer)
+            }
             Notice::Connected { .. } => self.up_since = Some(self.now),
             Notice::Disconnected { retry_in, .. } => {
                 let at_once = *retry_in == Some(Duration::ZERO);

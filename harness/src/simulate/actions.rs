@@ -7,6 +7,7 @@ use super::random::Random;
 use super::users::{self, EventClass, ForwardKind, UserEvent};
 use super::world::World;
 use relayline_connector::Act;
+use relayline_core::approver::Approver;
 use relayline_core::chats::Chat as Remembered;
 use relayline_core::command::Command;
 use relayline_core::op::{Interrupt, Prompt, PromptOption, StreamReply};
@@ -183,6 +184,11 @@ impl World<'_> {
         let options = ["yes", second].map(|id| PromptOption::new(id, id));
         let mut prompt = Prompt::new(&random.pick(&self.setup.chats).id, "?", options);
         prompt.timeout = random.chance(30).then(|| Duration::from_secs(random.below(120)));
+        if random.chance(30) {
+            let platform = random.chance(50).then(|| self.setup.chats[0].platform.to_owned());
+            let approver = Approver { platform, user_id: format!("u{}", random.below(4)) };
+            prompt.approvers = [approver].into();
+        }
         self.submit(prompt.into());
     }
 

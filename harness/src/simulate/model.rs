@@ -95,6 +95,8 @@ pub(crate) struct Model {
     /// Number of `error` frames that the host must be notified of.
     errors: u64,
     stale: VecDeque<Option<u64>>,
+    /// Serial numbers of unauthorized answers that the host must be told of (I-8).
+    unauthorized: VecDeque<Option<u64>>,
     dead_letters: VecDeque<DeadLetter>,
     /// Message limit of the first descriptor (D-3).
     limit: u64,
@@ -144,6 +146,7 @@ impl Model {
             interrupts: VecDeque::new(),
             errors: 0,
             stale: VecDeque::new(),
+            unauthorized: VecDeque::new(),
             dead_letters: VecDeque::new(),
             limit: 0,
             conn: ConnectionState::default(),
@@ -293,7 +296,7 @@ impl Model {
         let timing = &self.config.timing;
         match command {
             Command::Op(Op::Prompt(prompt)) => {
-                let evicted = self.prompts.ask(id, self.now, prompt.timeout);
+                let evicted = self.prompts.ask(id, self.now, prompt);
                 self.count("prompts_evicted", evicted);
             }
             Command::Disconnect => {

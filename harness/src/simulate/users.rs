@@ -25,6 +25,8 @@ pub(crate) struct UserEvent {
     pub(crate) class: EventClass,
     /// Platform and chat in one text.
     pub(crate) chat: String,
+    /// Id of the author.
+    pub(crate) user: String,
     /// Key that identifies duplicates. A forward is identified by its entry.
     pub(crate) key: Option<String>,
     pub(crate) is_forward: bool,
@@ -62,7 +64,7 @@ pub(crate) fn message(serial: u64, chat: &Chat, user: u64, has_id: bool, padding
         event.remove("message_id");
     }
     let key = has_id.then(|| key_of(chat, &format!("m{serial}")));
-    user_event(EventClass::Message, chat, key, event)
+    user_event(EventClass::Message, chat, user, key, event)
 }
 
 /// Returns the same message with another text. An edit is never a duplicate.
@@ -83,7 +85,7 @@ pub(crate) fn answer(serial: u64, chat: &Chat, user: u64, prompt_id: &str) -> Us
         json!({"prompt_id": prompt_id, "option_id": "yes", "label": "Yes"}),
     );
     let key = Some(key_of(chat, &format!("m{serial}")));
-    user_event(EventClass::Answer(prompt_id.to_owned()), chat, key, event)
+    user_event(EventClass::Answer(prompt_id.to_owned()), chat, user, key, event)
 }
 
 /// Kind of a forward.
@@ -138,12 +140,26 @@ pub(crate) fn forward(serial: u64, chat: &Chat, user: u64, what: &ForwardKind) -
     };
     let Value::Object(content) = content else { unreachable!("an object was written") };
     let chat = Chat { platform, ..chat.clone() };
-    UserEvent { is_forward: true, is_undecodable, ..user_event(class, &chat, None, content) }
+    UserEvent { is_forward: true, is_undecodable, ..user_event(class, &chat, user, None, content) }
 }
 
-fn user_event(class: EventClass, chat: &Chat, key: Option<String>, content: Map<String, Value>) -> UserEvent {
+fn user_event(
+    class: EventClass,
+    chat: &Chat,
+    user: u64,
+    key: Option<String>,
+    content: Map<String, Value>,
+) -> UserEvent {
     let chat = format!("{} {}", chat.platform, chat.id);
-    UserEvent { class, chat, key, is_forward: false, is_undecodable: false, content }
+    UserEvent {
+        class,
+        chat,
+        user: format!("u{user}"),
+        key,
+        is_forward: false,
+        is_undecodable: false,
+        content,
+    }
 }
 
 pub(crate) fn key_of(chat: &Chat, message_id: &str) -> String {

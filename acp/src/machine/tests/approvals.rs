@@ -2,7 +2,8 @@
 
 use super::permissions::{answer, ask, ask_in};
 use super::world::{World, config};
-use crate::{AcpConfig, AcpDelivery, ApprovalPolicy, ApprovalRoute, Approver, HostOp, PromptChat};
+use crate::{AcpConfig, AcpDelivery, ApprovalPolicy, ApprovalRoute, HostOp, PromptChat};
+use relayline_core::approver::Approver;
 use relayline_core::command::{Command, FailureKind};
 use relayline_core::event::{ChatType, PromptResponse};
 use relayline_core::op::{Op, Prompt};

@@ -1,7 +1,8 @@
 //! Permission requests.
 
 use super::world::{World, config};
-use crate::{ApprovalPolicy, Approver, Busy, HostOp};
+use crate::{ApprovalPolicy, Busy, HostOp};
+use relayline_core::approver::Approver;
 use relayline_core::command::{Command, FailureKind};
 use relayline_core::event::{Media, PromptResponse};
 use relayline_core::output::Outcome;

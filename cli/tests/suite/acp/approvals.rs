@@ -43,12 +43,12 @@ fn i_4_only_approvers_answer_there(runtime: &str) {
     say(&mut acp, "discord", "c1", "u1", "ask Run ls");
     prompt(&acp);
     awaited(&acp);
-    // The author of the turn, and others: the development connector keeps the prompt of the first press only.
-    acp.press("Allow", "u1");
+    // The author of the turn, and others.
+    acp.press_in_vain("Allow", "u1");
     acp.actions_until(|action| {
         action["content"].as_str().is_some_and(|text| text.starts_with("Only people who were asked"))
     });
-    say(&mut acp, "slack", "C9", "boss", "2");
+    acp.press("Reject", "boss");
     assert_eq!(acp.last_text(), "<reject it>");
 }
 

@@ -324,6 +324,9 @@ impl Rig {
                 Notice::StalePrompt { answer } => {
                     format!("stale prompt {}", answer.prompt_response.as_ref().unwrap().prompt_id)
                 }
+                Notice::UnauthorizedAnswer { answer } => {
+                    format!("unauthorized answer {}", answer.prompt_response.as_ref().unwrap().prompt_id)
+                }
                 Notice::ConnectorError { text } => format!("error {text}"),
                 Notice::UnknownFrame { kind, raw } => format!("frame {kind} {raw}"),
                 Notice::DeadLetter { reason, buffer_id, .. } => {

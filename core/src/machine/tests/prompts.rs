@@ -1,6 +1,7 @@
 //! I: the first answer to a prompt, and the others.
 
 use super::driver::{Rig, descriptor};
+use crate::approver::Approver;
 use crate::command::Command;
 use crate::op::{Op, Prompt, PromptOption};
 use serde_json::Value;
@@ -39,6 +40,60 @@ fn i_3_i_4_the_first_answer_is_delivered_with_its_user() {
     rig.line(&press(&id, "2", None));
     rig.expect(&[]);
     assert_eq!(rig.machine.stats().late_answers, 1);
+}
+
+/// Returns a machine with a prompt that these users of two platforms may answer, and the prompt's id.
+fn asked_of(approvers: &[(Option<&str>, &str)]) -> (Rig, String) {
+    let mut rig =
+        Rig::with(|config| config.identities = vec![("discord", "1").into(), ("slack", "2").into()]);
+    rig.opened();
+    rig.line(&descriptor("discord", r#","supported_ops":["prompt"]"#));
+    rig.line(&descriptor("slack", r#","supported_ops":["prompt"]"#));
+    rig.log();
+    let approver = |(platform, user_id): &(Option<&str>, &str)| Approver {
+        platform: platform.map(str::to_owned),
+        user_id: (*user_id).to_owned(),
+    };
+    let approvers: Vec<_> = approvers.iter().map(approver).collect();
+    let prompt = Prompt::new("c", "", [PromptOption::new("yes", "Yes")]).approvers(approvers.into());
+    rig.submit(Command::from(prompt));
+    let frame: Value = serde_json::from_str(&rig.log()[0][2..]).unwrap();
+    assert_eq!(frame["action"].get("approvers"), None);
+    (rig, frame["action"]["prompt_id"].as_str().unwrap().to_owned())
+}
+
+/// Returns a press by a user of a platform; an empty user is none.
+fn press_by(prompt_id: &str, message_id: &str, (platform, user): (&str, &str), entry: &str) -> String {
+    format!(
+        r#"{{"type":"inbound","event":{{"text":"/yes","message_id":"{message_id}","source":{{"platform":"{platform}","chat_id":"c","user_id":"{user}"}},"prompt_response":{{"prompt_id":"{prompt_id}","option_id":"yes"}}}},"bufferId":"{entry}"}}"#
+    )
+}
+
+#[test]
+fn i_8_an_answer_of_another_user_leaves_the_prompt_open() {
+    let (mut rig, id) = asked_of(&[(Some("slack"), "boss"), (None, "ann")]);
+    for (at, (platform, user)) in
+        [("slack", "eve"), ("discord", "boss"), ("relay", "boss"), ("slack", "")].into_iter().enumerate()
+    {
+        rig.line(&press_by(&id, &at.to_string(), (platform, user), "e1"));
+        // It reaches no host, so it is acknowledged (A-3).
+        let unauthorized = format!("unauthorized answer {id}");
+        rig.expect(&[&unauthorized, r#"> {"type":"inbound_ack","bufferId":"e1"}"#]);
+    }
+    rig.line(&press_by(&id, "9", ("slack", "boss"), "e2"));
+    rig.expect(&[&format!("deliver 1 buffered answer {id} yes by boss")]);
+    let stats = rig.machine.stats();
+    assert_eq!((stats.unauthorized_answers, stats.late_answers, stats.stale_answers), (4, 0, 0));
+}
+
+/// I-3 comes first: a prompt that is over is over for everybody.
+#[test]
+fn i_8_an_answered_prompt_is_silent_for_all() {
+    let (mut rig, id) = asked_of(&[(None, "ann")]);
+    rig.line(&press_by(&id, "1", ("discord", "ann"), "e1"));
+    rig.line(&press_by(&id, "2", ("discord", "eve"), "e2"));
+    let stats = rig.machine.stats();
+    assert_eq!((stats.unauthorized_answers, stats.late_answers), (0, 1));
 }
 
 #[test]

@@ -39,6 +39,9 @@ impl Model {
         oracle.check("I-3", "stale-answers-are-told", self.stale.is_empty() || over, || {
             format!("{:?}", self.stale)
         });
+        oracle.check("I-8", "unauthorized-answers-are-told", self.unauthorized.is_empty() || over, || {
+            format!("{:?}", self.unauthorized)
+        });
         oracle.check("A-3", "dead-letters-are-told", self.dead_letters.is_empty() || over, || {
             format!("{:?} were not", self.dead_letters)
         });
@@ -224,6 +227,7 @@ const PREDICTED_COUNTERS: &[(&str, &str)] = &[
     ("foreign_answers", "I-3"),
     ("late_answers", "I-3"),
     ("stale_answers", "I-3"),
+    ("unauthorized_answers", "I-8"),
     ("prompts_evicted", "I-2"),
     ("duplicates", "A-4"),
     ("waiters_dropped", "A-4"),

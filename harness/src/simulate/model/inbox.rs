@@ -13,6 +13,8 @@ pub(crate) struct InboundItem {
     /// Serial number; `None` if the workload did not make the item.
     pub(crate) serial: Option<u64>,
     pub(crate) chat: String,
+    /// Id of the author.
+    pub(crate) user: String,
     /// Expected session; `None` for a forward.
     pub(crate) session: Option<ModelSession>,
     /// Key that identifies duplicates.
@@ -29,6 +31,13 @@ pub(crate) struct InboundItem {
     pub(crate) is_answer: bool,
     /// Position in the order of arrival. A duplicate that replaces an item inherits its position.
     pub(crate) place: u64,
+}
+
+impl InboundItem {
+    /// Returns the platform and the id of the author.
+    pub(super) fn author(&self) -> (&str, &str) {
+        (self.chat.split_once(' ').map_or("", |(platform, _)| platform), &self.user)
+    }
 }
 
 /// Outcome of an arrival.

@@ -152,8 +152,10 @@ impl Model {
         let answers = known.and_then(UserEvent::prompt).map(str::to_owned);
         let is_answer = answers.is_some();
         let session = Some(session(&self.config, event));
+        let user = source("user_id");
+        let post = None;
         let arrived =
-            InboundItem { serial, chat, session, key, entry, conn, post: None, is_answer, answers, place: 0 };
+            InboundItem { serial, chat, user, session, key, entry, conn, post, is_answer, answers, place: 0 };
         self.arrive(oracle, arrived);
     }
 
@@ -181,6 +183,7 @@ impl Model {
         let mut arrived = InboundItem {
             serial,
             chat: known.chat.clone(),
+            user: known.user.clone(),
             session: None,
             key,
             entry,
@@ -229,6 +232,12 @@ impl Model {
             } else {
                 oracle.count("I-3");
                 match self.prompts.state_of(&prompt, self.now) {
+                    PromptState::Open if !self.prompts.may_answer(&prompt, arrived.author()) => {
+                        oracle.count("I-8");
+                        self.count("unauthorized_answers", 1);
+                        self.unauthorized.push_back(arrived.serial);
+                        return self.discard(arrived);
+                    }
                     PromptState::Open => self.prompts.answer(&prompt),
                     PromptState::Answered => {
                         self.count("late_answers", 1);

@@ -185,6 +185,13 @@ impl Model {
                     format!("{found:?}, not {expected:?}")
                 });
             }
+            Notice::UnauthorizedAnswer { answer } => {
+                let found = serial_of(&answer.text, answer.source.message_id.as_deref());
+                let expected = self.unauthorized.pop_front();
+                oracle.check("I-8", "unauthorized-answers-are-exact", expected == Some(found), || {
+                    format!("{found:?}, not {expected:?}")
+                });
+            }
             Notice::ConnectorError { text } => {
                 oracle.check("X-5", "errors-are-told", self.errors > 0 && !text.is_empty(), || {
                     format!("{notice:?}")

@@ -142,6 +142,7 @@ impl Model {
                     InboundItem {
                         serial: Some(serial),
                         chat,
+                        user: user_event.user.clone(),
                         session,
                         key,
                         entry: None,

@@ -1,9 +1,9 @@
 //! Model of prompts (I).
 
+use relayline_core::op::Prompt;
 use relayline_core::prompts::PROMPT_TTL;
 use relayline_core::time::Time;
 use std::collections::VecDeque;
-use std::time::Duration;
 
 /// A prompt.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ struct AskedPrompt {
     /// Id, once its frame is written.
     id: Option<String>,
     until: Time,
+    /// Users who may answer, each perhaps with a platform; everybody if it is empty (I-8).
+    approvers: Vec<(Option<String>, String)>,
 }
 
 /// State of a prompt, which decides about an answer (I-3).
@@ -41,10 +43,12 @@ impl Prompts {
     }
 
     /// Adds a prompt. Returns the number of evicted ones that could have been answered.
-    pub(crate) fn ask(&mut self, request: u64, now: Time, timeout: Option<Duration>) -> u64 {
+    pub(crate) fn ask(&mut self, request: u64, now: Time, prompt: &Prompt) -> u64 {
         self.forget_over(now);
-        let until = now + timeout.unwrap_or(PROMPT_TTL).min(PROMPT_TTL);
-        self.asked.push(AskedPrompt { request, id: None, until });
+        let until = now + prompt.timeout.unwrap_or(PROMPT_TTL).min(PROMPT_TTL);
+        let approvers = prompt.approvers.iter();
+        let approvers = approvers.map(|known| (known.platform.clone(), known.user_id.clone())).collect();
+        self.asked.push(AskedPrompt { request, id: None, until, approvers });
         push(&mut self.open, request, self.most)
     }
 
@@ -89,6 +93,15 @@ impl Prompts {
             Some(asked) if self.open.contains(&asked.request) && now < asked.until => PromptState::Open,
             Some(_) | None => PromptState::Stale,
         }
+    }
+
+    /// Returns true if a user of a platform may answer a prompt (I-8).
+    pub(crate) fn may_answer(&self, id: &str, (platform, user): (&str, &str)) -> bool {
+        let Some(asked) = self.find(id) else { return true };
+        let is_named = |(on, named): &(Option<String>, String)| {
+            named == user && on.as_ref().is_none_or(|on| on == platform)
+        };
+        asked.approvers.is_empty() || asked.approvers.iter().any(is_named)
     }
 
     /// Marks a prompt as answered.
