@@ -2,6 +2,7 @@
 
 use super::connector_port::ConnectorPort;
 use super::gateway_player::GatewayPlayer;
+use super::pattern::Variables;
 use super::play::Play;
 use super::scenario::{Scenario, Side};
 use super::step::Step;
@@ -38,7 +39,10 @@ pub(super) async fn play(target: &GatewayTarget, scenario: Scenario) -> Scenario
         }
     }
     let (port_inputs, inputs) = mpsc::channel(WAITING);
-    let finish = |verdict: Verdict, player: Option<GatewayPlayer>| {
+    let finish = |mut verdict: Verdict, player: Option<GatewayPlayer>| {
+        if let Some(player) = &player {
+            player.redact(&mut verdict);
+        }
         let evidence = player.map(|player| player.into_evidence(&scenario.title));
         let (recording, log) =
             evidence.map_or((None, String::new()), |(recording, log)| (Some(recording), log));
@@ -58,7 +62,7 @@ pub(super) async fn play(target: &GatewayTarget, scenario: Scenario) -> Scenario
         Err(error) => return finish(failed("a program that starts", error.to_string()), None),
     };
     let start = if scenario.starts_cold { Vec::new() } else { connected(scenario) };
-    let mut play = Play::new(player, &timings);
+    let mut play = Play::new(player, &timings, Variables::default());
     let verdict = tokio::select! {
         verdict = async {
             let verdict = play.run(scenario, &start).await;

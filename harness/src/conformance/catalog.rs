@@ -33,6 +33,15 @@ const GATEWAY: &[(&str, &str)] = files! { "gateway":
     "x-many-requests" "x-descriptor-fields" "x-raw-events" "x-error-frame" "x-unknown-frames"
 };
 
+/// Files of scenarios against a connector, in the order of reports.
+const CONNECTOR: &[(&str, &str)] = files! { "connector":
+    "handshake" "o-answered" "w-newlines" "w-frame-in-pieces" "w-binary-messages" "w-bad-lines" "w-unknown-types"
+    "d-each-hello" "d-own-platform" "o-result" "o-message-id" "o-many" "o-unknown-op" "o-malformed-request"
+    "o-chat-info" "o-edit" "l-interrupt" "l-going-idle" "l-idle-requests" "l-ping" "l-wrong-token" "l-no-token"
+    "l-malformed-token" "l-foreign-token" "l-expired-token" "l-reconnect" "l-second-connection" "a-stray-ack"
+    "a-live" "a-buffered" "a-drain" "a-idle-buffers"
+};
+
 /// Name of the scenario that all others of its side need.
 const FIRST: &str = "handshake";
 
@@ -43,7 +52,7 @@ const FIRST: &str = "handshake";
 pub fn scenarios(side: Side) -> Result<Vec<Scenario>, ScenarioError> {
     let files = match side {
         Side::Gateway => GATEWAY,
-        Side::Connector => &[],
+        Side::Connector => CONNECTOR,
     };
     let parse = |(name, text): &(&str, &str)| {
         let mut scenario = Scenario::parse(side, name, text)?;

@@ -1,12 +1,9 @@
 //! Port of the player's connector: upgrades and WebSockets, whose bytes go to the player.
 
-use crate::recording::Data;
-use async_tungstenite::WebSocketStream;
+use super::socket::{self, SocketContent, SocketInput, SocketOutput};
 use async_tungstenite::tokio::TokioAdapter;
-use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use async_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use futures_util::StreamExt;
+use async_tungstenite::tungstenite::protocol::Role;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header;
@@ -21,50 +18,25 @@ use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-
-/// Time to wait for the gateway's close frame after ours.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Maximum size of a message of the gateway.
-const MAX_MESSAGE_BYTES: usize = 16 << 20;
-/// RFC 6455, 7.4.1: no status code was in the close frame.
-const NO_STATUS: u16 = 1005;
 
 /// Input of the player from its port.
 #[derive(Debug)]
 pub(super) enum PortInput {
     /// A request for a WebSocket.
     Upgrade { path: String, authorization: Option<Secret>, answer: oneshot::Sender<UpgradeAnswer> },
-    /// A message.
-    Message { conn: u32, data: Data },
-    /// A ping.
-    Ping { conn: u32 },
-    /// The end of a connection; the code and reason of the gateway's close frame, if it sent one.
-    Closed { conn: u32, close: Option<(u16, String)> },
+    /// An input of a socket.
+    Socket(SocketInput),
 }
 
 /// Answer to a request for a WebSocket.
 #[derive(Debug)]
 pub(super) enum UpgradeAnswer {
     /// Switch protocols. The socket then carries out what comes.
-    Accept { conn: u32, outputs: mpsc::UnboundedReceiver<SocketOutput> },
+    Accept { conn: u32, outputs: mpsc::Receiver<SocketOutput> },
     /// Refuse with this response.
     Refuse { status: u16, headers: Vec<(String, String)>, body: String },
-}
-
-/// Output on one socket.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum SocketOutput {
-    /// Send a message.
-    Message(Data),
-    /// Send a close frame, and wait for the gateway's.
-    Close(u16, String),
-    /// Cut the TCP connection.
-    Drop,
-    /// Neither read nor write from now on, not even pongs.
-    Stall,
 }
 
 /// A port that listens.
@@ -140,82 +112,31 @@ fn response(status: u16, headers: &[(String, String)], body: String) -> Response
     response
 }
 
-/// Runs a WebSocket to its end. Returning drops the TCP connection.
+/// Runs the WebSocket of an accepted upgrade.
 async fn run(
     inputs: mpsc::Sender<PortInput>,
     conn: u32,
-    mut outputs: mpsc::UnboundedReceiver<SocketOutput>,
+    outputs: mpsc::Receiver<SocketOutput>,
     upgraded: OnUpgrade,
 ) {
-    let mut close = None;
-    if let Ok(upgraded) = upgraded.await {
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_MESSAGE_BYTES))
-            .max_frame_size(Some(MAX_MESSAGE_BYTES));
-        let io = TokioAdapter::new(TokioIo::new(upgraded));
-        let mut stream = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-        let mut deadline = None;
-        loop {
-            let read = tokio::select! {
-                output = outputs.recv() => match output {
-                    Some(SocketOutput::Message(data)) => {
-                        let message = match data {
-                            Data::Text(text) => Message::text(text),
-                            Data::Binary(bytes) => Message::binary(bytes),
-                        };
-                        match stream.send(message).await {
-                            Ok(()) => continue,
-                            Err(_) => break,
-                        }
-                    }
-                    Some(SocketOutput::Close(code, reason)) => {
-                        deadline.get_or_insert(tokio::time::Instant::now() + CLOSE_TIMEOUT);
-                        let frame = CloseFrame { code: code.into(), reason: reason.into() };
-                        match stream.close(Some(frame)).await {
-                            Ok(()) => continue,
-                            Err(_) => break,
-                        }
-                    }
-                    Some(SocketOutput::Drop) | None => break,
-                    Some(SocketOutput::Stall) => {
-                        // Until the player drops the socket.
-                        while !matches!(outputs.recv().await, None | Some(SocketOutput::Drop)) {}
-                        break;
-                    }
-                },
-                read = stream.next() => read,
-                () = until(deadline) => break,
-            };
-            let input = match read {
-                Some(Ok(Message::Text(text))) => {
-                    PortInput::Message { conn, data: Data::Text(text.as_str().to_owned()) }
-                }
-                Some(Ok(Message::Binary(bytes))) => {
-                    PortInput::Message { conn, data: Data::Binary(bytes.to_vec()) }
-                }
-                Some(Ok(Message::Ping(_))) => PortInput::Ping { conn },
-                Some(Ok(Message::Close(frame))) => {
-                    close = Some(match frame {
-                        Some(frame) => (frame.code.into(), frame.reason.as_str().to_owned()),
-                        None => (NO_STATUS, String::new()),
-                    });
-                    continue;
-                }
-                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Err(_)) | None => break,
-            };
-            if inputs.send(input).await.is_err() {
-                break;
+    let (sender, mut received) = mpsc::channel(1);
+    let socket = async {
+        match upgraded.await {
+            Ok(upgraded) => {
+                let io = TokioAdapter::new(TokioIo::new(upgraded));
+                socket::run(io, Role::Server, conn, sender, outputs).await;
+            }
+            Err(_) => drop(sender.send(SocketInput { conn, content: SocketContent::Closed(None) }).await),
+        }
+    };
+    let forward = async {
+        while let Some(input) = received.recv().await {
+            if inputs.send(PortInput::Socket(input)).await.is_err() {
+                // The scenario is over.
+                return;
             }
         }
-    }
-    // Fails if the scenario is over.
-    let _ = inputs.send(PortInput::Closed { conn, close }).await;
-}
-
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => pending().await,
-    }
+    };
+    // Both end with the socket.
+    tokio::join!(socket, forward);
 }

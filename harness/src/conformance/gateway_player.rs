@@ -1,14 +1,16 @@
 //! Player against a gateway: its connector on a port, and its agent on the program's stdin and stdout.
 
-use super::connector_port::{PortInput, SocketOutput, UpgradeAnswer};
+use super::connector_port::{PortInput, UpgradeAnswer};
 use super::journal::{Journal, Lane};
 use super::play::Player;
 use super::program::{Program, ProgramCommand, ProgramOutput};
 use super::scenario::Scenario;
+use super::socket::{SocketContent, SocketInput, SocketOutput};
+use super::verdict::Verdict;
 use crate::recording::{Data, LineContent, Rejection, Side as RecordedSide};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use relayline_connector::{
-    Act, ConnId, ConnectorConfig, ConnectorMachine, Control, Like, Transmit, Upgrade, UpgradeRefusal,
+    Act, ConnId, ConnectorConfig, ConnectorMachine, Control, Transmit, Upgrade, UpgradeRefusal,
 };
 use relayline_core::secret::Secret;
 use relayline_core::time::{Now, Time};
@@ -22,7 +24,7 @@ use tokio::time::Instant;
 const GATEWAY: &str = "conformance";
 /// Time for the program to end after the last step, before it is killed.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
-/// Number of lines that may wait for the player.
+/// Number of lines that may wait for the player, and of messages for a socket.
 const WAITING: usize = 1024;
 
 /// Response to the next upgrades.
@@ -40,7 +42,7 @@ pub(super) struct GatewayPlayer {
     inputs: mpsc::Receiver<PortInput>,
     lines: mpsc::Receiver<ProgramOutput>,
     program: Option<Program>,
-    sockets: BTreeMap<u32, mpsc::UnboundedSender<SocketOutput>>,
+    sockets: BTreeMap<u32, mpsc::Sender<SocketOutput>>,
     next_conn: u32,
     refusal: Option<NextRefusal>,
     /// Time of the last end of a connection or dial.
@@ -68,9 +70,6 @@ impl GatewayPlayer {
         let mut config = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
         if scenario.connector.refuses_by_http {
             config = config.upgrade_refusal(UpgradeRefusal::Http);
-        }
-        if let Some(like) = &scenario.connector.like {
-            config = config.like(like.parse::<Like>().map_err(std::io::Error::other)?);
         }
         let platforms: Vec<&str> = scenario.identities.iter().map(|(name, _)| name.as_str()).collect();
         let bots: Map<String, Value> =
@@ -155,13 +154,16 @@ impl GatewayPlayer {
                 (self.last_end, self.ended_conn) = (Some(Instant::now()), Some(conn));
                 self.journal.record(LineContent::Drop { by: RecordedSide::Connector, dial });
             }
+            SocketOutput::Ping => {}
             SocketOutput::Stall => {
                 self.journal.record(LineContent::Note("the connector stops reading and writing".to_owned()));
             }
         }
-        if let Some(socket) = self.sockets.get(&conn) {
-            // Fails if the socket has ended, which it reports itself.
-            let _ = socket.send(output);
+        // A gateway that does not read is cut off: what waits for it is bounded. A socket that has ended reports it itself.
+        if let Some(socket) = self.sockets.get(&conn)
+            && socket.try_send(output).is_err()
+        {
+            self.sockets.remove(&conn);
         }
     }
 
@@ -172,7 +174,13 @@ impl GatewayPlayer {
                 // Fails if the gateway has gone.
                 let _ = answer.send(reply);
             }
-            PortInput::Message { conn, data } => {
+            PortInput::Socket(SocketInput { conn, content }) => self.handle_socket(conn, content),
+        }
+    }
+
+    fn handle_socket(&mut self, conn: u32, content: SocketContent) {
+        match content {
+            SocketContent::Message(data) => {
                 let (kind, text) = match &data {
                     Data::Text(text) => ("text", text.clone()),
                     Data::Binary(bytes) => ("binary", String::from_utf8_lossy(bytes).into_owned()),
@@ -180,11 +188,12 @@ impl GatewayPlayer {
                 self.leaked |= text.contains(self.secret.expose());
                 self.journal
                     .note(Lane::Wire, json!({"saw": "message", "dial": conn, "kind": kind, "text": text}));
-                self.journal.record_gateway(data.clone());
+                self.journal.record(LineContent::Gateway(data.clone()));
                 self.with(|machine, now| machine.handle_bytes(now, ConnId(conn), data.bytes()));
             }
-            PortInput::Ping { conn } => self.journal.note(Lane::Wire, json!({"saw": "ping", "dial": conn})),
-            PortInput::Closed { conn, close } => {
+            SocketContent::Pong => {}
+            SocketContent::Ping => self.journal.note(Lane::Wire, json!({"saw": "ping", "dial": conn})),
+            SocketContent::Closed(close) => {
                 if self.ended_conn != Some(conn) {
                     self.last_end = Some(Instant::now());
                 }
@@ -242,7 +251,7 @@ impl GatewayPlayer {
                 let authorization = authorization.map(Secret::expose);
                 match self.machine.handle_upgrade(now, ConnId(conn), path, authorization) {
                     Upgrade::Accept { .. } => {
-                        let (sender, outputs) = mpsc::unbounded_channel();
+                        let (sender, outputs) = mpsc::channel(WAITING);
                         self.sockets.insert(conn, sender);
                         self.pass_on(&fields);
                         return UpgradeAnswer::Accept { conn, outputs };
@@ -300,6 +309,11 @@ impl GatewayPlayer {
             program.kill();
             let _ = tokio::time::timeout(END_TIMEOUT, program.ended()).await;
         }
+    }
+
+    /// Replaces the gateway's secret in a verdict.
+    pub(super) fn redact(&self, verdict: &mut Verdict) {
+        verdict.redact(&self.secret);
     }
 
     /// Returns the recording of the session and the last lines of the program's stderr, without the secret.

@@ -1,12 +1,15 @@
 //! Journal of a scenario: observations in lanes, with a place up to which each was read, and the session's recording.
 
 use super::pattern::Variables;
-use crate::recording::{Data, Header, LineContent, RecordedLine, Recording};
+use crate::recording::{Header, LineContent, RecordedLine, Recording};
+use relayline_core::json::weight_of_fields;
 use serde_json::{Map, Value};
 use std::time::Instant;
 
 /// Maximum number of observations of a scenario. A program that exceeds it fails.
 const MAX_ENTRIES: usize = 20_000;
+/// Maximum weight of all observations, in bytes.
+const MAX_ENTRY_BYTES: usize = 64 << 20;
 /// Maximum number of bytes of a recording's lines. Further ones are left out.
 const MAX_RECORDED_BYTES: usize = 8 << 20;
 
@@ -24,6 +27,9 @@ pub(super) enum Lane {
 impl Lane {
     /// Returns the lane whose observations a pattern is about.
     pub(super) fn of(pattern: &Value) -> Lane {
+        // Alternatives are about one lane.
+        let first = pattern.get("$any_of").and_then(|alternatives| alternatives.get(0));
+        let pattern = first.unwrap_or(pattern);
         match pattern.get("saw").and_then(Value::as_str) {
             Some("message" | "ping" | "pong") => Lane::Wire,
             Some(_) => Lane::Protocol,
@@ -45,6 +51,7 @@ impl Lane {
 pub(super) struct Journal {
     started: Instant,
     entries: [Vec<Value>; 3],
+    entry_bytes: usize,
     /// Number of entries of each lane that expectations have read.
     read: [usize; 3],
     lines: Vec<RecordedLine>,
@@ -57,6 +64,7 @@ impl Journal {
         Journal {
             started: Instant::now(),
             entries: Default::default(),
+            entry_bytes: 0,
             read: [0; 3],
             lines: Vec::new(),
             recorded_bytes: 0,
@@ -66,8 +74,9 @@ impl Journal {
 
     /// Adds an observation.
     pub(super) fn note(&mut self, lane: Lane, entry: Value) {
+        self.entry_bytes += entry.as_object().map_or(0, weight_of_fields);
         let entries = &mut self.entries[lane.place()];
-        match entries.len() < MAX_ENTRIES {
+        match entries.len() < MAX_ENTRIES && self.entry_bytes <= MAX_ENTRY_BYTES {
             true => entries.push(entry),
             false => self.is_full = true,
         }
@@ -139,11 +148,6 @@ impl Journal {
         let t_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let number = self.lines.len() + 2;
         self.lines.push(RecordedLine { number, t_ms, what, rest: Map::new() });
-    }
-
-    /// Adds a message of the gateway to the recording.
-    pub(super) fn record_gateway(&mut self, data: Data) {
-        self.record(LineContent::Gateway(data));
     }
 
     /// Returns the recording as text.

@@ -31,6 +31,11 @@ const CONDITIONS: [&str; 15] = [
 pub(super) struct Variables(BTreeMap<String, Value>);
 
 impl Variables {
+    /// Creates variables with values.
+    pub(super) fn new(values: impl IntoIterator<Item = (&'static str, String)>) -> Variables {
+        Variables(values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+
     /// Returns the variables after a match; `None` if the value does not match.
     pub(super) fn matched(&self, pattern: &Value, value: &Value) -> Option<Variables> {
         let mut variables = self.clone();

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// Time in which observations may still come after the program has ended.
 const AFTER_END: Duration = Duration::from_millis(500);
+/// Text of a finding about a peer that has filled the journal.
+const ENDLESS: &str = "it writes without end";
 /// Maximum length of a value in a finding's texts, in characters.
 const MAX_SHOWN: usize = 600;
 
@@ -49,8 +51,8 @@ pub(super) struct Play<'a, P> {
 }
 
 impl<'a, P: Player> Play<'a, P> {
-    pub(super) fn new(player: P, timings: &'a Timings) -> Self {
-        Play { player, timings, variables: Variables::default(), warning: None }
+    pub(super) fn new(player: P, timings: &'a Timings, variables: Variables) -> Self {
+        Play { player, timings, variables, warning: None }
     }
 
     /// Plays all steps.
@@ -78,7 +80,9 @@ impl<'a, P: Player> Play<'a, P> {
         match &step.kind {
             StepKind::Wait(sum) => {
                 let until = Instant::now() + time(sum)?;
-                while self.player.pump(until).await {}
+                while self.player.pump(until).await {
+                    self.check_size(step.line)?;
+                }
                 Ok(())
             }
             StepKind::Agent(line) => {
@@ -111,6 +115,7 @@ impl<'a, P: Player> Play<'a, P> {
                             frame: Some(entry),
                         }));
                     }
+                    self.check_size(step.line)?;
                     if !self.player.pump(until).await {
                         return Ok(());
                     }
@@ -129,6 +134,15 @@ impl<'a, P: Player> Play<'a, P> {
         }
     }
 
+    /// Checks that the peer has not written more than is kept.
+    fn check_size(&mut self, line: usize) -> Result<(), Box<Finding>> {
+        if !self.player.journal().is_full() {
+            return Ok(());
+        }
+        let (expected, came) = ("an end of what it writes".to_owned(), ENDLESS.to_owned());
+        Err(Box::new(Finding { line, expected, came, frame: None }))
+    }
+
     fn filled(&self, fields: &Map<String, Value>) -> Map<String, Value> {
         fields.iter().map(|(name, value)| (name.clone(), self.variables.fill(value))).collect()
     }
@@ -142,13 +156,16 @@ impl<'a, P: Player> Play<'a, P> {
     ) -> Result<(), Box<Finding>> {
         let mut until = Instant::now() + within;
         let mut has_ended = false;
-        let mut pending: Vec<&Value> = expectation.patterns.iter().collect();
+        let filled: Vec<Value> =
+            expectation.patterns.iter().map(|pattern| self.variables.fill(pattern)).collect();
+        let without = expectation.without.as_ref().map(|pattern| self.variables.fill(pattern));
+        let mut pending: Vec<&Value> = filled.iter().collect();
         let mut matched = Vec::new();
         loop {
             let mut forbidden = None;
             pending.retain(|pattern| {
                 let journal = self.player.journal();
-                match journal.find(pattern, expectation.without.as_ref(), &self.variables) {
+                match journal.find(pattern, without.as_ref(), &self.variables) {
                     Search::Found { at, set } => {
                         self.variables = set;
                         matched.push((*pattern, at));
@@ -169,10 +186,10 @@ impl<'a, P: Player> Play<'a, P> {
             }
             let says = step.says.as_ref().map(|says| format!("{says}: ")).unwrap_or_default();
             if let Some(entry) = forbidden {
-                let without = expectation.without.clone().unwrap_or_default();
+                let without = without.unwrap_or_default();
                 return Err(Box::new(Finding {
                     line: step.line,
-                    expected: format!("{says}nothing like {} before", shown(&self.variables.fill(&without))),
+                    expected: format!("{says}nothing like {} before", shown(&without)),
                     came: format!("it came: {}", shown(&entry)),
                     frame: Some(entry),
                 }));
@@ -194,7 +211,7 @@ impl<'a, P: Player> Play<'a, P> {
         let expected = format!("{says}{} within {within:?}", shown(&self.variables.fill(pattern)));
         let frame = self.player.journal().last_unread(pattern).cloned();
         let mut came = match (&frame, self.player.journal().is_full()) {
-            (_, true) => "the program writes without end".to_owned(),
+            (_, true) => ENDLESS.to_owned(),
             (None, false) => "nothing came".to_owned(),
             (Some(frame), false) => format!("the last that came: {}", shown(frame)),
         };

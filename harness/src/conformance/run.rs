@@ -1,5 +1,6 @@
 //! Running of scenarios in parallel, each after those that it needs.
 
+use super::against_connector::{self, ConnectorTarget};
 use super::against_gateway::{self, GatewayTarget};
 use super::scenario::Scenario;
 use super::verdict::{ScenarioResult, Verdict};
@@ -29,6 +30,17 @@ pub fn run_gateway(
     control: &RunControl<'_>,
 ) -> Vec<ScenarioResult> {
     run(scenarios, control, |scenario| against_gateway::play(target, scenario))
+}
+
+/// Runs scenarios against a connector, one at a time: they share one gateway's account. Returns the results in the order
+/// of the scenarios.
+pub fn run_connector(
+    scenarios: Vec<Scenario>,
+    target: &ConnectorTarget,
+    control: &RunControl<'_>,
+) -> Vec<ScenarioResult> {
+    let control = RunControl { jobs: 1, ..*control };
+    run(scenarios, &control, |scenario| against_connector::play(target, scenario))
 }
 
 /// State of one scenario.

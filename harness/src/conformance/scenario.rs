@@ -1,6 +1,7 @@
 //! Scenarios as data: one file each, in TOML, whose steps are JSON lines.
 
 use super::step::Step;
+use super::timings::Timings;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,13 +26,17 @@ impl Side {
     }
 }
 
+/// Variables that have a value before the first step: filler, which the act `frame` makes, and against a connector its
+/// platform and bot, a chat, and a text that is new in each scenario.
+const GIVEN_VARIABLES: [&str; 5] = ["pad", "platform", "bot", "chat", "nonce"];
+
 /// Weight of a scenario.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// A gateway that does not pass loses messages, or does not work with some connector.
+    /// A program that does not pass loses messages, or does not work with some peer.
     Must,
-    /// A gateway that does not pass works, but worse. The verdict is a warning.
+    /// A program that does not pass works, but worse. The verdict is a warning.
     Should,
 }
 
@@ -101,9 +106,6 @@ pub struct Scenario {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectorOptions {
-    /// Independent connector to play.
-    #[serde(default)]
-    pub(super) like: Option<String>,
     /// True if refused upgrades are answered 401 instead of closed.
     #[serde(default)]
     pub(super) refuses_by_http: bool,
@@ -169,10 +171,12 @@ impl Scenario {
         if file.rules.is_empty() {
             return Err(fail("`rules` is empty: name the rules of PROTOCOL.md that it proves".to_owned()));
         }
+        for (name, value) in &file.set {
+            Timings::default().set(name, value).map_err(|error| fail(format!("`set`: {error}")))?;
+        }
         // The steps are the only text of several lines, so their place is that of their quotes.
         let before = text.split_once("'''").map_or(0, |(before, _)| before.lines().count());
-        // The act `frame` replaces it itself.
-        let mut known = vec!["pad".to_owned()];
+        let mut known: Vec<String> = GIVEN_VARIABLES.map(str::to_owned).into();
         let mut steps = Vec::new();
         for (index, line) in file.steps.lines().enumerate() {
             if line.trim().is_empty() || line.trim_start().starts_with('#') {
@@ -230,6 +234,7 @@ mod tests {
             ("steps = ''", "`steps` is empty"),
             ("colour = 1\nsteps = ''", "unknown field `colour`"),
             ("", "missing field `steps`"),
+            ("set = { nap = \"1s\" }\nsteps = ''", "`set`: nap: there is no such time-out"),
         ] {
             let error =
                 Scenario::parse(Side::Gateway, "x", &format!("{HEAD}{rest}")).unwrap_err().to_string();

@@ -187,6 +187,9 @@ fn check_time(text: &str) -> Result<(), String> {
 /// Checks that a pattern says where its observation comes from.
 fn check_pattern(side: Side, pattern: &Value) -> Result<(), String> {
     let fields = pattern.as_object().ok_or("a pattern is an object")?;
+    if let Some(alternatives) = fields.get("$any_of").and_then(Value::as_array) {
+        return alternatives.iter().try_for_each(|pattern| check_pattern(side, pattern));
+    }
     let is_known = match side {
         Side::Gateway => fields.contains_key("saw") || fields.contains_key("event"),
         Side::Connector => fields.contains_key("saw"),

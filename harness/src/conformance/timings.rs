@@ -93,13 +93,13 @@ mod tests {
         assert_eq!(timings.evaluate("request_timeout + 500ms"), Ok(Duration::from_millis(5500)));
         assert_eq!(timings.evaluate("idle_timeout"), Ok(Duration::from_secs(10)));
         for (text, part) in [
-            ("nap = \"5s\"", "nap: there is no such time-out: take one of backoff"),
+            ("nap = \"5s\"", "nap: there is no such time-out: take one of dial_timeout, "),
             ("request_timeout = 5", "request_timeout: write a time as a string"),
             ("request_timeout = \"soon\"", "\"soon\" is not a time"),
-            ("request_timeout", "TOML"),
+            ("request_timeout", "TOML parse error at line 1"),
         ] {
             let error = Timings::parse(text).unwrap_err().to_string();
-            assert!(error.contains(part) || part == "TOML" || part.contains("take one of"), "{error}");
+            assert!(error.contains(part), "{error}");
         }
         assert!(timings.evaluate("soon + 1s").is_err());
     }

@@ -1,6 +1,7 @@
 //! Verdicts: what a scenario has shown.
 
 use super::scenario::Scenario;
+use relayline_core::secret::Secret;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +20,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Replaces a secret in the finding.
+    pub(super) fn redact(&mut self, secret: &Secret) {
+        if let Verdict::Fail(finding) | Verdict::Warn(finding) = self {
+            finding.redact(secret);
+        }
+    }
+
     /// Returns the name in reports.
     pub fn name(&self) -> &'static str {
         match self {
@@ -59,6 +67,16 @@ pub struct Finding {
     pub came: String,
     /// The frame or line that came, if there was one.
     pub frame: Option<Value>,
+}
+
+impl Finding {
+    /// Replaces a secret wherever it is quoted.
+    pub(super) fn redact(&mut self, secret: &Secret) {
+        let hidden = |text: &str| text.replace(secret.expose(), "<hidden>");
+        (self.expected, self.came) = (hidden(&self.expected), hidden(&self.came));
+        let frame = self.frame.take().map(|frame| hidden(&frame.to_string()));
+        self.frame = frame.and_then(|frame| serde_json::from_str(&frame).ok());
+    }
 }
 
 impl fmt::Display for Finding {
