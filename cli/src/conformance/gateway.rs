@@ -3,6 +3,7 @@
 use super::files::ReportArguments;
 use super::output::Printer;
 use super::selection::{self, SelectionArguments};
+use super::{finish, interrupted};
 use crate::{fail, print};
 use clap::Args;
 use relayline_harness::conformance::report::Report;
@@ -10,8 +11,6 @@ use relayline_harness::conformance::{GatewayTarget, RunControl, Side, Timings, r
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,28 +91,7 @@ pub(super) fn run(arguments: &GatewayArguments) -> ExitCode {
     let control = RunControl { jobs: jobs(arguments.jobs), progress: &progress, is_stopped: &interrupted };
     let results = run_gateway(scenarios, &target, &control);
     let report = Report::new(Side::Gateway, arguments.command.join(" "), version, results);
-    printer.summary(&report, &baseline);
-    let is_written = arguments.reports.write(&report);
-    match (
-        interrupted.load(Ordering::Relaxed),
-        is_written && baseline.differences(&report.results).is_empty(),
-    ) {
-        (true, _) => ExitCode::from(130),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::from(1),
-    }
-}
-
-/// Returns a flag that the first SIGINT sets, on Unix. The second one exits at once.
-fn interrupted() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    {
-        use signal_hook::consts::SIGINT;
-        let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupted.clone());
-        let _ = signal_hook::flag::register(SIGINT, interrupted.clone());
-    }
-    interrupted
+    finish(&report, &baseline, &printer, &arguments.reports, &interrupted)
 }
 
 fn jobs(given: Option<u16>) -> usize {

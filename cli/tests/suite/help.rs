@@ -34,11 +34,18 @@ const COMMANDS: &[(&str, &str)] = &[
 ];
 
 /// Commands below a command, with their flags in the same way.
-const SUBCOMMANDS: &[(&str, &str)] = &[(
-    "conformance gateway",
-    "--jobs --timings --quick --json --junit --markdown --html --expected-failures --list --only --skip --rule --level \
-     --manifest",
-)];
+const SUBCOMMANDS: &[(&str, &str)] = &[
+    (
+        "conformance gateway",
+        "--jobs --timings --quick --json --junit --markdown --html --expected-failures --list --only --skip --rule \
+         --level --manifest",
+    ),
+    (
+        "conformance connector",
+        "--gateway-id --secret-file --inbound-command --json --junit --markdown --html --expected-failures --list \
+         --only --skip --rule --level --manifest",
+    ),
+];
 
 /// Flags that override a variable, in every command that has them.
 const VARIABLES: &[(&str, &str)] = &[

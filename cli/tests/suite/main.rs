@@ -38,6 +38,8 @@ mod bridge_verbatim;
 mod bridging;
 #[cfg(unix)]
 mod conformance;
+#[cfg(unix)]
+mod conformance_connector;
 mod connector_behaviours;
 mod connector_http;
 mod connector_likes;

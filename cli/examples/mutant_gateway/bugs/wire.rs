@@ -36,13 +36,13 @@ pub(super) const BUGS: &[Bug] = &[
     bug(
         "one-frame-a-message",
         &["w-frame-in-pieces"],
-        &[],
+        &["w-pending-tail"],
         &[Message(|_, _, payload| drop_if(payload, |text| !text.ends_with('\n') || text.starts_with('}')))],
     ),
     bug(
         "first-frame-of-a-message",
         &["w-frame-in-pieces"],
-        &["a-flood"],
+        &["a-flood", "w-blank-lines"],
         &[Message(|_, _, payload| {
             let end = payload.iter().position(|byte| *byte == b'\n').map_or(payload.len(), |at| at + 1);
             Some(payload[..end].to_vec())

@@ -1,0 +1,141 @@
+//! `relayline conformance connector`: our connector passes, and the connectors that it imitates get the verdicts of a snapshot.
+
+use crate::support::{Program, is_full, relayline};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::process::Output;
+
+/// Id and secret of the gateway.
+const ACCOUNT: (&str, &str) = ("gw-1", "s3cret");
+
+/// Runs the suite against a connector with these flags. Messages of users reach it by a named pipe.
+fn judge(flags: &[&str], suite: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, ACCOUNT.1).unwrap();
+    let inbound = folder.path().join("inbound");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &inbound, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let account = format!("{}={}", ACCOUNT.0, ACCOUNT.1);
+    let mut connector = Program::start(relayline([&["connector", "--gateway", &account], flags].concat()));
+    let listening: Value = serde_json::from_str(&connector.line().unwrap()).unwrap();
+    let url = listening["url"].as_str().unwrap().to_owned();
+    // Both ends are open until the end, so that neither the reader nor the writers see an end in between.
+    let pipe = std::fs::File::options().read(true).write(true).open(&inbound).unwrap();
+    let stop = folder.path().join("stop");
+    let ended = stop.clone();
+    let reader = std::thread::spawn(move || {
+        use std::io::BufRead;
+        for line in std::io::BufReader::new(pipe).lines() {
+            let line = line.unwrap();
+            if ended.exists() {
+                return;
+            }
+            connector.write(format!("{line}\n").as_bytes());
+        }
+    });
+    let command = format!("cat > {}", inbound.display());
+    let (url, secret) = (url.as_str(), secret.to_str().unwrap());
+    let arguments = ["conformance", "connector", url, "--gateway-id", ACCOUNT.0, "--secret-file", secret];
+    let output =
+        relayline([&arguments[..], &["--inbound-command", &command], suite].concat()).output().unwrap();
+    std::fs::write(stop, "").unwrap();
+    std::fs::write(inbound, "\n").unwrap();
+    reader.join().unwrap();
+    output
+}
+
+#[test]
+fn our_connector_passes() {
+    let output = judge(&[], &[]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.trim_end().ends_with(" pass, 0 fail, 0 warn, 0 skip"), "{stdout}");
+    let refusing = judge(&["--refuse", "http"], &["--only", "token"]);
+    assert_eq!(refusing.status.code(), Some(0), "{}", String::from_utf8_lossy(&refusing.stdout));
+}
+
+#[test]
+fn without_a_command_messages_are_skipped() {
+    let output = relayline(["conformance", "connector", "--list"]).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    assert!(list.lines().count() >= 20, "{list}");
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, ACCOUNT.1).unwrap();
+    let mut connector = Program::start(relayline(["connector", "--gateway", "gw-1=s3cret"]));
+    let listening: Value = serde_json::from_str(&connector.line().unwrap()).unwrap();
+    let output = relayline([
+        "conformance",
+        "connector",
+        listening["url"].as_str().unwrap(),
+        "--gateway-id",
+        "gw-1",
+        "--secret-file",
+        secret.to_str().unwrap(),
+        "--only",
+        "a-live",
+    ])
+    .output()
+    .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(
+        stdout.contains("skip  a-live (E-1): no way to make the connector deliver a message"),
+        "{stdout}"
+    );
+}
+
+/// Verdicts other than `pass` on each imitated connector.
+const VERDICTS: &str = "\
+displacing:
+errors:
+  fail o-answered
+flood:
+  warn a-drain
+lenient:
+  fail o-result
+silent:
+  fail l-going-idle
+strict:
+  warn d-each-hello
+  fail l-interrupt
+  fail l-going-idle
+";
+
+#[test]
+fn imitated_connectors_get_their_verdicts() {
+    // Each waits for what never comes, some of them for ten seconds: two suffice where time matters.
+    let all = ["displacing", "errors", "flood", "lenient", "silent", "strict"];
+    let chosen: &[&str] = if is_full() { &all } else { &["flood", "strict"] };
+    let verdicts = std::thread::scope(|scope| {
+        let runs: Vec<_> = chosen
+            .iter()
+            .map(|like| {
+                scope.spawn(move || {
+                    let output = judge(&["--like", like], &["--json", "-"]);
+                    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+                    let mut text = format!("{like}:\n");
+                    for one in report["scenarios"].as_array().unwrap() {
+                        if one["verdict"] == "fail" || one["verdict"] == "warn" {
+                            let (verdict, name) =
+                                (one["verdict"].as_str().unwrap(), one["name"].as_str().unwrap());
+                            writeln!(text, "  {verdict} {name}").unwrap();
+                        }
+                    }
+                    text
+                })
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect::<String>()
+    });
+    let is_chosen = |block: &&str| chosen.iter().any(|like| block.starts_with(&format!("{like}:")));
+    let blocks = VERDICTS.split_inclusive('\n').fold(Vec::<String>::new(), |mut blocks, line| {
+        if !line.starts_with(' ') {
+            blocks.push(String::new());
+        }
+        blocks.last_mut().unwrap().push_str(line);
+        blocks
+    });
+    let expected: String = blocks.iter().map(String::as_str).filter(is_chosen).collect();
+    assert_eq!(verdicts, expected);
+}
