@@ -17,6 +17,7 @@ use relayline_core::config::{Credentials, Identity};
 use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
+use relayline_harness::conformance::ConnectorTarget;
 use relayline_harness::recorder::{RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
 use relayline_runtime::http::{Booted, HttpResponse};
@@ -258,7 +259,16 @@ fn of_the_harness() -> Vec<Shown> {
     );
     let mut recorder = RecorderConfig::new(([127, 0, 0, 1], 0).into(), upstream.clone(), "a.jsonl");
     recorder.secrets = vec![secret()];
-    vec![show(&connect), show(&gateway), show(&recording), show(&upstream), show(&recorder)]
+    let target = ConnectorTarget {
+        url: DialUrl::parse("wss://c.example?token=hunter2-hunter2").unwrap(),
+        network: resolved().config.network,
+        gateway_id: "gw-1".into(),
+        secret: secret(),
+        platform: "discord".into(),
+        bot_id: String::new(),
+        inbound_command: None,
+    };
+    vec![show(&connect), show(&gateway), show(&recording), show(&upstream), show(&recorder), show(&target)]
 }
 
 #[test]
