@@ -158,6 +158,8 @@ pub(crate) struct StreamPlan {
     /// Ends of the segments after that.
     ends: VecDeque<usize>,
     last: bool,
+    /// True if the last state does not complete the turn's answer (M-7).
+    interim: bool,
     open: Open,
     /// True if the host's text does not continue what the open message shows.
     rewritten: bool,
@@ -191,6 +193,7 @@ impl StreamPlan {
             start: Mark::default(),
             ends: VecDeque::new(),
             last: false,
+            interim: false,
             open: Open::Unsent,
             rewritten: false,
             flight: None,
@@ -226,6 +229,11 @@ impl StreamPlan {
         self.last = last;
         self.came_late = self.stopped && last;
         self.held = None;
+    }
+
+    /// Notes whether the last state completes the turn's answer.
+    pub(crate) fn set_interim(&mut self, interim: bool) {
+        self.interim = interim;
     }
 
     /// Returns the number of bytes that it keeps for the host.
@@ -358,7 +366,7 @@ impl StreamPlan {
         let first = split::first(&text[skip..], block.as_ref(), self.room);
         let end = skip + first.next;
         let to = Mark { at: self.start.at + end, block: first.block };
-        let last = self.last && end == self.rest.len();
+        let last = self.last && !self.interim && end == self.rest.len();
         Some(Part { content: first.content, to, full: closes || end < text.len(), last })
     }
 

@@ -56,6 +56,8 @@ struct Streamed {
     /// Value of `notify` on the frame that completes the text (M-7).
     notify: Value,
     platform: Option<String>,
+    /// True if its first message does not point at the message that it answers.
+    continues: bool,
     /// Context of its last seal, while the seal's fate is unknown: the second try is the same frame (O-13).
     sealed_as: Option<(i64, SentAs)>,
     /// Last thread that the connector created for one of its messages (O-18).
@@ -80,7 +82,7 @@ impl Streamed {
         }
         match op {
             StepOp::Send { first } => {
-                let reply_to = self.reply_to.clone().filter(|_| first);
+                let reply_to = self.reply_to.clone().filter(|_| first && !self.continues);
                 Op::Send(SendMessage { chat_id, content, reply_to, metadata, platform, continues: false })
             }
             StepOp::Edit { message_id } => {
@@ -211,6 +213,7 @@ impl Streams {
             metadata,
             notify,
             platform,
+            continues: state.continues,
             sealed_as: None,
             auto_thread: None,
             finishes: None,
@@ -236,6 +239,11 @@ impl Streams {
     pub(crate) fn push(&mut self, key: StreamKey, state: &StreamReply, id: RequestId) {
         if let Some(stream) = self.all.get_mut(&key) {
             stream.plan.push(&state.text, state.last, state.segment);
+            stream.plan.set_interim(state.interim);
+            if let Some(notify) = state.metadata.get(NOTIFY).filter(|_| state.last) {
+                stream.notify = notify.clone();
+                stream.own = stream.own.max(bytes_beside_text(state));
+            }
             stream.is_reported = false;
             stream.finishes = state.last.then_some(id);
         }

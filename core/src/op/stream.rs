@@ -61,6 +61,13 @@ op! {
         reply_to,
         metadata,
         platform,
+    } and {
+        /// Marks a last state that does not complete the turn's answer, since another message follows: it has no
+        /// `metadata.notify`.
+        interim: bool,
+        /// Continues an answer: its first message does not point at the message that it answers, but is placed as if it
+        /// did.
+        continues: bool,
     }
 }
 

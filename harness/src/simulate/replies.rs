@@ -84,6 +84,7 @@ impl World<'_> {
         let reply = reply.filter(|reply| !self.host.failed.contains(reply.name()));
         let mut reply = reply.unwrap_or_else(|| {
             let mut state = StreamReply::new("", "").delivery(delivery).metadata(own_metadata(random));
+            state.continues = random.chance(20);
             if random.chance(3) {
                 // Usually not the delivery's chat, so the command is refused.
                 state = state.chat_id(&random.pick(&self.setup.chats).id);
@@ -141,6 +142,11 @@ impl StreamedReply {
         }
         self.state.last = last;
         self.state.segment = random.chance(50);
+        self.state.interim = last && random.chance(20);
+        if last && random.chance(10) {
+            // M-7: the last state decides.
+            self.state.metadata.insert("notify".to_owned(), "the host's".into());
+        }
         self.state.clone()
     }
 }

@@ -179,6 +179,42 @@ fn m_7_only_the_frame_that_completes_the_text_notifies() {
     );
 }
 
+/// An answer in several messages: only the last completes the turn, and only the first points at the message.
+#[test]
+fn m_7_an_interim_message_does_not_notify() {
+    let said = |rig: &mut Rig| -> Vec<String> {
+        let frames = rig.log().into_iter().filter_map(|line| {
+            let frame: Value = serde_json::from_str(line.strip_prefix("> ")?).ok()?;
+            let action = &frame["action"];
+            let op = action["op"].as_str()?;
+            Some(format!("{op} {} {} {}", action["content"], action["reply_to"], action["metadata"]))
+        });
+        frames.collect()
+    };
+    let mut rig = rig(EDITS);
+    let interim = |text: &str, is_last: bool| Command::Stream(state(text, is_last).interim(is_last));
+    rig.submit(interim("a", false));
+    ok(&mut rig, 2, "7");
+    // All of it is shown already: no further frame is needed.
+    rig.submit(interim("a", true));
+    assert_eq!(said(&mut rig), [r#"send "a" "m" {"reply_to_message_id":"m"}"#]);
+    let mut next = state("b", true).continues(true);
+    next.metadata.insert("notify".to_owned(), json!("host's"));
+    rig.submit(Command::Stream(next));
+    ok(&mut rig, 5, "8");
+    assert_eq!(said(&mut rig), [r#"send "b" null {"notify":"host's","reply_to_message_id":"m"}"#]);
+    // The last state decides.
+    rig.submit(text("c"));
+    ok(&mut rig, 7, "9");
+    let mut last = last("c");
+    if let Command::Stream(state) = &mut last {
+        state.metadata.insert("notify".to_owned(), json!("later"));
+    }
+    rig.submit(last);
+    rig.wait(1000);
+    assert_eq!(said(&mut rig)[1..], [r#"edit "c" null {"notify":"later","reply_to_message_id":"m"}"#]);
+}
+
 #[test]
 fn o_13_an_unanswered_seal_is_written_once_more() {
     let mut rig = on_slack();

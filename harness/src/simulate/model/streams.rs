@@ -76,6 +76,11 @@ pub(super) struct StreamModel {
     over: Option<(&'static str, FailureKind)>,
     /// Number of frames that completed the text and were not rejected.
     notified: u64,
+    /// True if its last state does not complete the answer, and if its first message points at no message.
+    is_interim: bool,
+    continues: bool,
+    /// Value of `notify` that the host has set.
+    notify: Option<Value>,
     has_notified_in_vain: bool,
     /// True if the host was notified of its end.
     is_reported: bool,
@@ -149,6 +154,10 @@ impl Model {
         if let Some(stream) = self.streams.get_mut(&state.stream) {
             stream.text.clone_from(&state.text);
             stream.last = state.last.then_some(id);
+            stream.is_interim = state.interim;
+            if let Some(notify) = state.metadata.get("notify").filter(|_| state.last) {
+                stream.notify = Some(notify.clone());
+            }
             stream.is_held &= stream.stopped.is_some();
         }
         self.refresh_features();
@@ -202,6 +211,9 @@ impl Model {
             is_held: false,
             over: None,
             notified: 0,
+            is_interim: false,
+            continues: state.continues,
+            notify: state.metadata.get("notify").cloned(),
             has_notified_in_vain: false,
             is_reported: false,
             is_unknown: false,
@@ -319,8 +331,9 @@ impl Model {
         if let Some(notify) = action["metadata"].get("notify") {
             let is_last = stream.last.is_some_and(|last| request > last) && !is_stopped;
             let completes = without_whitespace(&stream.text).ends_with(&without_whitespace(content));
-            let expected = stream.metadata.get("notify").unwrap_or(&Value::Bool(true));
-            let fits = is_last && completes && stream.notified == 0 && notify == expected;
+            let expected = stream.notify.as_ref().unwrap_or(&Value::Bool(true));
+            let fits =
+                is_last && completes && !stream.is_interim && stream.notified == 0 && notify == expected;
             oracle.check("M-7", "the-frame-that-completes-an-answer-notifies", fits, || {
                 format!("{action}, of {:?}", stream.text)
             });
@@ -361,7 +374,7 @@ impl Model {
             Some(_) => stream.thread.clone().or(anchor.thread()),
         };
         let mut fits = metadata["thread_id"].as_str() == thread.as_deref();
-        fits &= points.is_none() || (points == answers && anchor != Anchor::Flat);
+        fits &= points.is_none() || (points == answers && anchor != Anchor::Flat && !stream.continues);
         oracle.check("M-8", "a-streamed-reply-is-anchored", fits, || {
             format!("{frame}: {thread:?}, {anchor:?}, answers {answers:?}")
         });
@@ -431,7 +444,8 @@ impl Model {
         if failed.is_none() && is_checked {
             let may_be_silent = stream.cannot_edit
                 || stream.has_notified_in_vain
-                || without_whitespace(&stream.text).is_empty();
+                || without_whitespace(&stream.text).is_empty()
+                || stream.is_interim;
             let fits = stream.notified == 1 || (stream.notified == 0 && may_be_silent);
             oracle.check("M-7", "a-finished-answer-has-notified-once", fits, || format!("{stream:?}"));
         }
