@@ -42,6 +42,9 @@ pub enum Output {
     },
     /// Save [`AcpMachine::state`](crate::AcpMachine::state): it has changed.
     Save,
+    /// Declare [`AcpMachine::command_manifest`](crate::AcpMachine::command_manifest) from the next connection on: it has
+    /// changed.
+    Declare,
     /// Log this.
     Log(LogEntry),
     /// End the agent's process: it does not answer. Its end is passed in as any other.

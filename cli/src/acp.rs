@@ -45,6 +45,8 @@ pub(crate) struct AcpOptions {
     /// Set if the gateway sleeps while it has no work.
     pub(crate) sleep: Option<SleepOptions>,
     pub(crate) limits: HostLimits,
+    /// True if the agent's commands are declared to Discord: no others were named.
+    pub(crate) declares_commands: bool,
     /// Handle to kill the agent that does not answer.
     pub(crate) current: Current,
 }

@@ -39,6 +39,7 @@ use crate::usage::Usage;
 use crate::webhook::WebhookResponse;
 use crate::webhooks::Webhooks;
 use connection::Disconnect;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -311,6 +312,12 @@ impl RelayMachine {
         let primed = self.chats.prime(&self.seed, chat_id, chat);
         self.stats.not_accepted += u64::from(primed.is_err());
         primed.map_err(Failure::definite)
+    }
+
+    /// Replaces [`Config::command_manifest`](crate::config::Config::command_manifest). It is declared by each `hello` from
+    /// now on: the connection in progress keeps the former one.
+    pub fn set_command_manifest(&mut self, manifest: Option<Vec<Value>>) {
+        Arc::make_mut(&mut self.config).command_manifest = manifest;
     }
 
     /// Gives a new number to a message that the host has stored, so that it can be answered by its number (M-7), also by

@@ -211,6 +211,11 @@ impl Relay {
         self.shared.lock().machine.chat_of(delivery)
     }
 
+    /// Replaces the commands that are declared to Discord. They are declared by each connection from the next one on.
+    pub fn set_command_manifest(&self, manifest: Option<Vec<Value>>) {
+        self.shared.lock().machine.set_command_manifest(manifest);
+    }
+
     /// Returns a message that the host has stored as a delivery that can be answered, also if another process received it. It
     /// is settled: to ack or refuse it has no effect.
     pub fn recall(&self, message: Event) -> Delivery {

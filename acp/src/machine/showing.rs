@@ -45,9 +45,13 @@ impl AcpMachine {
         }
         let owner = || (key.to_owned(), delivery);
         if let Some(state) = turn.answer.next(now, &limits, ended.is_some()) {
-            let name = format!("acp {}", delivery.number());
+            let name = match state.number {
+                0 => format!("acp {}", delivery.number()),
+                number => format!("acp {} {number}", delivery.number()),
+            };
             let by_place = turn.names_place && state.is_last;
             let stream = turn.origin.stream(name, state.text, by_place).last(state.is_last);
+            let stream = stream.interim(state.is_interim).continues(state.number > 0);
             let (session, delivery) = owner();
             let purpose = if state.is_last { OpUse::Answer { session, delivery } } else { OpUse::BestEffort };
             return Some((Command::Stream(stream), purpose));

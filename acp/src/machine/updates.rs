@@ -3,7 +3,7 @@
 use super::AcpMachine;
 use crate::answer::ChunkKind;
 use crate::manifest::usable;
-use crate::output::LogLevel;
+use crate::output::{LogLevel, Output};
 use crate::session::SessionPhase;
 use agent_client_protocol_schema::{
     AvailableCommandsUpdate, ContentBlock, ContentChunk, MessageId, SessionNotification, SessionUpdate,
@@ -127,6 +127,7 @@ impl AcpMachine {
         if commands != self.commands {
             self.commands = commands;
             self.is_unsaved = true;
+            self.outputs.push_back(Output::Declare);
         }
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct AcpHost {
     files: MessageFiles,
     state: Option<SessionFile>,
     is_unsaved: bool,
+    /// True if the agent's commands are declared to Discord.
+    declares_commands: bool,
     saving: Option<BoxFuture<'static, io::Result<()>>>,
     current: Current,
     /// Cause and time of the request to stop, until the disconnect begins.
@@ -93,7 +95,7 @@ impl AcpHost {
         shutdown: &Shutdown,
         monitor: Monitor,
     ) -> AcpHost {
-        let AcpOptions { machine, state, files, limits, current, .. } = options;
+        let AcpOptions { machine, state, files, limits, declares_commands, current, .. } = options;
         // The gateway's own transfers are those of a bridge, which is not in use here.
         let media = Media::new(MediaFolder::none(), 1);
         AcpHost {
@@ -108,6 +110,7 @@ impl AcpHost {
             files,
             state,
             is_unsaved: false,
+            declares_commands,
             saving: None,
             current,
             stopping: None,

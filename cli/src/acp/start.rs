@@ -71,6 +71,7 @@ pub(crate) fn start(
         Ok(config) => config,
         Err(error) => return fail(1, error),
     };
+    let declares_commands = manifest.is_none();
     arguments.configure(&mut config, manifest.or_else(|| machine.command_manifest()));
     if let Some(warning) = arguments.acp.warning() {
         tracing::warn!(warning, "configuration");
@@ -91,7 +92,8 @@ pub(crate) fn start(
             return fail(1, format_args!("--acp {program}: {error}"));
         }
     };
-    let options = AcpOptions { machine, state, files, metrics, control, sleep, limits, current };
+    let options =
+        AcpOptions { machine, state, files, metrics, control, sleep, limits, declares_commands, current };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();

@@ -59,7 +59,18 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
         }
     };
     let (metrics, control, sleep) = (None, None, None);
-    let options = AcpOptions { machine, state: None, files, metrics, control, sleep, limits, current };
+    let declares_commands = true;
+    let options = AcpOptions {
+        machine,
+        state: None,
+        files,
+        metrics,
+        control,
+        sleep,
+        limits,
+        declares_commands,
+        current,
+    };
     let (runtime, stop) = (arguments.runtime, shutdown.clone());
     // The gateway runs on a thread of its own, like a separate process.
     let host = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || {

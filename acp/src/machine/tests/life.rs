@@ -379,6 +379,7 @@ fn commands_become_a_manifest() {
         manifest.iter().map(|command| command["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!((names(&world), world.saves), (vec!["plan".to_owned(), "stop".to_owned()], 2));
+    assert_eq!(world.declared, world.machine.command_manifest());
     assert_eq!(world.machine.stats().commands_dropped, 1);
     world.update("s", update);
     assert_eq!(world.saves, 2, "nothing changed");

@@ -29,13 +29,13 @@ fn chunks_are_one_growing_reply_that_completes_the_turn() {
 }
 
 #[test]
-fn m_7_messages_of_the_agent_are_one_reply_that_notifies_once() {
+fn m_7_of_the_agents_messages_only_the_last_notifies() {
     let mut world = World::ready(config(), json!({}));
     let prompt = world.open("k", "s");
     world.update("s", message_chunk("a", "One."));
     world.update("s", message_chunk("b", "Two."));
     world.end_turn(&prompt);
-    assert_eq!(world.seen(), ["<1 begin>", "One.…", "One.\n\nTwo. ■", "<1 done>"]);
+    assert_eq!(world.seen(), ["<1 begin>", "One.…", "One. □", "Two. ■", "<1 done>"]);
 }
 
 #[test]

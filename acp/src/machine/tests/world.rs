@@ -44,6 +44,8 @@ pub(super) struct World {
     pub(super) logs: Vec<String>,
     pub(super) stopped: Option<StopCause>,
     pub(super) saves: usize,
+    /// Commands that were declared last.
+    pub(super) declared: Option<Vec<Value>>,
     pub(super) agent_ends: usize,
     messages: u64,
 }
@@ -73,6 +75,7 @@ impl World {
             logs: Vec::new(),
             stopped: None,
             saves: 0,
+            declared: None,
             agent_ends: 0,
             messages: 0,
         };
@@ -113,6 +116,7 @@ impl World {
                 Output::Perform { id, op } if self.holds => self.held.push_back((id, op)),
                 Output::Perform { id, op } => self.perform(id, op),
                 Output::Save => self.saves += 1,
+                Output::Declare => self.declared = self.machine.command_manifest(),
                 Output::Log(log) => self.logs.push(format!("{} {}", log.event, log.why)),
                 Output::EndAgent => self.agent_ends += 1,
                 Output::Stop(cause) => self.stopped = Some(cause),
@@ -153,12 +157,16 @@ impl World {
         let sent = Reply::Sent { message_id: message_id.clone(), thread_id: None, auto_thread_name: None };
         let (shown, reply) = match *command {
             Command::Stream(stream) => {
-                let name = stream.stream.rsplit(' ').next().and_then(|number| number.parse().ok());
+                let name = stream.stream.split(' ').find_map(|word| word.parse().ok());
                 let number = name.unwrap();
                 assert!(stream.delivery.is_none_or(|delivery| delivery.number() == number));
                 assert_eq!(stream.delivery.is_none(), !stream.chat_id.is_empty());
                 self.submitted.push((number, Submitted::Text(stream.text.clone())));
-                let mark = if stream.last { " ■" } else { "…" };
+                let mark = match (stream.last, stream.interim) {
+                    (true, false) => " ■",
+                    (true, true) => " □",
+                    (false, _) => "…",
+                };
                 (Some(format!("{}{mark}", stream.text)), Reply::Done)
             }
             Command::Reply(reply) => {

@@ -40,6 +40,11 @@ impl AcpHost {
                 self.is_unsaved = self.state.is_some();
                 self.save();
             }
+            Output::Declare if self.declares_commands => {
+                self.gateway.relay.set_command_manifest(self.machine.command_manifest());
+            }
+            // The user has named other commands.
+            Output::Declare => {}
             Output::Log(log) => write_log(&log),
             Output::EndAgent => self.kill_agent(),
             Output::Stop(cause) => {

@@ -8,8 +8,9 @@ on_one_runtime! {
     a_signal_ends_turns_with_a_line_and_disconnects,
     c_4_the_agent_has_no_secret stderr_is_logged_at_debug,
     a_restarted_gateway_loads_its_sessions a_session_that_is_lost_is_announced,
-    commands_are_declared_to_discord_at_the_next_start a_7_a_buffered_message_behind_a_turn_is_acknowledged,
-    a_state_file_is_private a_new_session_makes_room,
+    commands_are_declared_to_discord_at_the_next_start commands_are_declared_at_the_next_connection,
+    a_7_a_buffered_message_behind_a_turn_is_acknowledged a_state_file_is_private,
+    a_new_session_makes_room,
     a_failed_save_is_repeated_in_the_end counters_are_logged_at_debug,
 }
 
@@ -81,11 +82,29 @@ fn commands_are_declared_to_discord_at_the_next_start(runtime: &str) {
     let mut acp = Acp::start(runtime, &flags, &["commands"]);
     assert_eq!(acp.answer("say hi"), "hi");
     let acp = acp.restart(runtime, &flags, &["commands"]);
+    assert_eq!(declared(&acp), json!(["plan", "stop"]));
+}
+
+fn commands_are_declared_at_the_next_connection(runtime: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("commands.json");
+    std::fs::write(&own, r#"[{"name":"own"}]"#).unwrap();
+    // Commands that the user names are not replaced.
+    let named = ["--command-manifest", own.to_str().unwrap()];
+    for (flags, names) in [(&[][..], json!(["plan", "stop"])), (&named, json!(["own"]))] {
+        let mut acp = Acp::start(runtime, flags, &["commands"]);
+        assert_eq!(acp.answer("say hi"), "hi");
+        acp.tell(relayline_connector::Act::Drop);
+        assert_eq!(declared(&acp), names);
+    }
+}
+
+/// Returns the names of the commands that the next hello declares.
+fn declared(acp: &Acp) -> Value {
     let hello = acp.sees(|saw| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello"));
     let Observation::Frame { frame, .. } = hello else { panic!("{hello:?}") };
-    let names: Vec<&Value> =
-        frame["command_manifest"].as_array().unwrap().iter().map(|command| &command["name"]).collect();
-    assert_eq!(names, [&json!("plan"), &json!("stop")]);
+    let declared = frame["command_manifest"].as_array().into_iter().flatten();
+    declared.map(|command| command["name"].clone()).collect()
 }
 
 fn a_7_a_buffered_message_behind_a_turn_is_acknowledged(runtime: &str) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 on_one_runtime! {
     chunks_are_a_growing_reply a_permission_is_a_prompt_that_its_author_answers,
     an_interrupt_cancels_the_turn,
-    o_15_a_turn_is_bracketed m_7_messages_of_the_agent_are_paragraphs,
+    o_15_a_turn_is_bracketed m_7_of_the_agents_messages_only_the_last_notifies,
     o_16_steps_and_plans_are_a_task_card_on_slack steps_are_one_edited_line_elsewhere,
     i_4_another_user_may_not_answer an_approver_may_answer,
     an_unattended_gateway_decides_by_itself a_permission_expires,
@@ -36,9 +36,18 @@ fn o_15_a_turn_is_bracketed(runtime: &str) {
     assert_eq!((&reactions[0]["emoji"], &reactions[0]["message_id"]), (&json!("👀"), &json!("msg-1")));
 }
 
-fn m_7_messages_of_the_agent_are_paragraphs(runtime: &str) {
+fn m_7_of_the_agents_messages_only_the_last_notifies(runtime: &str) {
     let mut acp = Acp::start(runtime, &[], &[]);
-    assert_eq!(acp.answer("message a One.; message b Two."), "One.\n\nTwo.");
+    acp.say("message a One.; message b Two.; message c Three.");
+    let actions = acp.actions_until(|action| action["metadata"]["notify"] == true);
+    let shown: Vec<_> = actions
+        .iter()
+        .filter(|action| action["op"] == "send")
+        .map(|action| (action["content"].as_str().unwrap(), action["reply_to"].as_str()))
+        .collect();
+    assert_eq!(shown, [("One.", Some("msg-1")), ("Two.", None), ("Three.", None)]);
+    let notifies = |action: &&Value| action["metadata"].get("notify").is_some();
+    assert_eq!(actions.iter().filter(notifies).count(), 1);
 }
 
 fn o_16_steps_and_plans_are_a_task_card_on_slack(runtime: &str) {
