@@ -106,6 +106,13 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "ID=KEY", value_parser = |text: &str| Ok::<_, Infallible>(Secret::from(text)))]
     delivery_key: Vec<Secret>,
 
+    /// URL that wakes up a gateway that did not provision. Repeatable.
+    ///
+    /// It gets a GET when something is buffered for the gateway while that is not connected, and every 30 s until it
+    /// connects. A gateway that provisions brings its own URL.
+    #[arg(long, value_name = "ID=URL")]
+    wake_url: Vec<String>,
+
     /// Time that an uploaded file is kept, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 3_600_000)]
     media_ttl_ms: u64,

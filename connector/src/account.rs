@@ -42,6 +42,8 @@ pub(crate) struct Account {
     has_issued_key: bool,
     /// True if its credentials are new and not handed out yet.
     unclaimed: bool,
+    /// Configured URL that wakes it up.
+    configured_wake_url: Option<String>,
     /// Profiles of its provisioning (H-4), by platform.
     pub(crate) profiles: BTreeMap<String, Map<String, Value>>,
     /// Platform that it provisioned last.
@@ -58,6 +60,7 @@ impl Account {
             delivery_key: None,
             has_issued_key: false,
             unclaimed: false,
+            configured_wake_url: None,
             profiles: BTreeMap::new(),
             last_platform: None,
             policies: BTreeMap::new(),
@@ -74,7 +77,8 @@ impl Account {
             |secret: &Secret| ValidSecret { secret: secret.clone(), until: None, is_issued: false };
         let secrets = account.secrets.iter().map(configured).collect();
         let delivery_key = account.delivery_key.clone();
-        Account { secrets, delivery_key, ..Account::new(DEFAULT_TENANT) }
+        let configured_wake_url = account.wake_url.clone();
+        Account { secrets, delivery_key, configured_wake_url, ..Account::new(DEFAULT_TENANT) }
     }
 
     /// Returns a new account, with credentials that are not handed out yet.
@@ -192,5 +196,12 @@ impl Account {
         let of = |platform: &str| self.profiles.get(platform)?.get("gatewayEndpoint")?.as_str();
         let endpoint = platform.and_then(of).or_else(|| self.last_platform.as_deref().and_then(of));
         endpoint.filter(|endpoint| !endpoint.is_empty())
+    }
+
+    /// Returns the URL that wakes it up: that of its last provisioning, else the configured one.
+    pub(crate) fn wake_url(&self) -> Option<&str> {
+        let profile = self.last_platform.as_deref().and_then(|platform| self.profiles.get(platform));
+        let provisioned = profile.and_then(|profile| profile.get("wakeUrl")?.as_str());
+        provisioned.filter(|url| !url.is_empty()).or(self.configured_wake_url.as_deref())
     }
 }

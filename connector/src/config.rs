@@ -22,6 +22,8 @@ pub struct GatewayAccount {
     pub secrets: Vec<Secret>,
     /// Key that signs its webhook requests. Without one none can be sent.
     pub delivery_key: Option<Secret>,
+    /// URL that wakes it up. That of its provisioning takes precedence.
+    pub wake_url: Option<String>,
 }
 
 /// A token that one gateway may enroll with, once.
@@ -188,6 +190,14 @@ impl ConnectorConfig {
         self
     }
 
+    /// Wakes the gateway `id` up with a GET of `url`, if something waits for it while it is not connected. The last call for
+    /// an id counts.
+    #[must_use]
+    pub fn wake_url(mut self, id: &str, url: impl Into<String>) -> Self {
+        self.account(id).wake_url = Some(url.into());
+        self
+    }
+
     /// Lets a gateway of `tenant` enroll with `token`, once.
     #[must_use]
     pub fn enroll_token(mut self, token: impl Into<Secret>, tenant: &str) -> Self {
@@ -253,7 +263,7 @@ impl ConnectorConfig {
     fn account(&mut self, id: &str) -> &mut GatewayAccount {
         let at = self.gateways.iter().position(|account| account.id == id).unwrap_or_else(|| {
             let (id, secrets) = (id.to_owned(), Vec::new());
-            self.gateways.push(GatewayAccount { id, secrets, delivery_key: None });
+            self.gateways.push(GatewayAccount { id, secrets, delivery_key: None, wake_url: None });
             self.gateways.len() - 1
         });
         &mut self.gateways[at]

@@ -106,6 +106,7 @@ pub mod script;
 mod server;
 mod state;
 mod values;
+mod wakes;
 mod webhooks;
 
 pub use buffer::Entry;

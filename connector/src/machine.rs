@@ -27,6 +27,7 @@ use crate::observation::{ClosedBy, Observation, ObservationQueue};
 use crate::prompts::Prompts;
 use crate::responder::Responder;
 use crate::values::{ConnId, Stats, Transmit, Upgrade};
+use crate::wakes::Wakes;
 use crate::webhooks::Webhooks;
 use relayline_core::line::Line;
 use relayline_core::machine::CREDENTIALS_REJECTED;
@@ -53,6 +54,7 @@ pub struct ConnectorMachine {
     media: Media,
     prompts: Prompts,
     webhooks: Webhooks,
+    wakes: Wakes,
     /// End of each gateway's oldest overlap of secrets.
     overlaps: BTreeSet<(Time, String)>,
     observations: ObservationQueue,
@@ -89,6 +91,7 @@ impl ConnectorMachine {
             media: Media::new(),
             prompts: Prompts::new(),
             webhooks: Webhooks::default(),
+            wakes: Wakes::default(),
             overlaps: BTreeSet::new(),
             observations: ObservationQueue::new(config.limits.observations, config.limits.observation_bytes),
             dials: 0,
@@ -243,6 +246,9 @@ impl ConnectorMachine {
         while let Some((conn, id)) = self.ack_timers.take_due(now.mono) {
             self.report_late_ack(now, conn, &id);
         }
+        while let Some(gateway) = self.wakes.take_due(now.mono) {
+            self.wake(now, &gateway);
+        }
         while self.overlaps.first().is_some_and(|(due, _)| *due <= now.mono) {
             let Some((_, id)) = self.overlaps.pop_first() else { break };
             let Some(gateway) = self.gateways.get_mut(&id) else { continue };
@@ -303,10 +309,8 @@ impl ConnectorMachine {
     /// acknowledgement, the end of an overlap of secrets, or of a file.
     pub fn deadline(&self) -> Option<Time> {
         let overlap = self.overlaps.first().map(|(due, _)| *due);
-        [self.delayed.deadline(), self.ack_timers.deadline(), overlap, self.media.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let timers = [self.delayed.deadline(), self.ack_timers.deadline(), self.wakes.deadline()];
+        timers.into_iter().chain([overlap, self.media.deadline()]).flatten().min()
     }
 
     // ---- getters --------------------------------------------------------------------------------------------

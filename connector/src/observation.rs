@@ -58,7 +58,7 @@ pub enum Observation {
         /// The whole frame.
         frame: Value,
     },
-    /// An HTTP request or a signed webhook request was answered.
+    /// An HTTP request, a signed webhook request or a wake-up was answered.
     Http {
         /// Id of the gateway; empty if it is not known.
         gateway: String,
@@ -136,7 +136,7 @@ pub enum ClosedBy {
 pub enum AskedBy {
     /// The gateway, or another client of this connector.
     Gateway,
-    /// This connector, with a signed webhook request.
+    /// This connector, with a signed webhook request or a wake-up.
     Connector,
 }
 

@@ -48,12 +48,12 @@ pub enum Upgrade {
     },
 }
 
-/// A signed webhook request to post to a gateway's endpoint.
+/// Request to a gateway: a signed webhook request for its endpoint, or a wake-up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Post {
     /// Number of the request, for [`ConnectorMachine::handle_posted`](crate::ConnectorMachine::handle_posted).
     pub id: u64,
-    /// The request. It is signed, so its body must be sent byte for byte.
+    /// The request. A signed one has a body that must be sent byte for byte.
     pub request: Request,
 }
 

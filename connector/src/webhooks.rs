@@ -1,4 +1,5 @@
-//! Signed webhook requests to the gateways' own endpoints (C-3, H-6), from their signature to their answer.
+//! Requests to the gateways: signed webhook requests to their own endpoints (C-3, H-6), and wake-ups. Each from its
+//! queue to its answer.
 
 use crate::account::Account;
 use crate::control::{ControlError, Webhook, show_id};
@@ -19,13 +20,15 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug)]
 struct Pending {
     gateway: String,
+    method: &'static str,
     path: String,
-    content: Value,
+    /// Body of a webhook request.
+    content: Option<Value>,
     bytes: usize,
     /// The request, until the driver takes it.
     post: Option<Post>,
     /// Key to hide in the response, if the gateway repeats it.
-    key: Secret,
+    key: Option<Secret>,
 }
 
 /// The requests until they are answered. Each gateway's are posted one after the other, so that they keep their order
@@ -72,8 +75,7 @@ impl Webhooks {
         if self.pending.len() >= max {
             return Err(ControlError::TooManyWebhooks(self.pending.len()));
         }
-        self.count += 1;
-        let (number, path) = (self.count, url.path().to_owned());
+        let path = url.path().to_owned();
         let body = content.to_string().into_bytes();
         let unix_s = now.unix_s.saturating_add_signed(skew_s);
         let (bytes, signature) = (body.len(), sign(&body, &key, unix_s));
@@ -93,9 +95,30 @@ impl Webhooks {
             timeout: TIMEOUT,
             max_response: MAX_RESPONSE,
         };
-        let post = Some(Post { id: number, request });
-        self.pending.push_back((number, Pending { gateway: id.to_owned(), path, content, bytes, post, key }));
+        let (gateway, content, key) = (id.to_owned(), Some(content), Some(key));
+        self.queue(request, |post| Pending { gateway, method: "POST", path, content, bytes, post, key });
         Ok(())
+    }
+
+    /// Queues the GET that wakes a gateway up, unless `max` requests are pending. It has no body and no credentials.
+    pub(crate) fn push_wake(&mut self, id: &str, url: &str, max: usize) {
+        let Some(url) = endpoint(url).filter(|_| self.pending.len() < max) else { return };
+        let (gateway, path) = (id.to_owned(), url.path().to_owned());
+        let request = Request {
+            method: Method::GET,
+            url: url.into(),
+            headers: HeaderMap::new(),
+            body: Body::Empty,
+            timeout: TIMEOUT,
+            max_response: MAX_RESPONSE,
+        };
+        let (content, key) = (None, None);
+        self.queue(request, |post| Pending { gateway, method: "GET", path, content, bytes: 0, post, key });
+    }
+
+    fn queue(&mut self, request: Request, pending: impl FnOnce(Option<Post>) -> Pending) {
+        self.count += 1;
+        self.pending.push_back((self.count, pending(Some(Post { id: self.count, request }))));
     }
 
     /// Takes the next request of a gateway without an earlier one.
@@ -117,7 +140,11 @@ impl Webhooks {
         let (_, pending) = self.pending.remove(at)?;
         let (status, answer, error) = match outcome {
             Ok((status, body)) => {
-                let text = String::from_utf8_lossy(body).replace(pending.key.expose(), HIDDEN);
+                let text = String::from_utf8_lossy(body);
+                let text = match &pending.key {
+                    Some(key) => text.replace(key.expose(), HIDDEN),
+                    None => text.into_owned(),
+                };
                 let answer = frame::value(text.as_bytes()).filter(Value::is_object);
                 let error =
                     answer.as_ref().and_then(|answer| Some(answer.get("error")?.as_str()?.to_owned()));
@@ -125,15 +152,15 @@ impl Webhooks {
             }
             Err(why) => (None, None, Some(why.to_owned())),
         };
-        let Pending { gateway, path, content, bytes, .. } = pending;
+        let Pending { gateway, method, path, content: request, bytes, .. } = pending;
         let observation = Observation::Http {
             gateway,
             by: AskedBy::Connector,
-            method: "POST".to_owned(),
+            method: method.to_owned(),
             path,
             status,
             error,
-            request: Some(content),
+            request,
             answer,
         };
         Some((bytes, observation))

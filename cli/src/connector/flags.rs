@@ -20,6 +20,17 @@ pub(super) fn config(args: &ConnectorArgs) -> Result<ConnectorConfig, String> {
         }
         config = config.delivery_key(id, key);
     }
+    for pair in &args.wake_url {
+        let (id, url) =
+            pair.split_once('=').ok_or("--wake-url: write ID=URL, as in gw-1=http://127.0.0.1:8788/")?;
+        if !config.gateways.iter().any(|account| account.id == id) {
+            return Err(format!("--wake-url {id}: no --gateway has that id: give one with the same id"));
+        }
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(format!("--wake-url {id}: the URL must begin with http:// or https://"));
+        }
+        config = config.wake_url(id, url);
+    }
     for token in &args.enroll_token {
         let (token, tenant) = tenant_of("--enroll-token", token)?;
         config = config.enroll_token(token, tenant);

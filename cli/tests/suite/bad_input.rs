@@ -202,6 +202,18 @@ fn l_1_l_2_c_6_each_error_is_one_line() {
             "relayline connector: --delivery-key: write ID=KEY, neither of them empty".into(),
         ),
         (
+            other(&["connector", "--gateway", "gw-1=s", "--wake-url", "gw-1=127.0.0.1:1"]),
+            &[],
+            2,
+            "relayline connector: --wake-url gw-1: the URL must begin with http:// or https://".into(),
+        ),
+        (
+            other(&["connector", "--wake-url", "gw-1=http://127.0.0.1:1/"]),
+            &[],
+            2,
+            "relayline connector: --wake-url gw-1: no --gateway has that id: give one with the same id".into(),
+        ),
+        (
             other(&["connector", "--delivery-key", "hunter2=hunter2"]),
             &[],
             2,

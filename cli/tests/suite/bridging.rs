@@ -41,8 +41,19 @@ impl Bridge {
     /// Starts a bridge that is connected as discord and telegram.
     pub(crate) fn start(runtime: &str, flags: &[&str]) -> Bridge {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        Bridge::start_at(connector, runtime, flags, &[])
+    }
+
+    /// Starts it at this connector, with these variables.
+    pub(crate) fn start_at(
+        connector: EmbeddedConnector,
+        runtime: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Bridge {
         let url = connector.url();
         let mut command = relayline(["run", "--url", &url, "--runtime", runtime]);
+        command.envs(variables.iter().copied());
         command.args(["--identity", "discord:1", "--identity", "telegram:2", "--set", "backoff_first=20ms"]);
         command.args(flags);
         let mut bridge = Bridge { program: Program::start(command), connector, ids: Ids::new([0; 32]) };

@@ -24,7 +24,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("provision", "--url --platform --bot-id"),
     ("policy", "--url --platform --policy"),
     ("doctor", "--url --gateway-id --secret-file"),
-    ("connector", "--listen --gateway --platform --script --refuse --like --state"),
+    ("connector", "--listen --gateway --platform --wake-url --script --refuse --like --state"),
     ("record", "--listen --upstream --out --rotate"),
     ("replay", "--json --check --speed --from --until"),
     ("simulate", "--seeds --profile"),

@@ -3,17 +3,18 @@
 use crate::acp::Acp;
 use crate::bridging::Bridge;
 use crate::support::{Ended, Program, SOON, relayline};
-use relayline_connector::Act;
 use relayline_connector::chats::{Ids, discord};
+use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
 on_both_runtimes! {
     it_sleeps_and_a_get_wakes_it
+    the_connector_wakes_it
     an_unsettled_delivery_keeps_it_awake
     an_op_wakes_it_and_is_sent
     a_signal_wakes_it
@@ -105,6 +106,26 @@ fn it_sleeps_and_a_get_wakes_it(runtime: &str) {
     bridge.says("fourth");
     bridge.wake();
     assert_eq!(bridge.heard(), "fourth");
+}
+
+/// The whole round: provisioning tells the connector the URL, which it requests when somebody writes.
+fn the_connector_wakes_it(runtime: &str) {
+    // A port that is free now: the gateway must name it before it listens.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/wake"));
+    let config = ConnectorConfig::default().identity("access", "default");
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let flags = ["--provision", "always", "--gateway-id", "gw-1", "--wake-url", &url];
+    let sleeping = ["--sleep-after", AFTER, "--wake-listen", &listen];
+    let env = [("GATEWAY_RELAY_ACCESS_TOKEN", "access")];
+    let mut bridge = Bridge::start_at(connector, runtime, &[&flags[..], &sleeping].concat(), &env);
+    for text in ["first", "second"] {
+        bridge.program.logged("asleep");
+        bridge.says(text);
+        assert_eq!(bridge.heard(), text);
+    }
+    let woken = |saw: &Observation| matches!(saw, Observation::Http { method, status: Some(200), .. } if method == "GET");
+    bridge.connector.wait_for(woken, SOON).unwrap();
 }
 
 fn an_unsettled_delivery_keeps_it_awake(runtime: &str) {

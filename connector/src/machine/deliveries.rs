@@ -57,8 +57,9 @@ impl ConnectorMachine {
         if self.is_durable {
             self.observations.push(buffer_id.len(), Observation::Buffered { gateway: id.clone(), buffer_id });
         }
-        if let Some(conn) = live {
-            self.drain(now, conn);
+        match live {
+            Some(conn) => self.drain(now, conn),
+            None => self.wake(now, id),
         }
         Ok(())
     }

@@ -41,6 +41,10 @@ impl ConnectorMachine {
             }
             machine.restore_gateway(now, known);
         }
+        let known: Vec<String> = machine.gateways.keys().cloned().collect();
+        for id in known {
+            machine.wake(now, &id);
+        }
         for token in state.enroll_tokens {
             machine.admission.restore(token);
         }

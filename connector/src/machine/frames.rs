@@ -62,6 +62,7 @@ impl ConnectorMachine {
             connection.descriptors.insert(platform, descriptor);
         }
         connection.phase = Phase::Live;
+        self.wakes.stop(&connection.gateway);
         self.has_durable_change |= std::mem::take(&mut gateway.is_idle);
         self.send(conn, line);
     }

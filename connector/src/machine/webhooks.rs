@@ -1,4 +1,4 @@
-//! Signed webhook requests: from an instruction to the driver, and back.
+//! Signed webhook requests and wake-ups: to the driver, and back.
 
 use super::ConnectorMachine;
 use crate::control::{ControlError, Webhook};
@@ -15,7 +15,18 @@ impl ConnectorMachine {
         self.webhooks.push(now, id, account, webhook, self.config.limits.webhooks)
     }
 
-    /// Returns the next signed webhook request to post. Call [`handle_posted`](Self::handle_posted) with its outcome.
+    /// Wakes a gateway up that is not connected while an entry waits for it, if it has a URL for that. It is woken again
+    /// after a while.
+    pub(super) fn wake(&mut self, now: Now, id: &str) {
+        let Some(gateway) = self.gateways.get(id) else { return };
+        let Some(url) = gateway.account.wake_url() else { return };
+        let waits = gateway.conn.is_none() && gateway.buffer.len() > 0 && !gateway.is_revoked;
+        if waits && self.wakes.begin(now, id) {
+            self.webhooks.push_wake(id, url, self.config.limits.webhooks);
+        }
+    }
+
+    /// Returns the next request to a gateway: a signed webhook request, or a wake-up. Call [`handle_posted`](Self::handle_posted) with its outcome.
     pub fn poll_post(&mut self) -> Option<Post> {
         self.webhooks.take_next()
     }

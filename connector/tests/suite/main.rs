@@ -12,4 +12,5 @@ mod http;
 mod machine;
 #[cfg(feature = "server")]
 mod server;
+mod wakes;
 mod webhooks;
