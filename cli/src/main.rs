@@ -23,6 +23,7 @@ mod gateway;
 #[cfg(unix)]
 mod guard;
 mod logging;
+mod network;
 mod provision;
 mod random;
 mod record;

@@ -1,18 +1,17 @@
 //! `relayline record`: a proxy between gateways and a connector that records their sessions.
 
+use crate::network::network;
 use crate::{complain, fail, flags, print};
 use clap::Args;
-use relayline_control::network::Network;
-use relayline_control::settings::{ConfigError, Names, table};
+use relayline_control::settings::table;
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::recorder::{
     Recorder, RecorderConfig, RecorderError, RecorderWarning, Redaction, Summary, Upstream,
 };
-use relayline_runtime::ca_certificates;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Record the sessions of any gateway with any connector, as a proxy between them.
@@ -126,12 +125,6 @@ fn secrets() -> Vec<Secret> {
         keys.into_iter().chain([Secret::new(held)])
     })
     .collect()
-}
-
-/// Returns the proxies of the environment, and the certificates to trust.
-fn network(ca_file: Option<&Path>) -> Result<Network, ConfigError> {
-    let certificates = ca_certificates(ca_file)?;
-    Ok(Network::resolve(certificates, Names::Flags, &|name| std::env::var(name).ok())?)
 }
 
 fn error_line(error: &RecorderError) -> String {

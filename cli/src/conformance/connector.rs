@@ -5,9 +5,10 @@ use super::output::Printer;
 use super::selection::{self, SelectionArguments};
 use super::{finish, interrupted};
 use crate::gateway::secret_file;
-use crate::{fail, print};
+use crate::network::network;
+use crate::{fail, flags, print};
 use clap::Args;
-use relayline_control::network::Network;
+use relayline_control::settings::table;
 use relayline_control::url::DialUrl;
 use relayline_core::secret::Secret;
 use relayline_harness::conformance::report::Report;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 Examples:
   relayline conformance connector ws://127.0.0.1:8080 --gateway-id gw-1 --secret-file gateway.secret
   relayline conformance connector wss://connector.example --gateway-id gw-1 --secret-file s --html report.html
+  relayline conformance connector wss://127.0.0.1:8443 --ca-file server.pem --gateway-id gw-1 --secret-file s
   relayline conformance connector ws://127.0.0.1:8080 --gateway-id gw-1 --secret-file s --inbound-command 'cat > pipe'
 
 --inbound-command has the connector deliver a message of a user: the shell runs it once for each message. It reads one line,
@@ -52,6 +54,13 @@ pub(super) struct ConnectorArguments {
     /// Shell command that has the connector deliver a message.
     #[arg(long, value_name = "CMD")]
     inbound_command: Option<String>,
+
+    #[arg(long, value_name = "FILE", help = flags::help(&table::CA_FILE))]
+    ca_file: Option<PathBuf>,
+
+    /// Send tokens unencrypted to a connector on another machine.
+    #[arg(long)]
+    allow_insecure: bool,
 
     #[command(flatten)]
     selection: SelectionArguments,
@@ -90,6 +99,13 @@ pub(super) fn run(arguments: &ConnectorArguments) -> ExitCode {
 fn target(arguments: &ConnectorArguments) -> Result<ConnectorTarget, ExitCode> {
     let url = arguments.url.as_deref().unwrap_or_default();
     let url = DialUrl::parse(url).map_err(|error| fail(2, format_args!("URL: {error}")))?;
+    if !url.is_secure() && !url.is_loopback() && !arguments.allow_insecure {
+        return Err(fail(
+            2,
+            "URL: tokens would be sent unencrypted: use a wss URL, or give --allow-insecure",
+        ));
+    }
+    let network = network(arguments.ca_file.as_deref()).map_err(|error| fail(2, error))?;
     let secret = match &arguments.secret_file {
         Some(file) => secret_file(file)?,
         None => Secret::from(""),
@@ -102,7 +118,7 @@ fn target(arguments: &ConnectorArguments) -> Result<ConnectorTarget, ExitCode> {
     let (platform, bot_id) = arguments.identity.split_once(':').unwrap_or((&arguments.identity, ""));
     Ok(ConnectorTarget {
         url,
-        network: Network::default(),
+        network,
         gateway_id: arguments.gateway_id.clone().unwrap_or_default(),
         secret,
         platform: platform.to_owned(),

@@ -1,6 +1,8 @@
 //! `relayline conformance connector`: our connector passes, and the connectors that it imitates get the verdicts of a snapshot.
 
 use crate::support::{Program, is_full, relayline};
+use rcgen::{CertificateParams, KeyPair};
+use relayline_connector::{ConnectorConfig, EmbeddedConnector, ServerConfig, ServerTls};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::process::Output;
@@ -138,4 +140,33 @@ fn imitated_connectors_get_their_verdicts() {
     });
     let expected: String = blocks.iter().map(String::as_str).filter(is_chosen).collect();
     assert_eq!(verdicts, expected);
+}
+
+/// C-6, C-7: a certificate of one's own is named by a flag, and tokens go unencrypted only to this machine.
+#[test]
+fn c_7_a_connector_with_tls_is_judged() {
+    let key = KeyPair::generate().unwrap();
+    let pem = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+    let tls = ServerTls::from_pem(&pem, &key.serialize_pem()).unwrap();
+    let connector = ConnectorConfig::default().gateway(ACCOUNT.0, ACCOUNT.1);
+    let config = ServerConfig::from(connector).tls(tls);
+    let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, file) = (folder.path().join("secret"), folder.path().join("ca.pem"));
+    std::fs::write(&secret, ACCOUNT.1).unwrap();
+    std::fs::write(&file, pem).unwrap();
+    let judge = |url: &str, flags: &[&str]| {
+        let secret = secret.to_str().unwrap();
+        let arguments = ["conformance", "connector", url, "--gateway-id", ACCOUNT.0, "--secret-file", secret];
+        let flags = [&arguments[..], &["--only", "handshake"], flags].concat();
+        let output = relayline(flags).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let url = connector.url();
+    let (code, text) = judge(&url, &["--ca-file", file.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = judge(&url, &[]);
+    assert!(code == Some(1) && text.contains("trust its authority with --ca-file"), "{text}");
+    let (code, text) = judge("ws://connector.example", &[]);
+    assert!(code == Some(2) && text.contains("give --allow-insecure"), "{text}");
 }
