@@ -196,6 +196,15 @@ fn a_baseline_is_kept_true() {
 }
 
 #[test]
+fn what_a_program_does_not_support_is_skipped() {
+    let program = "echo '{\"event\":\"unsupported\",\"feature\":\"the op stream\"}'";
+    let output = conformance(&["--only", "handshake"], &["sh", "-c", program]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains(": the program does not support the op stream"), "{stdout}");
+}
+
+#[test]
 fn wrong_flags_say_what_to_do() {
     for (flags, command, code, part) in [
         (&["--only", "nothing"][..], &["x"][..], 2, "--only nothing: no scenario has that in its name"),

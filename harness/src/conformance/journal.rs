@@ -12,6 +12,8 @@ const MAX_ENTRIES: usize = 20_000;
 const MAX_ENTRY_BYTES: usize = 64 << 20;
 /// Maximum number of bytes of a recording's lines. Further ones are left out.
 const MAX_RECORDED_BYTES: usize = 8 << 20;
+/// Maximum length of the name of something that a program does not support, in characters.
+const MAX_FEATURE_CHARS: usize = 100;
 
 /// Source of observations. Each has its own order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +59,8 @@ pub(super) struct Journal {
     lines: Vec<RecordedLine>,
     recorded_bytes: usize,
     is_full: bool,
+    /// First thing that the program has said it does not support.
+    unsupported: Option<String>,
 }
 
 impl Journal {
@@ -69,11 +73,16 @@ impl Journal {
             lines: Vec::new(),
             recorded_bytes: 0,
             is_full: false,
+            unsupported: None,
         }
     }
 
     /// Adds an observation.
     pub(super) fn note(&mut self, lane: Lane, entry: Value) {
+        if lane == Lane::Bridge && entry.get("event").is_some_and(|event| event == "unsupported") {
+            let feature = entry.get("feature").and_then(Value::as_str).unwrap_or("a step");
+            self.unsupported.get_or_insert_with(|| feature.chars().take(MAX_FEATURE_CHARS).collect());
+        }
         self.entry_bytes += entry.as_object().map_or(0, weight_of_fields);
         let entries = &mut self.entries[lane.place()];
         match entries.len() < MAX_ENTRIES && self.entry_bytes <= MAX_ENTRY_BYTES {
@@ -85,6 +94,11 @@ impl Journal {
     /// Returns true if observations were lost.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// Returns what the program does not support, if it has said so.
+    pub(super) fn unsupported(&self) -> Option<&str> {
+        self.unsupported.as_deref()
     }
 
     /// Returns the unread entry that matches first, with the variables that it sets. Checks `without` against the

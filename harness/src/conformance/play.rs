@@ -59,6 +59,9 @@ impl<'a, P: Player> Play<'a, P> {
     pub(super) async fn run(&mut self, scenario: &Scenario, start: &[Step]) -> Verdict {
         for step in start.iter().chain(&scenario.steps) {
             if let Err(finding) = self.step(step).await {
+                if let Some(feature) = self.player.journal().unsupported() {
+                    return Verdict::Skip(format!("the program does not support {feature}"));
+                }
                 return match scenario.level {
                     Level::Must => Verdict::Fail(finding),
                     Level::Should => Verdict::Warn(finding),
@@ -198,7 +201,8 @@ impl<'a, P: Player> Play<'a, P> {
                 // What it has written before its end is still on the way.
                 (has_ended, until) = (true, until.min(Instant::now() + AFTER_END));
             }
-            let is_over = !self.player.pump(until).await || self.player.journal().is_full();
+            let is_unsupported = self.player.journal().unsupported().is_some();
+            let is_over = is_unsupported || !self.player.pump(until).await || self.player.journal().is_full();
             if is_over {
                 let pattern = pending.first().copied().cloned().unwrap_or_default();
                 return Err(self.unmet(step.line, &says, &pattern, within));
