@@ -42,7 +42,8 @@ pub(super) async fn play(target: &ConnectorTarget, scenario: Scenario) -> Scenar
     let (started, timings) = (Instant::now(), Timings::default());
     let mut nonce = [0; 6];
     let prepared = getrandom::fill(&mut nonce).map_err(|error| error.to_string());
-    let player = prepared.and_then(|()| ConnectorPlayer::new(target));
+    let nonce = HEXLOWER.encode(&nonce);
+    let player = prepared.and_then(|()| ConnectorPlayer::new(target, &nonce));
     let player = match player {
         Ok(player) => player,
         Err(came) => {
@@ -52,7 +53,6 @@ pub(super) async fn play(target: &ConnectorTarget, scenario: Scenario) -> Scenar
             return ScenarioResult { scenario, verdict, took: started.elapsed(), recording, log };
         }
     };
-    let nonce = HEXLOWER.encode(&nonce);
     let variables = Variables::new([
         ("platform", target.platform.clone()),
         ("bot", target.bot_id.clone()),

@@ -12,7 +12,7 @@ use relayline_core::secret::Secret;
 use relayline_core::token::{TOKEN_TTL_S, mint};
 use relayline_runtime::http::{Client, Upgraded};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::AsyncWriteExt;
@@ -31,10 +31,19 @@ const MAX_LINE_BYTES: usize = 4 << 20;
 /// Number of messages that may wait for the player, or for a socket.
 const WAITING: usize = 1024;
 
+/// Time for the next entry of the buffer to come, at the end.
+const ENTRY_TIMEOUT: Duration = Duration::from_millis(300);
+/// Maximum number of entries that are acknowledged at the end.
+const MAX_UNACKED: usize = 100;
+/// Maximum length of a message that a finding quotes, in characters.
+const MAX_LAST_CHARS: usize = 200;
+
 /// An open connection.
 struct Connection {
     outputs: mpsc::Sender<SocketOutput>,
     lines: LineSplitter,
+    /// Text of the last message.
+    last: String,
 }
 
 /// The player.
@@ -46,10 +55,15 @@ pub(super) struct ConnectorPlayer {
     connections: BTreeMap<u32, Connection>,
     dials: u32,
     journal: Journal,
+    /// Part of the text of each message of this scenario.
+    nonce: String,
+    /// Ids of entries of this scenario that are not acknowledged.
+    unacked: BTreeSet<String>,
 }
 
 impl ConnectorPlayer {
-    pub(super) fn new(target: &ConnectorTarget) -> Result<ConnectorPlayer, String> {
+    /// Creates a player. Messages of its scenario have the nonce in their texts.
+    pub(super) fn new(target: &ConnectorTarget, nonce: &str) -> Result<ConnectorPlayer, String> {
         let client = relayline_tokio::http_client(&target.network).map_err(|error| error.to_string())?;
         let (sender, inputs) = mpsc::channel(WAITING);
         Ok(ConnectorPlayer {
@@ -60,11 +74,20 @@ impl ConnectorPlayer {
             connections: BTreeMap::new(),
             dials: 0,
             journal: Journal::new(),
+            nonce: nonce.to_owned(),
+            unacked: BTreeSet::new(),
         })
     }
 
-    /// Closes all connections, and returns the recording.
+    /// Acknowledges what the scenario has left, closes all connections, and returns the recording.
     pub(super) async fn finish(mut self, title: &str) -> String {
+        // What is left would hold up the next scenario. The next entry comes after the ack.
+        while let (Some(id), Some(conn)) = (self.unacked.pop_first(), self.connections.keys().last()) {
+            let ack = json!({"type": "inbound_ack", "bufferId": id});
+            self.send(*conn, SocketOutput::Message(Data::Text(format!("{ack}\n"))));
+            let until = Instant::now() + ENTRY_TIMEOUT;
+            while self.unacked.is_empty() && self.pump(until).await {}
+        }
         let open: Vec<u32> = self.connections.keys().copied().collect();
         for conn in open {
             self.send(conn, SocketOutput::Close(1000, String::new()));
@@ -116,7 +139,7 @@ impl ConnectorPlayer {
                 let (outputs, receiver) = mpsc::channel(WAITING);
                 tokio::spawn(socket::run(stream, Role::Client, conn, self.sender.clone(), receiver));
                 let lines = LineSplitter::new(MAX_LINE_BYTES);
-                self.connections.insert(conn, Connection { outputs, lines });
+                self.connections.insert(conn, Connection { outputs, lines, last: String::new() });
                 self.journal.note(Lane::Protocol, json!({"saw": "open", "conn": conn}));
                 if act.get("hello").and_then(Value::as_bool) != Some(false) {
                     let (platform, bot) = (&self.target.platform, &self.target.bot_id);
@@ -126,6 +149,17 @@ impl ConnectorPlayer {
             }
         }
         Ok(())
+    }
+
+    /// Notes entries of the buffer, which must be acknowledged.
+    fn note_entry(&mut self, frame: &Value) {
+        let is_own = frame.pointer("/event/text").and_then(Value::as_str);
+        if let Some(id) = frame.get("bufferId").and_then(Value::as_str)
+            && is_own.is_some_and(|text| text.contains(&self.nonce))
+            && self.unacked.len() < MAX_UNACKED
+        {
+            self.unacked.insert(id.to_owned());
+        }
     }
 
     fn send(&mut self, conn: u32, output: SocketOutput) {
@@ -157,10 +191,16 @@ impl ConnectorPlayer {
                     Data::Text(text) => ("text", text.clone()),
                     Data::Binary(bytes) => ("binary", String::from_utf8_lossy(bytes).into_owned()),
                 };
+                let mut last: String = text.chars().take(MAX_LAST_CHARS).collect();
+                if last.len() < text.len() {
+                    last.push('…');
+                }
                 let entry = json!({"saw": "message", "conn": conn, "kind": kind, "text": text});
                 self.journal.note(Lane::Wire, entry);
                 self.journal.record(LineContent::Connector(data.clone()));
                 let Some(connection) = self.connections.get_mut(&conn) else { return };
+                connection.last = last;
+                let mut frames = Vec::new();
                 let mut input = data.bytes();
                 while let Some(line) = connection.lines.next(&mut input) {
                     let Line::Whole(line) = line else { continue };
@@ -169,11 +209,15 @@ impl ConnectorPlayer {
                         continue;
                     }
                     let entry = match serde_json::from_str::<Value>(&text).ok().filter(Value::is_object) {
-                        Some(frame) => json!({"saw": "frame", "conn": conn, "frame": frame}),
+                        Some(frame) => {
+                            frames.push(frame.clone());
+                            json!({"saw": "frame", "conn": conn, "frame": frame})
+                        }
                         None => json!({"saw": "unreadable", "conn": conn, "line": text}),
                     };
                     self.journal.note(Lane::Protocol, entry);
                 }
+                frames.iter().for_each(|frame| self.note_entry(frame));
             }
             SocketContent::Closed(close) => {
                 self.connections.remove(&conn);
@@ -203,6 +247,9 @@ impl Player for ConnectorPlayer {
         let output = match name.as_str() {
             "frame" => {
                 let frame = act.get("frame").cloned().unwrap_or_default();
+                if let Some(id) = frame.get("bufferId").and_then(Value::as_str) {
+                    self.unacked.remove(id);
+                }
                 SocketOutput::Message(Data::Text(format!("{frame}\n")))
             }
             "raw" => SocketOutput::Message(Data::Text(text("text").unwrap_or_default())),
@@ -273,6 +320,13 @@ impl Player for ConnectorPlayer {
     }
 
     fn end(&self) -> Option<String> {
-        None
+        let is_over = self.dials > 0 && self.connections.is_empty();
+        is_over.then(|| "no connection is open".to_owned())
+    }
+
+    fn unfinished(&self) -> Option<String> {
+        let connection =
+            self.connections.values().rfind(|connection| connection.lines.pending_bytes() > 0)?;
+        Some(format!("a frame has no newline at its end, and is not read: {}", connection.last))
     }
 }

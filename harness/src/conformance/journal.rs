@@ -148,6 +148,31 @@ impl Journal {
         unread.iter().rev().find(|entry| kind(entry) == kind(pattern)).or_else(|| unread.last())
     }
 
+    /// Returns the end of the connection that may explain why nothing matched, unless the pattern is about it.
+    pub(super) fn meanwhile(&self, pattern: &Value) -> Option<String> {
+        let saw = |entry: &Value, name: &str| entry.get("saw").is_some_and(|saw| saw == name);
+        let lane = Lane::Protocol.place();
+        let mut unread = self.entries[lane].iter().skip(self.read[lane]);
+        let is_redial = |entry: &Value| {
+            saw(entry, "dial") && entry.get("dial").and_then(Value::as_u64).is_some_and(|dial| dial > 1)
+        };
+        let ended = unread.rfind(|entry| saw(entry, "closed") || is_redial(entry));
+        let alternatives = pattern.get("$any_of").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let mut expected = std::iter::once(pattern).chain(alternatives);
+        if expected.any(|pattern| saw(pattern, "closed") || saw(pattern, "dial")) {
+            return None;
+        }
+        let ended = ended?;
+        let code = ended.get("code").filter(|code| !code.is_null());
+        let code = code.map(|code| format!(" with code {code}")).unwrap_or_default();
+        let reason = ended.get("reason").and_then(Value::as_str).filter(|reason| !reason.is_empty());
+        let reason = reason.map(|reason| format!(" and the reason {reason:?}")).unwrap_or_default();
+        Some(match saw(ended, "closed") {
+            true => format!("meanwhile the connection has ended{code}{reason}"),
+            false => "meanwhile it has dialed again".to_owned(),
+        })
+    }
+
     /// Adds a line to the recording.
     pub(super) fn record(&mut self, what: LineContent) {
         let weight = match &what {

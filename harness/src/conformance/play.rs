@@ -40,6 +40,11 @@ pub(super) trait Player {
 
     /// Returns how the program under test has ended, if it has.
     fn end(&self) -> Option<String>;
+
+    /// Returns what is known of a frame that has not come whole.
+    fn unfinished(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The play of a scenario, with its variables and warnings.
@@ -219,8 +224,11 @@ impl<'a, P: Player> Play<'a, P> {
             (None, false) => "nothing came".to_owned(),
             (Some(frame), false) => format!("the last that came: {}", shown(frame)),
         };
-        if let Some(end) = self.player.end() {
-            came = format!("{came}; {end}");
+        if let Some(meanwhile) = self.player.journal().meanwhile(pattern) {
+            came = format!("{came}; {meanwhile}");
+        }
+        for more in [self.player.unfinished(), self.player.end()].into_iter().flatten() {
+            came = format!("{came}; {more}");
         }
         Box::new(Finding { line, expected, came, frame })
     }

@@ -2,7 +2,7 @@
 
 use super::against_connector::{self, ConnectorTarget};
 use super::against_gateway::{self, GatewayTarget};
-use super::scenario::Scenario;
+use super::scenario::{Level, Scenario};
 use super::verdict::{ScenarioResult, Verdict};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -132,6 +132,16 @@ impl Table {
     }
 }
 
+/// Returns true if scenarios that need this one make no sense.
+fn is_unmet(result: &ScenarioResult) -> bool {
+    match result.verdict {
+        Verdict::Fail(_) | Verdict::Skip(_) => true,
+        // One that must pass may warn about a part of it.
+        Verdict::Warn(_) => result.scenario.level == Level::Should,
+        Verdict::Pass => false,
+    }
+}
+
 /// Returns what to do next: the first scenario whose needs have ended.
 fn next(entries: &mut [(String, Entry)], is_stopped: bool) -> Next {
     let mut is_waiting = false;
@@ -151,7 +161,7 @@ fn next(entries: &mut [(String, Entry)], is_stopped: bool) -> Next {
             match entry {
                 Entry::Waiting(_) | Entry::Running => is_ready = false,
                 Entry::Done(result) => {
-                    if matches!(result.verdict, Verdict::Fail(_) | Verdict::Skip(_)) {
+                    if is_unmet(result) {
                         failed.get_or_insert(format!("needs {name}"));
                     }
                 }
