@@ -1,17 +1,21 @@
-//! `relayline conformance connector`: our connector passes, and the connectors that it imitates get the verdicts of a snapshot.
+//! `relayline conformance connector`: our connector passes, the connectors that it imitates get the verdicts of a snapshot,
+//! and each bug of `cli/examples/mutant` is found by its scenario.
 
+use crate::conformance::{Bug, bugs, example};
 use crate::support::{Program, is_full, relayline};
 use rcgen::{CertificateParams, KeyPair};
 use relayline_connector::{ConnectorConfig, EmbeddedConnector, ServerConfig, ServerTls};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::Mutex;
 
 /// Id and secret of the gateway.
 const ACCOUNT: (&str, &str) = ("gw-1", "s3cret");
 
-/// Runs the suite against a connector with these flags. Messages of users reach it by a named pipe.
-fn judge(flags: &[&str], suite: &[&str]) -> Output {
+/// Runs the suite against a connector with these flags, and with this bug. Messages of users reach it by a named pipe.
+fn judge(flags: &[&str], bug: Option<&str>, suite: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, ACCOUNT.1).unwrap();
@@ -21,6 +25,12 @@ fn judge(flags: &[&str], suite: &[&str]) -> Output {
     let mut connector = Program::start(relayline([&["connector", "--gateway", &account], flags].concat()));
     let listening: Value = serde_json::from_str(&connector.line().unwrap()).unwrap();
     let url = listening["url"].as_str().unwrap().to_owned();
+    let mut mutant = bug.map(|bug| {
+        let mut command = Command::new(example());
+        command.args(["--connector", bug, &url]);
+        Program::start(command)
+    });
+    let url = mutant.as_mut().map_or(url, |mutant| mutant.line().unwrap());
     // Both ends are open until the end, so that neither the reader nor the writers see an end in between.
     let pipe = std::fs::File::options().read(true).write(true).open(&inbound).unwrap();
     let stop = folder.path().join("stop");
@@ -46,21 +56,35 @@ fn judge(flags: &[&str], suite: &[&str]) -> Output {
     output
 }
 
+/// Returns the scenarios with a finding, and their verdicts.
+fn findings(output: &Output) -> Vec<(String, String)> {
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let has_finding = |one: &&Value| one["verdict"] == "fail" || one["verdict"] == "warn";
+    let scenarios = report["scenarios"].as_array().unwrap().iter().filter(has_finding);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    scenarios.map(|one| (text(&one["name"]), text(&one["verdict"]))).collect()
+}
+
+/// Returns the names of all scenarios.
+fn names() -> Vec<String> {
+    let output = relayline(["conformance", "connector", "--list"]).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    list.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
+}
+
 #[test]
 fn our_connector_passes() {
-    let output = judge(&[], &[]);
+    let output = judge(&[], None, &[]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.trim_end().ends_with(" pass, 0 fail, 0 warn, 0 skip"), "{stdout}");
-    let refusing = judge(&["--refuse", "http"], &["--only", "token"]);
+    let refusing = judge(&["--refuse", "http"], None, &["--only", "token"]);
     assert_eq!(refusing.status.code(), Some(0), "{}", String::from_utf8_lossy(&refusing.stdout));
 }
 
 #[test]
 fn without_a_command_messages_are_skipped() {
-    let output = relayline(["conformance", "connector", "--list"]).output().unwrap();
-    let list = String::from_utf8(output.stdout).unwrap();
-    assert!(list.lines().count() >= 20, "{list}");
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, ACCOUNT.1).unwrap();
@@ -114,15 +138,10 @@ fn imitated_connectors_get_their_verdicts() {
             .iter()
             .map(|like| {
                 scope.spawn(move || {
-                    let output = judge(&["--like", like], &["--json", "-"]);
-                    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+                    let output = judge(&["--like", like], None, &["--json", "-"]);
                     let mut text = format!("{like}:\n");
-                    for one in report["scenarios"].as_array().unwrap() {
-                        if one["verdict"] == "fail" || one["verdict"] == "warn" {
-                            let (verdict, name) =
-                                (one["verdict"].as_str().unwrap(), one["name"].as_str().unwrap());
-                            writeln!(text, "  {verdict} {name}").unwrap();
-                        }
+                    for (name, verdict) in findings(&output) {
+                        writeln!(text, "  {verdict} {name}").unwrap();
                     }
                     text
                 })
@@ -140,6 +159,44 @@ fn imitated_connectors_get_their_verdicts() {
     });
     let expected: String = blocks.iter().map(String::as_str).filter(is_chosen).collect();
     assert_eq!(verdicts, expected);
+}
+
+/// Bugs of the normal test run.
+const SAMPLE_BUGS: [&str; 4] = ["no-newlines", "no-success", "refuses-with-4403", "forgets-what-it-has-sent"];
+
+#[test]
+fn each_bug_of_a_connector_is_found_by_one_scenario() {
+    let bugs = bugs("connector");
+    let is_chosen = |bug: &&Bug| is_full() || SAMPLE_BUGS.contains(&bug.name.as_str());
+    let queue: Mutex<Vec<&Bug>> = Mutex::new(bugs.iter().filter(is_chosen).collect());
+    let next = || queue.lock().unwrap().pop();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(bug) = next() {
+                    let output = judge(&[], Some(&bug.name), &["--json", "-"]);
+                    let found: BTreeSet<String> =
+                        findings(&output).into_iter().map(|(name, _)| name).collect();
+                    assert_eq!(found, bug.found_by, "{}", bug.name);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_scenario_has_a_bug_of_a_connector() {
+    let names: BTreeSet<String> = names().into_iter().collect();
+    assert!(names.len() >= 30, "{names:?}");
+    let found: BTreeSet<String> = bugs("connector").into_iter().flat_map(|bug| bug.found_by).collect();
+    assert_eq!(found, names);
+}
+
+#[test]
+fn a_frame_without_a_newline_is_named() {
+    let output = judge(&[], Some("no-newlines"), &["--only", "handshake"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("a frame has no newline at its end"), "{stdout}");
 }
 
 /// C-6, C-7: a certificate of one's own is named by a flag, and tokens go unencrypted only to this machine.

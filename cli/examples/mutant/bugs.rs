@@ -1,5 +1,6 @@
 //! The table of bugs.
 
+mod connector;
 mod delivery;
 mod events;
 mod lifecycle;
@@ -20,10 +21,20 @@ pub(crate) struct Bug {
     hooks: &'static [Hook],
 }
 
-/// Returns all bugs, and `none`.
-pub(crate) fn all() -> impl Iterator<Item = &'static Bug> {
-    const NONE: &[Bug] = &[Bug { name: "none", found_by: &[], related: &[], hooks: &[] }];
-    [NONE, wire::BUGS, events::BUGS, outbound::BUGS, lifecycle::BUGS, delivery::BUGS].into_iter().flatten()
+const NONE: &[Bug] = &[Bug { name: "none", found_by: &[], related: &[], hooks: &[] }];
+
+/// Bugs of one side.
+pub(crate) type Bugs = std::iter::Flatten<std::vec::IntoIter<&'static [Bug]>>;
+
+/// Returns all bugs of gateways, and `none`.
+pub(crate) fn of_gateways() -> Bugs {
+    let parts = [NONE, wire::BUGS, events::BUGS, outbound::BUGS, lifecycle::BUGS, delivery::BUGS];
+    Vec::from(parts).into_iter().flatten()
+}
+
+/// Returns all bugs of connectors, and `none`.
+pub(crate) fn of_connectors() -> Bugs {
+    vec![NONE, connector::BUGS].into_iter().flatten()
 }
 
 /// Passes values through all hooks of one kind.
@@ -81,6 +92,17 @@ impl Bug {
         self.hooks.iter().try_fold(payload, |payload, hook| {
             if let Hook::Message(alter) = hook { alter(state, opcode, payload) } else { Some(payload) }
         })
+    }
+
+    pub(crate) fn up_message(&self, state: &mut State, opcode: u8, payload: Vec<u8>) -> Option<Vec<u8>> {
+        self.hooks.iter().try_fold(payload, |payload, hook| {
+            if let Hook::UpMessage(alter) = hook { alter(state, opcode, payload) } else { Some(payload) }
+        })
+    }
+
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &'static str> {
+        let of = |hook: &Hook| if let Hook::Arguments(arguments) = hook { *arguments } else { &[] };
+        self.hooks.iter().flat_map(of).copied()
     }
 
     pub(crate) fn up_control(&self, state: &mut State, opcode: u8, payload: &mut Vec<u8>) -> bool {

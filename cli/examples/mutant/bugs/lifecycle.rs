@@ -1,12 +1,10 @@
 //! Bugs of the connection's life.
 
 use super::{Bug, bug, set};
-use crate::Hook::{Down, DownControl, FromAgent, Request, Response, ToAgent, Up, UpControl};
-use crate::proxy::{PONG, State, ghost_dial};
+use crate::Hook::{Arguments, Down, DownControl, FromAgent, Request, Response, ToAgent, Up, UpControl};
+use crate::proxy::{CLOSE, PONG, State, ghost_dial};
 use serde_json::json;
 
-/// Opcode of a close frame.
-const CLOSE: u8 = 8;
 /// Opcode of a ping.
 const PING: u8 = 9;
 
@@ -206,6 +204,63 @@ pub(super) const BUGS: &[Bug] = &[
             }
             vec![line]
         })],
+    ),
+    bug(
+        "unconfirmed-idle-is-idle",
+        &["l-idle-unconfirmed"],
+        &[],
+        &[
+            FromAgent(|state, line| {
+                if line["op"] == "go_idle" {
+                    state.kept.insert("idle", line["id"].clone());
+                }
+                vec![line]
+            }),
+            ToAgent(|state, mut line| {
+                if line["event"] == "result" && Some(&line["id"]) == state.kept.get("idle") {
+                    set(&mut line, "/result", "confirmed", true);
+                }
+                vec![line]
+            }),
+        ],
+    ),
+    bug(
+        "unconfirmed-is-dormant",
+        &["l-dormant-unconfirmed"],
+        &[],
+        &[ToAgent(|state, line| {
+            if line["result"]["confirmed"] == false && line["id"] == "d" {
+                state.cut();
+            }
+            vec![line]
+        })],
+    ),
+    bug(
+        "waits-as-long-each-time",
+        &["l-backoff-grows"],
+        &["l-flapping"],
+        &[Arguments(&["--set", "backoff_most=1s"])],
+    ),
+    bug("accepted-is-well", &["l-flapping"], &[], &[Arguments(&["--set", "backoff_reset=0s"])]),
+    bug("waits-for-ever", &["l-silent-connector"], &[], &[Arguments(&["--set", "handshake_timeout=1h"])]),
+    bug(
+        "backs-off-at-a-refusal",
+        &["l-one-refusal"],
+        &[],
+        &[
+            DownControl(|state, opcode, payload| {
+                if opcode == CLOSE && code(payload) == 4401 && reason(payload) == "unauthorized" {
+                    state.kept.insert("refused", true.into());
+                }
+                true
+            }),
+            Request(|state, head| {
+                if state.kept.remove("refused").is_some() {
+                    std::thread::sleep(std::time::Duration::from_secs(1));
+                }
+                head
+            }),
+        ],
     ),
     bug(
         "dormant-closes-as-going-away",

@@ -1,7 +1,8 @@
-//! Gateway with one bug, for the tests of `relayline conformance`: it runs a gateway, and alters what passes between the
+//! Gateway or connector with one bug, for the tests of `relayline conformance`: a proxy alters what passes between the
 //! gateway, its connector and its agent.
 //!
-//! `mutant_gateway NAME PROGRAM ARGS…` runs the program; `mutant_gateway --list` prints each bug with the scenarios that find
+//! `mutant NAME PROGRAM ARGS…` runs a gateway behind the proxy. `mutant --connector NAME URL` is a proxy before a
+//! connector: it prints its URL, and ends with its input. `mutant --list SIDE` prints each bug with the scenarios that find
 //! it, and those that may find it, too.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A test helper.
 
@@ -26,6 +27,8 @@ pub(crate) enum Hook {
     UpText(fn(String) -> String),
     /// A WebSocket message of the connector: its opcode and its payload. `None` cuts the connection.
     Message(fn(&mut State, u8, Vec<u8>) -> Option<Vec<u8>>),
+    /// A WebSocket message of the gateway, in the same way. An empty one is dropped.
+    UpMessage(fn(&mut State, u8, Vec<u8>) -> Option<Vec<u8>>),
     /// A control frame of the gateway. False drops it.
     UpControl(fn(&mut State, u8, &mut Vec<u8>) -> bool),
     /// A control frame of the connector. False drops it.
@@ -38,6 +41,8 @@ pub(crate) enum Hook {
     ToAgent(fn(&mut State, Value) -> Vec<Value>),
     /// A line of the agent.
     FromAgent(fn(&mut State, Value) -> Vec<Value>),
+    /// Further arguments of the gateway.
+    Arguments(&'static [&'static str]),
 }
 
 fn main() -> ExitCode {
@@ -50,20 +55,32 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         "--list" => {
-            for bug in bugs::all() {
+            let side = arguments.next().expect("gateway or connector");
+            for bug in if side == "connector" { bugs::of_connectors() } else { bugs::of_gateways() } {
                 println!("{}\t{}\t{}", bug.name, bug.found_by.join(","), bug.related.join(","));
             }
             return ExitCode::SUCCESS;
         }
+        "--connector" => {
+            let name = arguments.next().expect("the name of a bug");
+            let bug = bugs::of_connectors().find(|bug| bug.name == name).expect("the name of a bug");
+            let upstream = arguments.next().expect("the URL of a connector");
+            let proxy = Proxy::start(bug, &upstream, Arc::default());
+            println!("{}", proxy.url());
+            // The proxy works until the input ends.
+            let _ = std::io::stdin().lock().lines().map_while(Result::ok).count();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
-    let bug: &'static Bug = bugs::all().find(|bug| bug.name == name).expect("the name of a bug");
+    let bug: &'static Bug = bugs::of_gateways().find(|bug| bug.name == name).expect("the name of a bug");
     let state = Arc::new(Mutex::new(State::default()));
     let upstream = std::env::var("GATEWAY_RELAY_URL").unwrap();
     let proxy = Proxy::start(bug, &upstream, state.clone());
     let program = arguments.next().expect("a program");
     let mut child = Command::new(program)
         .args(arguments)
+        .args(bug.arguments())
         .env("GATEWAY_RELAY_URL", proxy.url())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Opcode of a text message.
 const TEXT: u8 = 1;
+/// Opcode of a close frame.
+pub(crate) const CLOSE: u8 = 8;
 /// Opcode of a pong.
 pub(crate) const PONG: u8 = 10;
 
@@ -32,6 +35,10 @@ pub(crate) struct State {
     pub(crate) has_ended: bool,
     /// True if no dial reaches the connector any more.
     pub(crate) is_dead: bool,
+    /// True if the bug has cut this connection.
+    pub(crate) is_cut: bool,
+    /// True if the gateway has cut its last connection.
+    pub(crate) was_cut: bool,
     /// Open sockets: to the connector and to the gateway.
     pub(crate) sockets: Option<(TcpStream, TcpStream)>,
     /// Requests without a result, by id, in the order of writing.
@@ -51,6 +58,14 @@ impl State {
         }
     }
 
+    /// Writes a further frame to the gateway.
+    pub(crate) fn inject_down(&mut self, frame: &Value) {
+        if let Some((_, down)) = &mut self.sockets {
+            let payload = format!("{frame}\n").into_bytes();
+            let _ = frames::write(down, &WireFrame { is_last: true, opcode: TEXT, payload }, false);
+        }
+    }
+
     /// Writes a control frame to the gateway.
     pub(crate) fn control_gateway(&mut self, opcode: u8, payload: Vec<u8>) {
         if let Some((_, down)) = &mut self.sockets {
@@ -60,6 +75,7 @@ impl State {
 
     /// Cuts the connection.
     pub(crate) fn cut(&mut self) {
+        self.is_cut = true;
         if let Some((up, down)) = self.sockets.take() {
             let _ = up.shutdown(Shutdown::Both);
             let _ = down.shutdown(Shutdown::Both);
@@ -138,12 +154,16 @@ fn pass(bug: &'static Bug, mut gateway: TcpStream, state: &Arc<Mutex<State>>) ->
     {
         let mut state = state.lock().unwrap();
         state.sockets = Some((up, down));
-        state.has_descriptor = false;
+        (state.has_descriptor, state.is_cut) = (false, false);
     }
     let (mut from_connector, mut to_gateway) = (connector.try_clone().ok()?, gateway.try_clone().ok()?);
     let shared = state.clone();
+    // A close frame has passed.
+    let has_closed = Arc::new(AtomicBool::new(false));
+    let closes = has_closed.clone();
     let thread = std::thread::spawn(move || {
         while let Ok(frame) = frames::read(&mut from_connector) {
+            closes.fetch_or(frame.opcode == CLOSE, Ordering::Relaxed);
             let mut state = shared.lock().unwrap();
             let Some(frame) = from_connector_frame(bug, &mut state, frame) else { break };
             if let Some(frame) = frame
@@ -158,25 +178,34 @@ fn pass(bug: &'static Bug, mut gateway: TcpStream, state: &Arc<Mutex<State>>) ->
         let _ = from_connector.shutdown(Shutdown::Both);
     });
     while let Ok(frame) = frames::read(&mut gateway) {
+        has_closed.fetch_or(frame.opcode == CLOSE, Ordering::Relaxed);
         let mut state = state.lock().unwrap();
-        let frames = from_gateway_frame(bug, &mut state, frame);
+        let Some(frames) = from_gateway_frame(bug, &mut state, frame) else { break };
         if frames.iter().any(|frame| frames::write(&mut connector, frame, true).is_err()) {
             break;
         }
+    }
+    {
+        let mut state = state.lock().unwrap();
+        state.was_cut |= !has_closed.load(Ordering::Relaxed) && !state.is_cut;
     }
     let _ = connector.shutdown(Shutdown::Both);
     let _ = thread.join();
     Some(())
 }
 
-/// Returns the frames in place of one of the gateway.
-fn from_gateway_frame(bug: &Bug, state: &mut State, mut frame: WireFrame) -> Vec<WireFrame> {
+/// Returns the frames in place of one of the gateway; `None` to cut the connection.
+fn from_gateway_frame(bug: &Bug, state: &mut State, mut frame: WireFrame) -> Option<Vec<WireFrame>> {
     if frame.opcode > 2 {
         let passes = bug.up_control(state, frame.opcode, &mut frame.payload);
-        return if passes { vec![frame] } else { Vec::new() };
+        return Some(if passes { vec![frame] } else { Vec::new() });
+    }
+    frame.payload = bug.up_message(state, frame.opcode, frame.payload)?;
+    if frame.payload.is_empty() {
+        return Some(Vec::new());
     }
     let text = String::from_utf8_lossy(&frame.payload).into_owned();
-    let Ok(value) = serde_json::from_str::<Value>(&text) else { return vec![frame] };
+    let Ok(value) = serde_json::from_str::<Value>(&text) else { return Some(vec![frame]) };
     if value["type"] == "outbound" {
         state.pending.push((value["requestId"].as_str().unwrap_or_default().to_owned(), value.clone()));
     }
@@ -187,7 +216,7 @@ fn from_gateway_frame(bug: &Bug, state: &mut State, mut frame: WireFrame) -> Vec
         false => frames.iter().map(|frame| format!("{frame}\n")).collect(),
     };
     let wire = texts.into_iter().map(|text| bug.up_text(text).into_bytes());
-    wire.map(|payload| WireFrame { is_last: true, opcode: TEXT, payload }).collect()
+    Some(wire.map(|payload| WireFrame { is_last: true, opcode: TEXT, payload }).collect())
 }
 
 /// Returns the frame in place of one of the connector; `None` to cut the connection, `Some(None)` for none.
