@@ -40,6 +40,8 @@ mod bridging;
 mod conformance;
 #[cfg(unix)]
 mod conformance_connector;
+#[cfg(unix)]
+mod conformance_python;
 mod connector_behaviours;
 mod connector_http;
 mod connector_likes;
