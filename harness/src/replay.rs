@@ -59,6 +59,7 @@ pub use check::check;
 pub use departures::{DEPARTURES, Departure};
 pub use player::play;
 pub use run::{Cut, Drain, ReplayOptions, ReplayRun};
+pub(crate) use run::{MachineChange, MachineStep};
 pub use trace::{Entry, json_line};
 pub use verdict::{AppliedDeparture, ComparedEvent, Difference, DifferenceKind, Verdict};
 

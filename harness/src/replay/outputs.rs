@@ -3,7 +3,7 @@
 use super::frame_causes::FrameCause;
 use super::player::Player;
 use super::recorded_answers::CURSOR;
-use super::run::{ReplayedDial, Wait, WaitCause, WrittenFrame};
+use super::run::{MachineChange, ReplayedDial, Wait, WaitCause, WrittenFrame};
 use super::session::{Frame, is_early};
 use super::trace;
 use relayline_core::event::Event;
@@ -59,6 +59,7 @@ impl Player<'_> {
                 quiet = false;
                 self.transmit(&transmit, &frame);
             }
+            self.note_phase();
             if quiet && !self.answer_unrecorded() {
                 return self.trace_counters();
             }
@@ -72,6 +73,7 @@ impl Player<'_> {
         for (counter, by) in counted.since(&before).filter(|(counter, _)| !TRACED_ELSEWHERE.contains(counter))
         {
             self.trace(trace::counter_increase(self.now, counter, by));
+            self.step(MachineChange::Counted(counter));
         }
     }
 

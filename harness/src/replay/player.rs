@@ -5,7 +5,7 @@ use super::calls::{self, Call, StatusQuery};
 use super::config::{config, tokens_are_known};
 use super::host;
 use super::names::LiveIds;
-use super::run::{Cut, ReplayOptions, ReplayRun, WaitCause};
+use super::run::{Cut, MachineChange, MachineStep, ReplayOptions, ReplayRun, WaitCause};
 use super::session::{DialEnd, Frame, Session};
 use super::trace::{self, Entry};
 use super::turns::{SlackSettings, TurnReplay};
@@ -121,6 +121,8 @@ pub(super) struct Player<'r> {
     pub(super) shown: Ids,
     /// Values of the machine's counters at the last trace entry.
     pub(super) counted: Stats,
+    /// Phase of the machine at the last step.
+    pub(super) phase: Option<Phase>,
     /// Buffered deliveries that the host has not settled.
     pub(super) handed: Vec<(String, DeliveryId, Conn)>,
     /// Failed attempts, and time of the last handshake, to check L-5.
@@ -167,6 +169,7 @@ impl<'r> Player<'r> {
                 interrupts: Vec::new(),
                 fatal: None,
                 waits: Vec::new(),
+                steps: Vec::new(),
                 withheld: BTreeSet::new(),
             },
             sockets: Vec::new(),
@@ -183,6 +186,7 @@ impl<'r> Player<'r> {
             shown: Ids::of(&machine),
             machine,
             counted: Stats::default(),
+            phase: None,
             handed: Vec::new(),
             attempts: 0,
             up_since: None,
@@ -213,6 +217,18 @@ impl<'r> Player<'r> {
         self.run.trace.push(entry);
     }
 
+    pub(super) fn step(&mut self, change: MachineChange) {
+        self.run.steps.push(MachineStep { line: self.line, at: self.now, change });
+    }
+
+    /// Notes the machine's phase if it has changed.
+    pub(super) fn note_phase(&mut self) {
+        let phase = self.machine.phase();
+        if self.phase.replace(phase) != Some(phase) {
+            self.step(MachineChange::Phase(phase));
+        }
+    }
+
     /// Advances time, timer by timer. It stands still for a dial that waits for its recorded upgrade, because the
     /// recorded gateway had not dialed yet.
     fn run_until(&mut self, until: Time) {
@@ -221,6 +237,7 @@ impl<'r> Player<'r> {
         {
             self.now = due;
             self.trace(Entry::timer(self.now, timer));
+            self.step(MachineChange::Timer(timer));
             self.machine.handle_tick(self.clock());
             self.is_turn = true;
             self.drain();

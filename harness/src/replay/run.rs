@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::trace::Entry;
-use relayline_core::output::{Conn, Fatal};
+use relayline_core::output::{Conn, Fatal, Phase, Timer};
 use relayline_core::time::Time;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -66,8 +66,30 @@ pub struct ReplayRun {
     pub(crate) interrupts: Vec<(Time, Value)>,
     pub(crate) fatal: Option<(Time, Fatal)>,
     pub(crate) waits: Vec<Wait>,
+    /// Changes of the machine that no line of the recording shows, in order.
+    pub(crate) steps: Vec<MachineStep>,
     /// Calls that would have repeated a declined answer. They wrote nothing (O-7).
     pub(crate) withheld: BTreeSet<usize>,
+}
+
+/// A change of the machine, with its place in the recording.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MachineStep {
+    /// Position of the last line that was played.
+    pub(crate) line: usize,
+    pub(crate) at: Time,
+    pub(crate) change: MachineChange,
+}
+
+/// Change of the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MachineChange {
+    /// The connection entered this phase.
+    Phase(Phase),
+    /// A timer fired.
+    Timer(Timer),
+    /// A counter of ignored input has increased.
+    Counted(&'static str),
 }
 
 /// A dial of the machine.
