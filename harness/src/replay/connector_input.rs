@@ -86,10 +86,9 @@ impl Player<'_> {
         let end = start + recorded.len();
         let mut bytes = Vec::with_capacity(recorded.len());
         let mut done = start;
-        for (range, name) in &dial.names {
-            if range.end <= start || range.start >= end {
-                continue;
-            }
+        // The ranges are in order, so only those of this message are looked at.
+        let first = dial.names.partition_point(|(range, _)| range.end <= start);
+        for (range, name) in dial.names[first..].iter().take_while(|(range, _)| range.start < end) {
             let Some(live) = name.live(&self.live_ids) else { continue };
             // An id that two messages share is sent with the first.
             if range.start >= start {

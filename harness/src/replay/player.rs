@@ -424,7 +424,9 @@ impl<'r> Player<'r> {
     /// Derives the host's command from a frame of the gateway.
     fn gateway_line(&mut self, at: usize, dial: usize) {
         let wrote = &self.session.dials[dial].wrote;
-        for (place, frame) in wrote.iter().enumerate().filter(|(_, frame)| frame.line == at) {
+        // The frames are in the order of their lines.
+        let first = wrote.partition_point(|frame| frame.line < at);
+        for (place, frame) in wrote.iter().enumerate().skip(first).take_while(|(_, frame)| frame.line == at) {
             if frame.kind() == "inbound_ack" {
                 let entry = frame.value["bufferId"].as_str().unwrap_or_default();
                 // Without a key each copy is a separate delivery, on each connection.
