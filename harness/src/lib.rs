@@ -10,3 +10,4 @@ pub mod recording;
 pub mod replay;
 pub mod simulate;
 pub mod testing;
+pub mod view;

@@ -34,6 +34,7 @@ use encoder::Encoder;
 use files::Files;
 use http::Shared;
 use redactor::Redactor;
+pub(crate) use redactor::hidden_upgrade;
 use relayline_core::secret::Secret;
 use relayline_runtime::CurrentRuntime;
 use relayline_runtime::serve::{Bounds, Closed, Server};

@@ -8,9 +8,11 @@ mod fields;
 mod json;
 mod known;
 mod text;
+mod upgrade;
 mod words;
 
 pub(super) use json::Progress;
+pub(crate) use upgrade::hidden_upgrade;
 
 use data_encoding::{BASE64, HEXLOWER};
 use fields::{is_secret, is_secret_parameter};

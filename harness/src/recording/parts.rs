@@ -44,6 +44,11 @@ impl Header {
 }
 
 impl Recording {
+    /// Returns the start of the recorder in Unix milliseconds, if the recording has it.
+    pub fn started_unix_ms(&self) -> Option<u64> {
+        self.header.number(STARTED)
+    }
+
     pub(super) fn has_parts(&self) -> bool {
         self.header.number(PART).is_some()
     }
