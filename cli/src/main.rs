@@ -40,6 +40,7 @@ mod token;
 mod token_command;
 mod usage;
 mod verify;
+mod view;
 
 use crate::gateway::NetworkArguments;
 use clap::{Parser, Subcommand};
@@ -82,6 +83,7 @@ enum Command {
     Connector(connector::ConnectorArgs),
     Record(record::RecordArguments),
     Replay(replay::Args),
+    View(view::ViewArguments),
     Simulate(simulate::Args),
     Conformance(conformance::ConformanceArguments),
     Token(token::TokenArguments),
@@ -131,6 +133,7 @@ fn main() -> ExitCode {
         Command::Connector(arguments) => connector::run(arguments),
         Command::Record(arguments) => record::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::View(arguments) => view::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Conformance(arguments) => conformance::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),

@@ -27,6 +27,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("connector", "--listen --gateway --platform --wake-url --script --refuse --like --state"),
     ("record", "--listen --upstream --out --rotate"),
     ("replay", "--json --check --speed --from --until"),
+    ("view", "--out --svg --open"),
     ("simulate", "--seeds --profile"),
     ("conformance", "--help"),
     ("token", "--gateway-id --secret-file"),
