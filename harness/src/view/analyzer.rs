@@ -128,11 +128,11 @@ impl Analyzer {
         vec![ViewUpdate::State(StateSpan { at: self.anchor, t: t_ms, state })]
     }
 
-    /// Adds a timer that fired. Pings, and the steps of streams and turns, are not shown.
+    /// Adds a timer that fired. Pings and the steps of streams and turns are not shown, nor is the wait for a dial, which
+    /// the dial shows.
     pub fn timer(&mut self, t_ms: u64, timer: Timer) -> Vec<ViewUpdate> {
         let gist = match timer {
-            Timer::Ping | Timer::Stream | Timer::Turn => return Vec::new(),
-            Timer::Redial => "the wait for the next dial is over",
+            Timer::Ping | Timer::Stream | Timer::Turn | Timer::Redial => return Vec::new(),
             Timer::Dial => "the dial timed out",
             Timer::Handshake => "the handshake timed out",
             Timer::Close => "the close frame was not answered in time",
@@ -147,7 +147,8 @@ impl Analyzer {
         self.anchor = self.count;
         self.count += 1;
         self.turn_of.push(None);
-        let mut entry = blank(id, t_ms, EntryKind::Timer, Lane::Gateway, Lane::Gateway, &name);
+        let mut entry = blank(id, t_ms, EntryKind::Timer, Lane::Gateway, Lane::Gateway, "timer");
+        entry.op = Some(name.clone());
         entry.gist = gist.to_owned();
         entry.raw = format!("{{\"timer\":\"{name}\"}}");
         vec![ViewUpdate::Entry(Box::new(entry))]

@@ -1,6 +1,7 @@
 //! A whole session: the updates of the analyzer for a recording, collected.
 
 use super::analyzer::Analyzer;
+use super::gist::one_line;
 use super::model::{Link, StateSpan, TurnSpan, ViewEntry, ViewUpdate};
 use super::problems::Problem;
 use crate::recording::{LineContent, Recording};
@@ -45,7 +46,7 @@ impl SessionView {
         let name = recording.name().to_owned();
         let views = recording.gateways().into_iter().map(|(gateway, recording)| {
             let name = gateway.map_or_else(|| name.clone(), |id| format!("{name} ({id})"));
-            SessionView { name, ..SessionView::of(&recording) }
+            SessionView { name: one_line(&name, 200), ..SessionView::of(&recording) }
         });
         views.collect()
     }
@@ -58,10 +59,10 @@ impl SessionView {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let mut view = SessionView {
-            name: recording.name().to_owned(),
-            title: recording.header.title.clone(),
-            recorded_from: recording.header.recorded_from.clone(),
-            note: recording.header.note.clone(),
+            name: one_line(recording.name(), 200),
+            title: one_line(&recording.header.title, 200),
+            recorded_from: one_line(&recording.header.recorded_from, 200),
+            note: one_line(&recording.header.note, 1000),
             started_unix_ms: recording.started_unix_ms(),
             has_host: recording.lines.iter().any(|line| {
                 matches!(line.what, LineContent::HostCall { .. } | LineContent::HostEvent { .. })
@@ -74,15 +75,17 @@ impl SessionView {
             problems: Vec::new(),
         };
         let mut analyzer = Analyzer::new(&recording.header.gateway);
-        let mut steps = steps.into_iter().peekable();
+        // A replay waits for the end of a disconnect. Its timers after the last line tell nothing of the recording.
+        let last_ms = recording.lines.last().map_or(0, |line| line.t_ms);
+        let is_within = |step: &MachineStep| {
+            step.at.as_millis() <= last_ms || !matches!(step.change, MachineChange::Timer(_))
+        };
+        let mut steps = steps.into_iter().filter(is_within).peekable();
         for (at, line) in recording.lines.iter().enumerate() {
             view.take(analyzer.line(line));
             while let Some(step) = steps.next_if(|step| step.line <= at) {
                 view.take(step_of(&mut analyzer, step));
             }
-        }
-        for step in steps {
-            view.take(step_of(&mut analyzer, step));
         }
         view.take(analyzer.end_of_session());
         view.problems.sort_by_key(|problem| problem.at);

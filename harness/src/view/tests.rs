@@ -373,7 +373,7 @@ fn the_words_of_each_problem_are_of_a_rule_of_the_protocol() {
     for kind in ProblemKind::ALL {
         assert!(protocol.contains(&format!("\n| {} | ", kind.rule())), "{kind:?}: no rule {}", kind.rule());
         assert!(names.insert(kind.name()), "{kind:?}");
-        assert!(kind.words().ends_with('.') && kind.words().len() < 240, "{kind:?}");
+        assert!(kind.words().ends_with('.') && kind.words().len() <= 200, "{kind:?}");
         assert!(!kind.title().ends_with('.') && kind.title().len() < 60, "{kind:?}");
     }
 }
