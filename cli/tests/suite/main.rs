@@ -87,3 +87,4 @@ mod sleep;
 mod status;
 mod support;
 mod tokens;
+mod view;
