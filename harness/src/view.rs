@@ -7,6 +7,7 @@
 
 mod analyzer;
 mod deliveries;
+mod forward;
 mod frame;
 mod gist;
 mod idle;

@@ -1,29 +1,25 @@
 //! The analyzer: takes lines of a recording, and returns entries, joins and problems. It divides the work among its
-//! components: sockets, requests, deliveries, turns.
+//! components: sockets, requests, deliveries, turns. The files below it read frames, and lines of the host.
+
+mod frames;
+mod host;
 
 use super::deliveries::Deliveries;
-use super::frame::{ReadFrame, id};
+use super::frame::ReadFrame;
 use super::gist::{self, one_line};
 use super::marks::{Marks, Place, duration};
 use super::model::{EntryKind, Lane, LinkKind, StateSpan, ViewEntry, ViewUpdate};
 use super::problems::ProblemKind;
 use super::requests::Requests;
 use super::sockets::{SocketEnd, Sockets, closing};
-use super::turns::{Turns, chat_key};
+use super::turns::Turns;
 use crate::recorder::hidden_upgrade;
-use crate::recording::{CallOutcome, Data, Gateway, LineContent, RecordedLine, Side};
-use relayline_core::event::Event;
+use crate::recording::{Data, Gateway, LineContent, RecordedLine, Side};
 use relayline_core::output::{Phase, Timer};
-use relayline_core::session_key::{SessionKeyOptions, session_key};
-use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Time-out of a request, unless the recording has another.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Ops that a descriptor must name.
-const NAMED_OPS: [&str; 8] =
-    ["delete", "send_media", "prompt", "react", "thread_create", "thread_rename", "draft", "task_card"];
-
 /// Reads a session line by line, and describes it.
 ///
 /// It can be fed a recording, or a session that is going on. Its memory is bounded: it remembers requests and deliveries
@@ -225,55 +221,6 @@ impl Analyzer {
         }
     }
 
-    fn host_call(
-        &mut self,
-        call: &str,
-        args: &Map<String, Value>,
-        ended: &CallOutcome,
-        done_ms: Option<u64>,
-        out: &mut Output<'_>,
-    ) {
-        let mut entry = out.entry(EntryKind::Call, Lane::Host, Lane::Gateway, call);
-        entry.gist = gist::of_values(args);
-        entry.took = done_ms.map(|done| done.saturating_sub(out.line.t_ms));
-        entry.chat = id(args.get("chat_id"));
-        if let Some(chat) = &entry.chat {
-            let turn = self.turns.find(&[format!("\n{chat}")], false, true);
-            entry.session = turn.as_ref().map(|turn| turn.session.clone());
-            entry.turn = turn.and_then(|turn| turn.number);
-        }
-        let place = self.add(entry, out);
-        if let CallOutcome::Raised { kind, message } = ended {
-            let detail = format!("{}: {}", one_line(kind, 60), gist::quoted(message, 200));
-            out.marks.problem(place.at, ProblemKind::CallFailed, detail);
-        }
-    }
-
-    fn host_event(&mut self, kind: &str, event: &Value, out: &mut Output<'_>) {
-        let mut entry = out.entry(EntryKind::Event, Lane::Gateway, Lane::Host, kind);
-        let empty = Map::new();
-        let fields = event.as_object().unwrap_or(&empty);
-        entry.gist = gist::of_values(fields);
-        let source = fields.get("source").and_then(Value::as_object).unwrap_or(fields);
-        entry.chat = id(source.get("chat_id"));
-        entry.platform = id(source.get("platform"));
-        if let LineContent::HostEvent { session_key: Some(key), .. } = &out.line.what {
-            entry.session = id(Some(key));
-        }
-        let session = entry.session.clone().or_else(|| id(fields.get("session_key")));
-        entry.turn = session.as_deref().and_then(|session| self.turns.of_session(session));
-        entry.session = session;
-        let place = self.add(entry, out);
-        if kind == "fatal" {
-            let message = fields.get("message").and_then(Value::as_str).unwrap_or_default();
-            out.marks.problem(place.at, ProblemKind::Fatal, gist::quoted(message, 200));
-        }
-        if let Some(raised) = out.line.rest.get("handler_raised") {
-            let message = raised["message"].as_str().unwrap_or_default();
-            out.marks.problem(place.at, ProblemKind::HandlerFailed, gist::quoted(message, 200));
-        }
-    }
-
     fn message(&mut self, data: &Data, is_gateways: bool, out: &mut Output<'_>) {
         let (from, to) = lanes(is_gateways);
         let Some(dial) = self.sockets.find(out.line.dial()) else {
@@ -326,172 +273,6 @@ impl Analyzer {
         self.add(entry, out);
         out.marks.0.append(&mut marks.0);
         place
-    }
-
-    fn of_gateway(
-        &mut self,
-        dial: usize,
-        frame: &ReadFrame,
-        place: Place,
-        entry: &mut ViewEntry,
-        marks: &mut Marks,
-    ) {
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
-        socket.wrote(frame, place, marks);
-        match frame.name.as_str() {
-            "hello" => entry.platform = frame.id("platform"),
-            "going_idle" => socket.idle.ask(place, marks),
-            "interrupt" => entry.session = frame.id("session_key"),
-            "inbound_ack" => {
-                entry.buffer = frame.id("bufferId");
-                let delivery = entry.buffer.as_deref().unwrap_or_default();
-                let delivered = self.deliveries.ack(dial, delivery, place, marks);
-                entry.turn = delivered.and_then(|at| self.turn_of.get(at));
-            }
-            "outbound" => self.request(dial, frame, place, entry, marks),
-            _ => {}
-        }
-    }
-
-    /// Reads a request: its chat, its turn, and whether the descriptor offers it.
-    fn request(
-        &mut self,
-        dial: usize,
-        frame: &ReadFrame,
-        place: Place,
-        entry: &mut ViewEntry,
-        marks: &mut Marks,
-    ) {
-        let empty = Map::new();
-        let action = frame.object("action").unwrap_or(&empty);
-        let op = action.get("op").and_then(Value::as_str).unwrap_or_default();
-        let metadata = action.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
-        entry.op = Some(one_line(op, 40));
-        entry.chat = id(action.get("chat_id"));
-        entry.platform = frame.id("platform");
-        let chat = entry.chat.clone().unwrap_or_default();
-        let thread = id(metadata.get("thread_id")).or_else(|| id(metadata.get("thread_ts")));
-        let mut keys = vec![chat_key("", &chat, thread.as_deref()), chat_key("", &chat, None)];
-        keys.dedup();
-        let is_last = metadata.get("notify") == Some(&Value::Bool(true));
-        let is_sign = matches!(op, "react" | "typing" | "task_card" | "task_card_stop");
-        let found = match id(action.get("session_key")) {
-            Some(session) => {
-                let number = self.turns.of_session(&session);
-                Some((number, session))
-            }
-            None => self.turns.find(&keys, is_last, is_sign).map(|turn| (turn.number, turn.session)),
-        };
-        if let Some((turn, session)) = found {
-            (entry.turn, entry.session) = (turn, Some(session));
-        }
-        self.requests.ask(dial, frame, place, op, entry.chat.as_deref());
-
-        let Some(socket) = self.sockets.all.get(dial) else { return };
-        if let Some(platform) = entry.platform.as_deref().filter(|platform| !socket.fronts(platform)) {
-            let detail = format!("The platform is {}.", gist::quoted(platform, 40));
-            marks.problem(place.at, ProblemKind::NotFronted, detail);
-        }
-        let Some(descriptor) = socket.descriptor_of(entry.platform.as_deref()) else { return };
-        let named = if op == "task_card_stop" { "task_card" } else { op };
-        if NAMED_OPS.contains(&named) && !descriptor.offers(named) {
-            marks.problem(place.at, ProblemKind::NotOffered, format!("The op is {named}."));
-        }
-        if let Some(content) = action.get("content").and_then(Value::as_str)
-            && matches!(op, "send" | "edit" | "draft")
-        {
-            let length = u64::try_from(descriptor.len_unit.len(content)).unwrap_or(u64::MAX);
-            if length > descriptor.max_message_length {
-                let most = descriptor.max_message_length;
-                marks.problem(
-                    place.at,
-                    ProblemKind::TextTooLong,
-                    format!("Its length is {length}; the limit is {most}."),
-                );
-            }
-        }
-    }
-
-    fn of_connector(
-        &mut self,
-        dial: usize,
-        frame: &ReadFrame,
-        place: Place,
-        entry: &mut ViewEntry,
-        marks: &mut Marks,
-    ) {
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
-        match frame.name.as_str() {
-            "descriptor" => {
-                socket.descriptor(frame, place, marks);
-                let descriptor = frame.object("descriptor");
-                entry.platform = descriptor.and_then(|descriptor| id(descriptor.get("platform")));
-                self.sockets.note_handshake(dial);
-            }
-            "going_idle_ack" => socket.idle.confirm(place, marks),
-            "interrupt_inbound" => {
-                entry.session = frame.id("session_key");
-                entry.chat = frame.id("chat_id");
-                entry.turn = entry.session.as_deref().and_then(|session| self.turns.of_session(session));
-                if entry.session.is_none() {
-                    marks.problem(place.at, ProblemKind::KeylessInterrupt, "");
-                }
-            }
-            "outbound_result" => {
-                if let Some(asked) = self.requests.answer(dial, frame, place, marks) {
-                    entry.op = Some(asked.op);
-                    entry.chat = asked.chat;
-                    entry.turn = self.turn_of.get(asked.at);
-                }
-            }
-            "error" => {
-                marks.problem(
-                    place.at,
-                    ProblemKind::ConnectorError,
-                    gist::quoted(&gist::error_text(&frame.fields), 200),
-                );
-            }
-            "inbound" | "passthrough_forward" => {
-                if frame.fields.contains_key("bufferId") {
-                    entry.buffer = frame.id("bufferId");
-                } else {
-                    socket.idle.live(place, marks);
-                }
-                self.begin_turn(frame, entry);
-            }
-            _ => entry.buffer = frame.id("bufferId"),
-        }
-        if let Some(buffered) = entry.buffer.clone() {
-            self.deliveries.deliver(dial, &buffered, place, marks);
-        }
-    }
-
-    /// Begins the turn of a message.
-    fn begin_turn(&mut self, frame: &ReadFrame, entry: &mut ViewEntry) {
-        if let Some(forward) = frame.object("forward") {
-            entry.platform = id(forward.get("platform"));
-            return;
-        }
-        let Some(event) = frame.fields.get("event") else { return };
-        let raw = event.to_string();
-        let Some(event) = Event::read(&raw) else { return };
-        let source = &event.source;
-        let key = session_key(source, SessionKeyOptions::default(), source.profile.as_deref());
-        let chat = source.chat_id.as_str();
-        let threads = [source.thread_id.as_deref(), source.prospective_thread_id.as_deref()];
-        let mut keys: Vec<String> =
-            threads.iter().flatten().map(|thread| chat_key("", chat, Some(thread))).collect();
-        if keys.is_empty() {
-            keys.push(chat_key("", chat, None));
-        }
-        // An answer in a new thread may name the message as its thread.
-        if let Some(message) = event.any_message_id() {
-            keys.push(chat_key("", chat, Some(message)));
-        }
-        entry.turn = Some(self.turns.begin(&keys, &key));
-        entry.chat = Some(chat.to_owned()).filter(|chat| !chat.is_empty());
-        entry.platform = Some(source.platform.to_string());
-        entry.session = Some(key);
     }
 }
 

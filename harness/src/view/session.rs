@@ -7,6 +7,7 @@ use super::problems::Problem;
 use crate::recording::{LineContent, Recording};
 use crate::replay::{self, MachineChange, MachineStep, ReplayOptions};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A session of one gateway, as a view shows it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -53,7 +54,9 @@ impl SessionView {
 
     /// Returns the view of a recording of one gateway. Lines after a gap are shown, and are not replayed.
     pub fn of(recording: &Recording) -> SessionView {
-        let (until_gap, _) = recording.clone().until_gap();
+        let has_gap = recording.lines.iter().any(|line| line.gap().is_some());
+        let until_gap =
+            if has_gap { Cow::Owned(recording.clone().until_gap().0) } else { Cow::Borrowed(recording) };
         let (steps, no_states) = match replay::play(&until_gap, ReplayOptions::default()) {
             Ok(run) => (run.steps, None),
             Err(error) => (Vec::new(), Some(error.to_string())),

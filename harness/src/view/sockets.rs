@@ -178,6 +178,8 @@ impl Sockets {
         }
         socket.idle.end(marks);
         let was_idle = socket.idle.is_confirmed();
+        // Nothing is compared with them any more, and a session may have many dials.
+        (socket.hellos, socket.descriptors) = (Vec::new(), Vec::new());
         let is_loss = match end {
             SocketEnd::Closed { by: Side::Connector, code: Some(4401), reason } => {
                 self.refused(reason, place, marks);

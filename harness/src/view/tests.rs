@@ -1,102 +1,14 @@
 //! Tests of views: recordings with planted problems, and every recording of the repository.
 
+mod any;
+mod wire;
+
+use self::wire::{HELLO, Wire, descriptor};
 use super::{EntryKind, Lane, LinkKind, Page, ProblemKind, SessionView};
 use crate::recording::Recording;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-const HELLO: &str = r#"{"type":"hello","platform":"discord","botId":"1"}"#;
-
-fn descriptor() -> Value {
-    json!({"type": "descriptor", "descriptor": {"contract_version": 1, "platform": "discord", "label": "Discord",
-        "max_message_length": 20, "supports_draft_streaming": false, "supports_edit": true, "supports_threads": true,
-        "len_unit": "chars", "markdown_dialect": "discord"}})
-}
-
-/// A recording of the wire, line by line.
-struct Wire {
-    lines: Vec<Value>,
-    dials: u32,
-}
-
-impl Wire {
-    fn new() -> Wire {
-        Wire { lines: Vec::new(), dials: 0 }
-    }
-
-    /// Adds a dial whose handshake is complete.
-    fn connected(mut self, t_ms: u64) -> Wire {
-        self = self.dial(t_ms).gateway(t_ms, HELLO);
-        self.connector(t_ms, &descriptor().to_string())
-    }
-
-    fn dial(mut self, t_ms: u64) -> Wire {
-        self.dials += 1;
-        self.lines.push(json!({"t_ms": t_ms, "dir": "connect", "url_path": "/relay", "dial": self.dials}));
-        self
-    }
-
-    fn gateway(self, t_ms: u64, frame: &str) -> Wire {
-        self.text(t_ms, "gateway", &format!("{frame}\n"))
-    }
-
-    fn connector(self, t_ms: u64, frame: &str) -> Wire {
-        self.text(t_ms, "connector", &format!("{frame}\n"))
-    }
-
-    fn text(mut self, t_ms: u64, dir: &str, data: &str) -> Wire {
-        self.lines.push(json!({"t_ms": t_ms, "dir": dir, "data": data, "dial": self.dials}));
-        self
-    }
-
-    fn other(mut self, line: Value) -> Wire {
-        self.lines.push(line);
-        self
-    }
-
-    fn send(self, t_ms: u64, id: &str) -> Wire {
-        let action = json!({"op": "send", "chat_id": "7", "content": "hi", "reply_to": null, "metadata": {}});
-        self.gateway(t_ms, &json!({"type": "outbound", "requestId": id, "action": action}).to_string())
-    }
-
-    fn result(self, t_ms: u64, id: &str, result: Value) -> Wire {
-        self.connector(
-            t_ms,
-            &json!({"type": "outbound_result", "requestId": id, "result": result}).to_string(),
-        )
-    }
-
-    fn inbound(self, t_ms: u64, buffer: &str) -> Wire {
-        let event =
-            json!({"text": "hello", "message_id": buffer, "source": {"platform": "discord", "chat_id": "7"}});
-        self.connector(t_ms, &json!({"type": "inbound", "event": event, "bufferId": buffer}).to_string())
-    }
-
-    fn ack(self, t_ms: u64, buffer: &str) -> Wire {
-        self.gateway(t_ms, &json!({"type": "inbound_ack", "bufferId": buffer}).to_string())
-    }
-
-    fn close(self, t_ms: u64, by: &str, code: u16, reason: &str) -> Wire {
-        let dial = self.dials;
-        self.other(
-            json!({"t_ms": t_ms, "dir": "close", "by": by, "dial": dial, "code": code, "reason": reason}),
-        )
-    }
-
-    fn view(self) -> SessionView {
-        let lines = self.lines.iter().map(|line| format!("{line}\n"));
-        let text: String = std::iter::once("{\"relay_session\":1}\n".to_owned()).chain(lines).collect();
-        SessionView::of(&Recording::read("wire.jsonl", text.as_bytes()).unwrap())
-    }
-
-    /// Returns the problems: the text of their entries, and their kinds.
-    fn problems(self) -> Vec<(String, ProblemKind)> {
-        let view = self.view();
-        let shown = |at: usize| format!("{} {}", view.entries[at].id, view.entries[at].name);
-        view.problems.iter().map(|problem| (shown(problem.at), problem.kind)).collect()
-    }
-}
 
 /// Asserts that exactly these problems are marked, at these entries.
 #[track_caller]
@@ -421,4 +333,19 @@ fn frames_of_the_host_have_a_lane_of_their_own() {
     assert_eq!(lanes(EntryKind::Call), Some((Lane::Host, Lane::Gateway)));
     assert_eq!(lanes(EntryKind::Event), Some((Lane::Gateway, Lane::Host)));
     assert_eq!(lanes(EntryKind::Dial), Some((Lane::Gateway, Lane::Connector)));
+}
+
+/// P-7: a command and the answer to it are one turn.
+#[test]
+fn an_interaction_begins_a_turn() {
+    let body =
+        json!({"type": 2, "id": "i-1", "channel_id": "7", "user": {"id": "42"}, "data": {"name": "ask"}});
+    let body = data_encoding::BASE64.encode(body.to_string().as_bytes());
+    let forward =
+        json!({"platform": "discord", "method": "POST", "path": "/", "headers": [], "bodyB64": body});
+    let frame = json!({"type": "passthrough_forward", "forward": forward}).to_string();
+    let view = Wire::new().connected(0).connector(5, &frame).send(9, "a").result(10, "a", ok()).view();
+    assert_eq!((view.turns.len(), view.turns[0].entries), (1, 3));
+    assert_eq!(view.entries[3].session.as_deref(), Some("agent:main:discord:dm:7"));
+    assert_eq!(view.entries[3].gist, "discord · command · /ask");
 }
