@@ -43,11 +43,11 @@ pub(super) fn quoted(text: &str, most: usize) -> String {
     format!("“{}”", one_line(text, most))
 }
 
-/// Words of a gist, joined by a middle dot.
+/// Parts of a gist, joined by a middle dot.
 #[derive(Default)]
-struct Words(Vec<String>);
+struct GistParts(Vec<String>);
 
-impl Words {
+impl GistParts {
     fn add(&mut self, text: impl Into<String>) -> &mut Self {
         let text = text.into();
         if !text.is_empty() {
@@ -73,51 +73,51 @@ fn id_text(fields: &Map<String, Value>, name: &str) -> String {
 /// Returns the gist of a frame.
 pub(super) fn of_frame(frame: &ReadFrame) -> String {
     let fields = &frame.fields;
-    let mut words = Words::default();
+    let mut parts = GistParts::default();
     match frame.name.as_str() {
         "hello" => {
-            words.add(format!("{} {}", text(fields, "platform"), id_text(fields, "botId")).trim().to_owned());
+            parts.add(format!("{} {}", text(fields, "platform"), id_text(fields, "botId")).trim().to_owned());
             if let Some(commands) = fields.get("command_manifest").and_then(Value::as_array) {
-                words.add(format!("{} commands", commands.len()));
+                parts.add(format!("{} commands", commands.len()));
             }
         }
         "descriptor" => {
             if let Some(descriptor) = frame.object("descriptor") {
-                of_descriptor(descriptor, &mut words);
+                of_descriptor(descriptor, &mut parts);
             }
         }
         "inbound" => {
             if let Some(event) = frame.object("event") {
-                of_event(event, &mut words);
+                of_event(event, &mut parts);
             }
         }
         "passthrough_forward" => {
             if let Some(forward) = frame.object("forward") {
-                of_forward(forward, &mut words);
+                of_forward(forward, &mut parts);
             }
         }
         "outbound" => {
             if let Some(action) = frame.object("action") {
-                of_action(action, &mut words);
+                of_action(action, &mut parts);
             }
         }
         "outbound_result" => {
-            words.add(frame.object("result").map_or_else(|| "no result object".to_owned(), of_result));
+            parts.add(frame.object("result").map_or_else(|| "no result object".to_owned(), of_result));
         }
         "interrupt" | "interrupt_inbound" => {
-            words.add(id_text(fields, "session_key")).add(text(fields, "reason"));
+            parts.add(id_text(fields, "session_key")).add(text(fields, "reason"));
         }
         "inbound_ack" => {
-            words.add(id_text(fields, "bufferId"));
+            parts.add(id_text(fields, "bufferId"));
         }
         "error" => {
-            words.add(error_text(fields));
+            parts.add(error_text(fields));
         }
         "malformed" => return one_line(&frame.text, MAX_GIST),
         "going_idle" | "going_idle_ack" => {}
         _ => return one_line(&frame.text, MAX_GIST),
     }
-    words.text()
+    parts.text()
 }
 
 /// Returns the text of an error frame.
@@ -127,46 +127,46 @@ pub(super) fn error_text(fields: &Map<String, Value>) -> String {
     nested.into_iter().chain(plain).find(|text| !text.is_empty()).unwrap_or_default().to_owned()
 }
 
-fn of_descriptor(descriptor: &Map<String, Value>, words: &mut Words) {
+fn of_descriptor(descriptor: &Map<String, Value>, parts: &mut GistParts) {
     let label = text(descriptor, "label");
-    words.add(if label.is_empty() { text(descriptor, "platform") } else { label });
+    parts.add(if label.is_empty() { text(descriptor, "platform") } else { label });
     if let Some(most) = descriptor.get("max_message_length") {
-        words.add(format!("{most} {}", text(descriptor, "len_unit")));
+        parts.add(format!("{most} {}", text(descriptor, "len_unit")));
     }
     let can = |name: &str| descriptor.get(name) == Some(&Value::Bool(true));
     for (field, word) in
         [("supports_edit", "edit"), ("supports_threads", "threads"), ("supports_draft_streaming", "drafts")]
     {
-        words.add(if can(field) { word } else { "" });
+        parts.add(if can(field) { word } else { "" });
     }
     if let Some(ops) = descriptor.get("supported_ops").and_then(Value::as_array) {
-        words.add(format!("{} ops", ops.len()));
+        parts.add(format!("{} ops", ops.len()));
     }
 }
 
-fn of_event(event: &Map<String, Value>, words: &mut Words) {
+fn of_event(event: &Map<String, Value>, parts: &mut GistParts) {
     let empty = Map::new();
     let source = event.get("source").and_then(Value::as_object).unwrap_or(&empty);
     let names = ["user_display_name", "user_name", "user_handle", "user_id"];
-    words.add(
+    parts.add(
         names.iter().map(|name| id_text(source, name)).find(|name| !name.is_empty()).unwrap_or_default(),
     );
     let kind = text(event, "message_type");
-    words.add(if matches!(kind, "" | "text") { "" } else { kind });
+    parts.add(if matches!(kind, "" | "text") { "" } else { kind });
     if let Some(chosen) = event.get("prompt_response").and_then(Value::as_object) {
-        words.add(format!("chooses {}", id_text(chosen, "option_id")));
+        parts.add(format!("chooses {}", id_text(chosen, "option_id")));
     }
-    words.add(quoted(text(event, "text"), MAX_GIST));
+    parts.add(quoted(text(event, "text"), MAX_GIST));
     if let Some(urls) = event.get("media_urls").and_then(Value::as_array).filter(|urls| !urls.is_empty()) {
-        words.add(format!("{} files", urls.len()));
+        parts.add(format!("{} files", urls.len()));
     }
 }
 
 /// Types of Discord's interactions.
 const INTERACTIONS: [&str; 6] = ["", "ping", "command", "component", "autocompletion", "modal"];
 
-fn of_forward(forward: &Map<String, Value>, words: &mut Words) {
-    words.add(text(forward, "platform"));
+fn of_forward(forward: &Map<String, Value>, parts: &mut GistParts) {
+    parts.add(text(forward, "platform"));
     let body = BASE64.decode(text(forward, "bodyB64").as_bytes()).unwrap_or_default();
     let body = std::str::from_utf8(&body).ok().and_then(|body| json::parse(body).ok()).unwrap_or_default();
     let kind = body["type"].as_u64().and_then(|kind| usize::try_from(kind).ok());
@@ -175,88 +175,88 @@ fn of_forward(forward: &Map<String, Value>, words: &mut Words) {
             let data = &body["data"];
             let called = data["name"].as_str().map(|name| format!("/{name}"));
             let custom = data["custom_id"].as_str().map(str::to_owned);
-            words.add(*name).add(called.or(custom).unwrap_or_default());
+            parts.add(*name).add(called.or(custom).unwrap_or_default());
         }
         None => {
-            words.add(format!("{} {}", text(forward, "method"), text(forward, "path")).trim().to_owned());
+            parts.add(format!("{} {}", text(forward, "method"), text(forward, "path")).trim().to_owned());
         }
     }
 }
 
-fn of_action(action: &Map<String, Value>, words: &mut Words) {
+fn of_action(action: &Map<String, Value>, parts: &mut GistParts) {
     let op = text(action, "op");
     for name in ["emoji", "thread_name", "kind", "media_kind", "prompt_kind", "session_key"] {
-        words.add(id_text(action, name));
+        parts.add(id_text(action, name));
     }
     if action.get("remove") == Some(&Value::Bool(true)) {
-        words.add("remove");
+        parts.add("remove");
     }
     if matches!(op, "edit" | "delete" | "react") {
-        words.add(id_text(action, "message_id"));
+        parts.add(id_text(action, "message_id"));
     }
     if action.get("final") == Some(&Value::Bool(true)) {
-        words.add("final");
+        parts.add("final");
     }
     match action.get("content").and_then(Value::as_str) {
         Some("") if op == "typing" => {
-            words.add("clear");
+            parts.add("clear");
         }
         Some(content) => {
-            words.add(quoted(content, MAX_GIST));
+            parts.add(quoted(content, MAX_GIST));
         }
         None => {}
     }
     if let Some(options) = action.get("options").and_then(Value::as_array) {
         let labels = options.iter().filter_map(|option| option["label"].as_str()).collect::<Vec<_>>();
-        words.add(labels.join(" / "));
+        parts.add(labels.join(" / "));
     }
-    words.add(text(action, "source_url"));
+    parts.add(text(action, "source_url"));
     if action.get("metadata").is_some_and(|metadata| metadata["notify"] == true) {
-        words.add("ends the turn");
+        parts.add("ends the turn");
     }
-    if words.0.is_empty() {
-        words.add(id_text(action, "chat_id"));
+    if parts.0.is_empty() {
+        parts.add(id_text(action, "chat_id"));
     }
 }
 
 fn of_result(result: &Map<String, Value>) -> String {
-    let mut words = Words::default();
+    let mut parts = GistParts::default();
     let is_success = result.get("success") == Some(&Value::Bool(true));
     let chat = result.get("chat_info").and_then(Value::as_object);
     if is_success {
-        words.add("ok");
+        parts.add("ok");
     } else if chat.is_none() {
-        words.add("failed");
+        parts.add("failed");
     }
-    words.add(text(result, "code")).add(one_line(text(result, "error"), MAX_GIST));
-    words.add(id_text(result, "message_id"));
-    words.add(match id_text(result, "thread_id") {
+    parts.add(text(result, "code")).add(one_line(text(result, "error"), MAX_GIST));
+    parts.add(id_text(result, "message_id"));
+    parts.add(match id_text(result, "thread_id") {
         thread if thread.is_empty() => thread,
         thread => format!("thread {thread}"),
     });
     if let Some(chat) = chat {
-        words.add(format!("{} {}", text(chat, "name"), text(chat, "type")).trim().to_owned());
+        parts.add(format!("{} {}", text(chat, "name"), text(chat, "type")).trim().to_owned());
     }
-    words.text()
+    parts.text()
 }
 
 /// Returns the gist of a call of the host, or of an event that it observed.
 pub(super) fn of_values(values: &Map<String, Value>) -> String {
-    let mut words = Words::default();
+    let mut parts = GistParts::default();
     if let Some(action) = values.get("action").and_then(Value::as_object) {
-        words.add(text(action, "op"));
-        of_action(action, &mut words);
-        return words.text();
+        parts.add(text(action, "op"));
+        of_action(action, &mut parts);
+        return parts.text();
     }
     for name in ["text", "content", "message"] {
         if let Some(content) = values.get(name).and_then(Value::as_str) {
-            words.add(quoted(content, MAX_GIST));
+            parts.add(quoted(content, MAX_GIST));
         }
     }
     for name in ["code", "session_key", "chat_id", "reason", "logger", "level", "platform"] {
-        words.add(id_text(values, name));
+        parts.add(id_text(values, name));
     }
-    words.text()
+    parts.text()
 }
 
 #[cfg(test)]

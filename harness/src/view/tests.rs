@@ -7,6 +7,7 @@ use self::wire::{HELLO, Wire, descriptor};
 use super::{EntryKind, Lane, LinkKind, Page, ProblemKind, SessionView};
 use crate::recording::Recording;
 use serde_json::{Value, json};
+use sha2::Digest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -322,6 +323,22 @@ fn hostile_text_stays_text() {
     let page = Page::new("0", std::slice::from_ref(&view)).unwrap();
     assert_eq!(page.html().matches("<img").count(), 0);
     assert!(view.entries.iter().all(|entry| !entry.gist.contains('\u{202e}')));
+}
+
+/// The policy allows just the script and the style of the built page, so a change by hand or of line ends shows here.
+#[test]
+fn the_built_page_fits_its_policy() {
+    let page = Page::new("0", &[]).unwrap();
+    let html = page.html();
+    let policy =
+        html.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    for (begin, end) in [("<script>", "</script>"), ("<style>", "</style>")] {
+        let content = html.split(begin).nth(1).unwrap().split(end).next().unwrap();
+        let hash = data_encoding::BASE64.encode(&sha2::Sha256::digest(content.as_bytes()));
+        assert!(policy.contains(&format!("'sha256-{hash}'")), "{begin} {hash}: {policy}");
+    }
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"));
+    assert!(page.size().viewer < 300 << 10, "{:?}", page.size());
 }
 
 #[test]
