@@ -163,3 +163,6 @@ export function long(frames) {
   }
   return one.close(t + 10, "gateway", 1000).toString();
 }
+
+// As a program: prints a session of that many frames.
+if (import.meta.filename === process.argv[1]) process.stdout.write(long(Number(process.argv[2])));

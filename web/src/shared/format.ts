@@ -14,7 +14,8 @@ export function clock(ms: number): string {
 /** Returns a duration: `38 ms`, `2.5 s`, `3 min 20 s`, `2 h 5 min`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${ms} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(ms % 1000 < 50 ? 0 : 1)} s`;
+  const tenths = Math.round(ms / 100);
+  if (ms < 60_000) return `${tenths % 10 === 0 ? tenths / 10 : (tenths / 10).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60_000);
   if (minutes < 60) return `${minutes} min ${Math.floor((ms % 60_000) / 1000)} s`;
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;

@@ -251,6 +251,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
         {details && (
           <DetailPane
             details={details}
+            startedUnixMs={facets.startedUnixMs}
             rules={summary.rules}
             onClose={close}
             onShow={(at) => void show(at)}

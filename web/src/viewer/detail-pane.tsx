@@ -9,6 +9,8 @@ import { Sign } from "../shared/sign";
 
 interface DetailPaneProps {
   details: Details;
+  /** Start of the recording in Unix milliseconds. */
+  startedUnixMs: number | undefined;
   rules: Record<string, Rule>;
   onClose: () => void;
   onShow: (at: number) => void;
@@ -25,7 +27,7 @@ const RELATIONS: Record<string, [string, string]> = {
   end: ["ends", "ends with"],
 };
 
-export function DetailPane({ details, rules, onClose, onShow, onFilter, say }: DetailPaneProps) {
+export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onFilter, say }: DetailPaneProps) {
   const { entry } = details;
   const [isRaw, setRaw] = useState(false);
   const title = useRef<HTMLHeadingElement>(null);
@@ -46,6 +48,7 @@ export function DetailPane({ details, rules, onClose, onShow, onFilter, say }: D
   };
   const facts: [string, string, (() => void)?][] = [
     ["time", `${clock(entry.t)} s`],
+    ...(startedUnixMs === undefined ? [] : [["at", new Date(startedUnixMs + entry.t).toISOString()] as [string, string]]),
     ["line", entry.id],
     ["from, to", entry.from === entry.to ? entry.from : `${entry.from} → ${entry.to}`],
   ];
