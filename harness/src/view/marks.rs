@@ -1,4 +1,4 @@
-//! What components of the analyzer return: problems and links.
+//! Problems and links that the components of the analyzer return.
 
 use super::model::{Link, LinkKind, ViewUpdate};
 use super::problems::{Problem, ProblemKind};

@@ -160,7 +160,7 @@ pub struct TurnSpan {
     pub entries: usize,
 }
 
-/// What a line adds to a view. Entries have positions, counted from 0 in the order in which they are added.
+/// Addition to a view. Entries have positions, counted from 0 in the order in which they are added.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum ViewUpdate {

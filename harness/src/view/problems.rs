@@ -10,7 +10,7 @@ pub struct Problem {
     pub at: usize,
     /// Kind of the problem.
     pub kind: ProblemKind,
-    /// What is known beyond the kind; may be empty.
+    /// Further details; may be empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }

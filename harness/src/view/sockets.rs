@@ -76,7 +76,7 @@ impl ViewedSocket {
     }
 }
 
-/// How a dial or connection ended.
+/// End of a dial or connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SocketEnd<'a> {
     Closed { by: Side, code: Option<u16>, reason: &'a str },
