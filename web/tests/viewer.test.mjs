@@ -1,7 +1,7 @@
 // The viewer in a real browser.
 
 import assert from "node:assert/strict";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -22,7 +22,7 @@ describe("the viewer", { skip: SKIP }, () => {
   after(() => browser?.close());
 
   /** Opens a page. It must load nothing, log nothing and violate no policy. */
-  async function open(path, { hash = "", width = 1600, scheme = "light", bypassCSP = false } = {}) {
+  async function open(path, { hash = "", width = 1600, scheme = "light", bypassCSP = false, isEmpty = false } = {}) {
     const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, bypassCSP });
     const page = await context.newPage();
     page.complaints = [];
@@ -32,7 +32,7 @@ describe("the viewer", { skip: SKIP }, () => {
       if (!/^(file|blob):/.test(request.url())) page.complaints.push(`it loads ${request.url()}`);
     });
     await page.goto(pathToFileURL(path).href + hash);
-    await page.locator(".row").first().waitFor();
+    if (!isEmpty) await page.locator(".row").first().waitFor();
     return page;
   }
 
@@ -110,8 +110,9 @@ describe("the viewer", { skip: SKIP }, () => {
     await page.keyboard.press("x");
     await becomes(() => shown(page), all);
     await page.keyboard.press("/");
-    await page.keyboard.type("warehouse");
+    await page.keyboard.type("Warehouse");
     await becomes(() => rows(page).count(), 1);
+    assert.equal(await page.locator("mark").textContent(), "warehouse");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Clear" }).click();
     await pick("Type", "hello");
@@ -180,6 +181,35 @@ describe("the viewer", { skip: SKIP }, () => {
     assert.equal(await list.locator("option").count(), 2);
     await list.selectOption("1");
     await becomes(async () => (await page.locator(".lane-name").count()) === 3, true);
+    await close(page);
+  });
+
+  test("a HAR, parts of a rotated recording, and a recording without frames are shown", async () => {
+    const header = { relay_session: 1, part: 0, started_unix_ms: 7 };
+    const line = (dir, fields) => JSON.stringify({ t_ms: 1, dir, dial: 1, ...fields });
+    const data = `${JSON.stringify({ type: "hello", platform: "discord", botId: "1" })}\n`;
+    const first = join(into, "rotated.jsonl");
+    writeFileSync(first, `${JSON.stringify(header)}\n${line("connect", { url_path: "/relay" })}\n`);
+    writeFileSync(join(into, "rotated.1.jsonl"), `${JSON.stringify({ ...header, part: 1 })}\n${line("gateway", { data })}\n`);
+    const entry = {
+      startedDateTime: "2026-11-22T16:20:45.000Z",
+      request: { url: "wss://c.example/relay", headers: [{ name: "Cookie", value: "s3cret" }] },
+      response: { status: 101 },
+      _webSocketMessages: [{ type: "send", time: 1795364446, opcode: 1, data }],
+    };
+    const har = join(into, "browser.har");
+    writeFileSync(har, JSON.stringify({ log: { creator: { name: "test" }, entries: [entry] } }));
+    for (const file of [first, har]) {
+      const page = await open(pageOf(into, "other", file));
+      await becomes(async () => (await rows(page).locator(".label b").allTextContents()).join(), "dial,hello");
+      await rows(page).first().click();
+      assert.doesNotMatch(await page.locator(".json").textContent(), /s3cret/);
+      await close(page);
+    }
+    const page = await open(pageOf(into, "empty", `${JSON.stringify({ relay_session: 1 })}\n`), { isEmpty: true });
+    await page.getByText("No frame fits the filters.").waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("n");
     await close(page);
   });
 

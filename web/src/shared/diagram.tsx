@@ -22,6 +22,8 @@ interface DiagramProps {
   hasHost: boolean;
   selected: number | undefined;
   joined: number[];
+  /** Text that is searched for, in lower case. */
+  needle: string;
   onSelect: (at: number) => void;
   onTurn: (turn: number) => void;
 }
@@ -32,7 +34,7 @@ const BEYOND = 400;
 const MOST_HEIGHT = 8_000_000;
 
 export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref<DiagramHandle>) {
-  const { sessions, rules, layout, hasHost, selected, joined, onSelect, onTurn } = props;
+  const { sessions, rules, layout, hasHost, selected, joined, needle, onSelect, onTurn } = props;
   const box = useRef<HTMLDivElement>(null);
   const [rows, setRows] = useState<Row[]>([]);
   const asked = useRef(0);
@@ -129,6 +131,7 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
               rules={rules}
               isSelected={row.kind === "entry" && row.at === selected}
               isJoined={row.kind === "entry" && joined.includes(row.at)}
+              needle={needle}
               showsState={at === 0 || (row.kind === "entry" && row.beginsState)}
               onSelect={onSelect}
               onTurn={onTurn}
@@ -153,12 +156,13 @@ interface RowViewProps {
   rules: Record<string, Rule>;
   isSelected: boolean;
   isJoined: boolean;
+  needle: string;
   showsState: boolean;
   onSelect: (at: number) => void;
   onTurn: (turn: number) => void;
 }
 
-const RowView = memo(function RowView({ row, top, rules, isSelected, isJoined, showsState, onSelect, onTurn }: RowViewProps) {
+const RowView = memo(function RowView({ row, top, rules, isSelected, isJoined, needle, showsState, onSelect, onTurn }: RowViewProps) {
   const style = { transform: `translateY(${top}px)` };
   const state = <span class={`state is-${row.state ?? "unknown"}`}>{showsState && row.state}</span>;
   const turns = (
@@ -212,7 +216,7 @@ const RowView = memo(function RowView({ row, top, rules, isSelected, isJoined, s
       </div>
     );
   }
-  return <EntryView row={row} style={style} state={state} turns={turns} isSelected={isSelected} isJoined={isJoined} onSelect={onSelect} />;
+  return <EntryView row={row} style={style} state={state} turns={turns} isSelected={isSelected} isJoined={isJoined} needle={needle} onSelect={onSelect} />;
 });
 
 interface EntryViewProps {
@@ -222,13 +226,14 @@ interface EntryViewProps {
   turns: preact.JSX.Element;
   isSelected: boolean;
   isJoined: boolean;
+  needle: string;
   onSelect: (at: number) => void;
 }
 
 /** Frames that answer another: their arrows are dashed. */
 const ANSWERS = new Set(["outbound_result", "inbound_ack", "going_idle_ack", "descriptor"]);
 
-function EntryView({ row, style, state, turns, isSelected, isJoined, onSelect }: EntryViewProps) {
+function EntryView({ row, style, state, turns, isSelected, isJoined, needle, onSelect }: EntryViewProps) {
   const { entry, answered } = row;
   const arrow = entry.from === entry.to ? `is-point` : `from-${entry.from} to-${entry.to}`;
   const look = [
@@ -261,7 +266,7 @@ function EntryView({ row, style, state, turns, isSelected, isJoined, onSelect }:
             {row.worst && <Sign severity={row.worst} />}
             <b>{entry.type}</b>
             {entry.op && <em>{entry.op}</em>}
-            {entry.gist && <bdi>{entry.gist}</bdi>}
+            {entry.gist && <bdi>{marked(entry.gist, needle)}</bdi>}
           </span>
         </span>
       </span>
@@ -278,6 +283,15 @@ function EntryView({ row, style, state, turns, isSelected, isJoined, onSelect }:
       {turns}
     </div>
   );
+}
+
+/** Returns a text with the place that was searched for. */
+function marked(text: string, needle: string) {
+  const at = needle ? text.toLowerCase().indexOf(needle) : -1;
+  // Lower case can have another length, so the place is only sure where it has the same.
+  if (at < 0 || text.toLowerCase().length !== text.length) return text;
+  const end = at + needle.length;
+  return [text.slice(0, at), <mark key="mark">{text.slice(at, end)}</mark>, text.slice(end)];
 }
 
 const SPOKEN: Record<Lane, string> = { host: "host", gateway: "gateway", connector: "connector" };

@@ -1,4 +1,4 @@
-// What the page asks of its worker, and what it gets.
+// Questions of the page to its worker, and the answers.
 
 import type { Entry, Lane, Link, Rule, Severity } from "./model";
 

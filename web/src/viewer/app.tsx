@@ -244,6 +244,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
           layout={layout}
           hasHost={facets.hasHost}
           selected={selected}
+          needle={filter.text.trim().toLowerCase()}
           joined={details?.links.map((link) => link.at) ?? []}
           onSelect={(at) => void show(at)}
           onTurn={(turn) => setFilter({ ...emptyFilter(), turn })}
