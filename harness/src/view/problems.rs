@@ -186,6 +186,7 @@ const COUNTERS: &[(&str, ProblemKind)] = &[
     ("foreign_answers", ProblemKind::Dropped),
     ("late_answers", ProblemKind::Dropped),
     ("stale_answers", ProblemKind::Dropped),
+    ("unauthorized_answers", ProblemKind::Dropped),
     ("waiters_dropped", ProblemKind::Dropped),
     ("early_dropped", ProblemKind::Dropped),
     ("dropped_at_end", ProblemKind::Dropped),
