@@ -80,6 +80,7 @@ fn main() -> ExitCode {
     let program = arguments.next().expect("a program");
     let mut child = Command::new(program)
         .args(arguments)
+        // After those of the suite: the last value of a limit counts.
         .args(bug.arguments())
         .env("GATEWAY_RELAY_URL", proxy.url())
         .stdin(Stdio::piped())

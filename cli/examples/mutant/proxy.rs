@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Opcode of a text message.
 const TEXT: u8 = 1;
@@ -263,14 +264,15 @@ fn read_head(from: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// Dials the connector again with the last request, and hangs up.
+/// Dials the connector again with the last request, and hangs up. Returns when that is done: the program may end next.
 pub(crate) fn ghost_dial(state: &State) {
-    let (request, upstream) = (state.last_request.clone(), state.upstream.clone());
-    std::thread::spawn(move || {
-        let mut socket = TcpStream::connect(upstream).ok()?;
-        socket.write_all(request.as_bytes()).ok()?;
+    let dial = || {
+        let mut socket = TcpStream::connect(&state.upstream).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        socket.write_all(state.last_request.as_bytes()).ok()?;
         read_head(&mut socket).ok()
-    });
+    };
+    dial();
 }
 
 /// Returns an acknowledgement.

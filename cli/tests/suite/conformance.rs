@@ -56,6 +56,8 @@ pub(super) fn bugs(side: &str) -> Vec<Bug> {
     let output = Command::new(example()).args(["--list", side]).output().unwrap();
     let names = |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let text = String::from_utf8(output.stdout).unwrap();
+    let all: BTreeSet<&str> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(all.len(), text.lines().count(), "each name counts once");
     let bug = |line: &str| {
         let parts: Vec<&str> = line.split('\t').collect();
         Bug { name: parts[0].to_owned(), found_by: names(parts[1]), related: names(parts[2]) }

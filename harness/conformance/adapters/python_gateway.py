@@ -6,7 +6,7 @@
 It speaks the lines of the bridge on stdin and stdout, and drives `RelayAdapter` with `WebSocketRelayTransport`, as the
 gateway's runner does. It repairs nothing, so that each finding is the gateway's. Three things are its own:
 
-- The transport does not inform its host of ended connections and failed dials. `disconnected` has what the socket or the
+- The transport does not inform its host of ended connections and failed dials: `disconnected` has what the socket or the
   exception says.
 - A result has no kind of failure. The adapter derives it from the error's text.
 - `connect` that fails is called again with a new transport after thirty seconds, as the runner's watcher does.

@@ -1,7 +1,7 @@
 //! Bugs of connectors.
 
 use super::{Bug, bug, op, remove, set};
-use crate::Hook::{Down, DownControl, Request, Up, UpMessage};
+use crate::Hook::{Down, DownControl, Message, Request, Up, UpMessage};
 use crate::proxy::{CLOSE, PONG, State, ack};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ pub(super) const BUGS: &[Bug] = &[
         "no-newlines",
         &["handshake"],
         &[],
-        &[crate::Hook::Message(|_, _, mut payload| {
+        &[Message(|_, _, mut payload| {
             payload.retain(|byte| *byte != b'\n');
             Some(payload)
         })],
@@ -127,7 +127,7 @@ pub(super) const BUGS: &[Bug] = &[
         "prints-to-the-socket",
         &["w-newlines"],
         &[],
-        &[crate::Hook::Message(|_, _, mut payload| {
+        &[Message(|_, _, mut payload| {
             if payload.starts_with(b"{\"type\":\"outbound_result\"") {
                 payload.extend(b"sent 1 message\n");
             }

@@ -242,7 +242,12 @@ pub(super) const BUGS: &[Bug] = &[
         &[Arguments(&["--set", "backoff_most=1s"])],
     ),
     bug("accepted-is-well", &["l-flapping"], &[], &[Arguments(&["--set", "backoff_reset=0s"])]),
-    bug("waits-for-ever", &["l-silent-connector"], &[], &[Arguments(&["--set", "handshake_timeout=1h"])]),
+    bug(
+        "trusts-a-silent-connector",
+        &["l-silent-connector"],
+        &[],
+        &[Arguments(&["--set", "handshake_timeout=1h"])],
+    ),
     bug(
         "backs-off-at-a-refusal",
         &["l-one-refusal"],
