@@ -68,7 +68,11 @@ impl Report {
         for result in &self.results {
             for rule in &result.scenario.rules {
                 let entry = rules.entry(RuleId::of(rule)).or_default();
-                entry.verdict = worse(entry.verdict, result.verdict.name());
+                let verdict = worse(entry.verdict, result.verdict.name());
+                if verdict != entry.verdict {
+                    entry.verdict = verdict;
+                    entry.decided_by.clone_from(&result.scenario.name);
+                }
                 entry.scenarios.insert(result.scenario.name.clone());
             }
         }
@@ -106,6 +110,9 @@ impl serde::Serialize for RuleId {
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 struct RuleVerdict {
     verdict: &'static str,
+    /// First scenario with that verdict.
+    #[serde(skip)]
+    decided_by: String,
     scenarios: BTreeSet<String>,
 }
 
