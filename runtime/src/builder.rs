@@ -5,7 +5,7 @@ use crate::error::ConnectError;
 use crate::http::Client;
 use crate::inbox::Inbox;
 use crate::relay::Relay;
-use crate::{Runtime, boot, start};
+use crate::{Runtime, boot, start_prepared};
 use relayline_control::config::GatewayConfig;
 use relayline_control::network::CaCertificates;
 use relayline_control::settings::table::{self, Spec};
@@ -26,6 +26,7 @@ pub trait CurrentRuntime: Runtime {
 }
 
 type Change = Box<dyn FnOnce(&mut GatewayConfig) + Send>;
+type Preparation = Box<dyn FnOnce(&Relay) + Send>;
 
 /// Builder of a gateway.
 ///
@@ -38,6 +39,7 @@ pub struct Builder<R> {
     /// Set with the feature `platform-verifier` only.
     pub(crate) platform_verifier: bool,
     changes: Vec<Change>,
+    preparations: Vec<Preparation>,
     runtime: PhantomData<fn() -> R>,
 }
 
@@ -69,6 +71,7 @@ impl<R: CurrentRuntime> Builder<R> {
             retries: false,
             platform_verifier: false,
             changes: Vec::new(),
+            preparations: Vec::new(),
             runtime: PhantomData,
         }
     }
@@ -126,6 +129,12 @@ impl<R: CurrentRuntime> Builder<R> {
         self
     }
 
+    /// Calls `prepare` before the first dial, for instance to [prime](Relay::prime) chats.
+    pub fn prepare(mut self, prepare: impl FnOnce(&Relay) + Send + 'static) -> Self {
+        self.preparations.push(Box::new(prepare));
+        self
+    }
+
     /// Keeps dialing until the gateway is connected. By default the first dial that fails is an error.
     pub fn retry_initial_connect(mut self) -> Self {
         self.retries = true;
@@ -162,7 +171,9 @@ impl<R: CurrentRuntime> Builder<R> {
         for change in self.changes {
             change(&mut config);
         }
-        let (relay, inbox) = start(runtime, config)?;
+        let preparations = self.preparations;
+        let prepare = |relay: &Relay| preparations.into_iter().for_each(|prepare| prepare(relay));
+        let (relay, inbox) = start_prepared(runtime, config, prepare)?;
         relay.first_connection(self.retries).await?;
         Ok((relay, inbox))
     }

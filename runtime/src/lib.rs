@@ -187,6 +187,19 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
 /// # Errors
 /// The configured certificates cannot be used, credentials would be sent unencrypted, or the system has no randomness.
 pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, Inbox), ConnectError> {
+    start_prepared(runtime, config, |_| {})
+}
+
+/// Starts a gateway as [`start`] does. `prepare` is called before the first dial, for instance to
+/// [prime](Relay::prime) chats.
+///
+/// # Errors
+/// As for [`start`].
+pub fn start_prepared<R: Runtime>(
+    runtime: R,
+    config: GatewayConfig,
+    prepare: impl FnOnce(&Relay),
+) -> Result<(Relay, Inbox), ConnectError> {
     if config.machine.credentials.is_some() {
         // C-6: also for a configuration that was not resolved from settings.
         Base::new(&config.url, config.allow_insecure)?;
@@ -200,6 +213,7 @@ pub fn start<R: Runtime>(runtime: R, config: GatewayConfig) -> Result<(Relay, In
     let driver = drive::Driver::new(runtime, dialer, shared.clone(), server);
     let handle = shared::Handle::new(shared);
     let (relay, inbox) = (Relay::new(handle.clone()), Inbox::new(handle));
+    prepare(&relay);
     driver.spawn();
     Ok((relay, inbox))
 }
