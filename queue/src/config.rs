@@ -37,6 +37,10 @@ limits! {
         memory_items: Size = 8192, least 1;
         /// Maximum number of bytes of these items; 32 MiB by default.
         memory_bytes: Size = 32 << 20, least 1;
+        /// Maximum number of bytes of fetched files (`--queue-media`). Files of settled entries make room; 1 GiB by default.
+        queue_media_bytes: Size = 1 << 30, least 1;
+        /// Maximum time from a message's storing to its hand-out without its files; 60 s by default.
+        queue_media_timeout: Time = Duration::from_secs(60), least limits::MIN_INTERVAL;
         /// Maximum number of bytes of an agent's error that is stored with its entry; 1024 by default.
         error_bytes: Size = 1024, least 0;
         /// Time from the first failure of an entry to its next hand-out. It doubles with each failure; 1 s by default.

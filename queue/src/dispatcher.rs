@@ -56,6 +56,8 @@ pub struct Dispatcher {
     /// Arrivals with the key of one that is being stored.
     pending_keys: BTreeMap<DedupeKey, Vec<ArrivalId>>,
     is_stopping: bool,
+    /// True if nothing is handed out any more.
+    is_draining: bool,
     next_command: CommandId,
     outputs: VecDeque<Output>,
     stats: QueueStats,
@@ -138,6 +140,7 @@ impl Dispatcher {
             gates: VecDeque::new(),
             pending_keys: BTreeMap::new(),
             is_stopping: false,
+            is_draining: false,
             next_command: CommandId(0),
             outputs: VecDeque::new(),
             stats: QueueStats::default(),
@@ -152,15 +155,28 @@ impl Dispatcher {
         self.advance(now);
     }
 
-    /// Handles the request to end: nothing is taken and nothing handed out any more. End the agents, and report each end.
-    /// [`Output::Released`] follows once all of them have ended and everything is written. It does not come while the store
-    /// fails, so bound the wait: the next leader then charges what was out.
-    pub fn handle_shutdown(&mut self, now: Time) {
-        if !std::mem::replace(&mut self.is_stopping, true) {
+    /// Hands nothing out any more, and takes back what its agents have not got. Arrivals are still stored, and hand-outs
+    /// settled: a gateway that ends asks the connector to buffer meanwhile. Call
+    /// [`handle_shutdown`](Self::handle_shutdown) once it is disconnected.
+    pub fn handle_drain(&mut self, now: Time) {
+        self.drain();
+        self.advance(now);
+    }
+
+    fn drain(&mut self) {
+        if !std::mem::replace(&mut self.is_draining, true) {
             for entry in self.hand_outs.unseen() {
                 self.take_back(entry);
             }
         }
+    }
+
+    /// Handles the request to end: nothing is taken and nothing handed out any more. End the agents, and report each end.
+    /// [`Output::Released`] follows once all of them have ended and everything is written. It does not come while the store
+    /// fails, so bound the wait: the next leader then charges what was out.
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.is_stopping = true;
+        self.drain();
         self.advance(now);
     }
 

@@ -108,6 +108,11 @@ impl<S: Store> QueueDriver<S> {
         self.dispatcher.remember(now, key, value);
     }
 
+    /// Hands nothing out any more: see [`Dispatcher::handle_drain`].
+    pub fn drain(&mut self, now: Time) {
+        self.dispatcher.handle_drain(now);
+    }
+
     /// Ends the queue as planned: see [`Dispatcher::handle_shutdown`].
     pub fn shut_down(&mut self, now: Time) {
         self.dispatcher.handle_shutdown(now);

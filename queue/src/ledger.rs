@@ -149,6 +149,16 @@ impl Ledger {
         self.memory.iter()
     }
 
+    /// Returns the value of a key of the host memory.
+    pub fn memory_value(&self, key: &str) -> Option<&str> {
+        self.memory.value(key)
+    }
+
+    /// Returns true if an entry with this key is in the queue, or was.
+    pub fn knows(&self, key: DedupeKey) -> bool {
+        self.known_key(key).is_some()
+    }
+
     /// Returns the place where a key is known.
     pub(crate) fn known_key(&self, key: DedupeKey) -> Option<KnownKey> {
         let entry = self.keys.get(&key).copied().map(KnownKey::Entry);

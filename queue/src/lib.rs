@@ -39,6 +39,8 @@ pub mod encoding;
 mod handouts;
 pub mod head;
 pub mod id;
+#[cfg(feature = "inbox")]
+pub mod inbox;
 pub mod ledger;
 pub mod output;
 pub mod record;

@@ -51,6 +51,24 @@ pub trait Store {
     fn finish_request(&mut self, _id: RequestId, _result: Result<(), RequestRefused>) {}
 }
 
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn submit(&mut self, id: CommandId, command: StoreCommand) {
+        (**self).submit(id, command);
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)> {
+        (**self).poll_answer(cx)
+    }
+
+    fn take_request(&mut self) -> Option<(RequestId, OperatorRequest)> {
+        (**self).take_request()
+    }
+
+    fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {
+        (**self).finish_request(id, result);
+    }
+}
+
 /// Command for the store.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -69,6 +69,10 @@ impl HostMemory {
         Some(MemoryItem { key: key.into(), value: known.value.clone() })
     }
 
+    pub(super) fn value(&self, key: &str) -> Option<&str> {
+        self.items.get(key).map(|known| &*known.value)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.in_order().map(|(key, value, _)| (key, value))
     }

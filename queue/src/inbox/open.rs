@@ -1,0 +1,229 @@
+//! Opening a queue: it leads before the gateway dials.
+
+use super::chat_memory;
+use super::clock::Clock;
+use super::media::MediaStore;
+use super::options::QueueOptions;
+use super::prompts::{PREFIX_KEY, Prompts, prompt_of_key};
+use super::pump::Pump;
+use super::queue::DurableQueue;
+use super::shared::{AnyStore, State};
+use crate::driver::QueueDriver;
+use crate::output::{Output, QueueError};
+use crate::store::{Store, StoreFault};
+use data_encoding::HEXLOWER;
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+use relayline_core::chats::Chat;
+use relayline_core::time::Time;
+use relayline_runtime::control::config::GatewayConfig;
+use relayline_runtime::{Builder, ConnectError, CurrentRuntime, Inbox, Relay, Runtime};
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::path::PathBuf;
+use std::task::Poll;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Key of the gateway's id in the host memory.
+const GATEWAY_KEY: &str = "gateway";
+
+/// Error returned when a queue cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store cannot be read or written.
+    #[error("{0}")]
+    Store(StoreFault),
+    /// Its content cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Another gateway took it meanwhile.
+    #[error("another gateway has the queue: stop that one, or name another queue")]
+    Lost,
+    /// It is the queue of another gateway.
+    #[error("the queue belongs to the gateway {found:?}, and this one is {wanted:?}: name another queue")]
+    OtherGateway {
+        /// Id of the queue's gateway.
+        found: String,
+        /// Id of this gateway.
+        wanted: String,
+    },
+    /// The folder for files of messages cannot be used.
+    #[error("the folder {path} for files of messages: {error}: name a folder that can be written", path = .path.display())]
+    Media {
+        /// The folder.
+        path: PathBuf,
+        /// Cause.
+        error: io::Error,
+    },
+    /// The system cannot provide random numbers.
+    #[error("no randomness: {0}")]
+    NoRandomness(String),
+}
+
+/// Queue that leads, before its gateway dials.
+pub struct OpenedQueue {
+    driver: QueueDriver<AnyStore>,
+    clock: Clock,
+    media: Option<MediaStore>,
+    media_timeout: Duration,
+    chats: Vec<(String, Chat)>,
+    prefix: String,
+}
+
+impl fmt::Debug for OpenedQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedQueue").finish_non_exhaustive()
+    }
+}
+
+impl OpenedQueue {
+    /// Opens a queue: reads it, and begins to lead.
+    ///
+    /// # Errors
+    /// The store fails, or its content cannot be used.
+    pub async fn open<R: CurrentRuntime>(
+        store: impl Store + Send + 'static,
+        options: QueueOptions,
+    ) -> Result<OpenedQueue, OpenError> {
+        let runtime = R::current().map_err(|error| OpenError::NoRandomness(error.to_string()))?;
+        OpenedQueue::open_on(&runtime, store, options).await
+    }
+
+    /// Opens a queue on a runtime: see [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub async fn open_on<R: Runtime>(
+        runtime: &R,
+        store: impl Store + Send + 'static,
+        options: QueueOptions,
+    ) -> Result<OpenedQueue, OpenError> {
+        let QueueOptions { limits, gateway_id, media } = options;
+        let media = media
+            .map(|path| {
+                let opened = MediaStore::open(&path, limits.queue_media_bytes);
+                opened.map_err(|error| OpenError::Media { path, error })
+            })
+            .transpose()?;
+        let media_timeout = limits.queue_media_timeout;
+        let leader = random()?;
+        let clock = Clock::new();
+        let store: AnyStore = Box::new(store);
+        let mut driver = QueueDriver::new(store, limits, &leader, clock.now());
+        lead(runtime, &mut driver, clock).await?;
+        let memory = |key: &str| driver.dispatcher().ledger().memory_value(key).map(str::to_owned);
+        if let (Some(found), Some(wanted)) = (memory(GATEWAY_KEY), gateway_id.clone())
+            && found != wanted
+        {
+            return Err(OpenError::OtherGateway { found, wanted });
+        }
+        let prefix = memory(PREFIX_KEY).unwrap_or_else(|| leader.chars().take(6).collect());
+        let now = clock.now();
+        // Anew, so that they do not leave for other items.
+        if let Some(id) = &gateway_id {
+            driver.remember(now, GATEWAY_KEY, Some(id));
+        }
+        driver.remember(now, PREFIX_KEY, Some(&prefix));
+        let chats = driver.dispatcher().ledger().memory().filter_map(|(key, value)| {
+            Some((chat_memory::chat_of_key(key)?.to_owned(), chat_memory::read(value)?))
+        });
+        let chats = chats.collect();
+        Ok(OpenedQueue { driver, clock, media, media_timeout, chats, prefix })
+    }
+
+    /// Changes the configuration of the gateway, before it starts: answers to prompts are recognized by the queue, and the
+    /// queue holds dials for as long as its store is down.
+    pub fn configure(&self, config: &mut GatewayConfig) {
+        config.machine.prompts = false;
+        config.machine.timing.hold_most = Duration::MAX;
+    }
+
+    /// Returns a function that prepares the gateway, before its first dial: it primes the chats that are stored.
+    pub fn preparation(&self) -> impl FnOnce(&Relay) + Send + 'static {
+        let chats = self.chats.clone();
+        move |relay| {
+            for (chat_id, chat) in chats {
+                // It was remembered by the same rules.
+                let _ = relay.prime(&chat_id, chat);
+            }
+        }
+    }
+
+    /// Serves hosts from a gateway that was configured and prepared.
+    pub fn serve<R: Runtime>(self, runtime: R, relay: Relay, inbox: Inbox) -> DurableQueue {
+        let OpenedQueue { driver, clock, media, media_timeout, prefix, .. } = self;
+        let most = relay.config().machine.limits.prompts;
+        let ledger = driver.dispatcher().ledger();
+        let mut prompts = Prompts::new(&prefix, ledger.epoch(), most);
+        for (key, value) in ledger.memory() {
+            if let Some(id) = prompt_of_key(key) {
+                prompts.restore(clock.now(), id, value);
+            }
+        }
+        let state = State::new(driver, prompts, media);
+        let queue = DurableQueue::new(runtime.clone(), state, relay, clock);
+        let pump = Pump::new(runtime.clone(), queue.shared().clone(), inbox, media_timeout);
+        runtime.spawn(pump);
+        queue
+    }
+
+    /// Connects a gateway, and serves hosts from it. Returns its handle and that of the queue.
+    ///
+    /// # Errors
+    /// As for [`Builder::connect`].
+    pub async fn connect<R: CurrentRuntime>(
+        self,
+        builder: Builder<R>,
+    ) -> Result<(Relay, DurableQueue), ConnectError> {
+        let runtime = R::current()?;
+        let configure = |config: &mut GatewayConfig| {
+            config.machine.prompts = false;
+            config.machine.timing.hold_most = Duration::MAX;
+        };
+        let builder = builder.configure(configure).prepare(self.preparation());
+        let (relay, inbox) = builder.connect().await?;
+        let queue = self.serve(runtime, relay.clone(), inbox);
+        Ok((relay, queue))
+    }
+}
+
+/// Returns twelve random hexadecimal digits.
+fn random() -> Result<String, OpenError> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|error| OpenError::NoRandomness(error.to_string()))?;
+    Ok(HEXLOWER.encode(&bytes))
+}
+
+/// Drives the dispatcher until it leads. The first failure of the store is final: somebody is there to see it.
+async fn lead<R: Runtime>(
+    runtime: &R,
+    driver: &mut QueueDriver<AnyStore>,
+    clock: Clock,
+) -> Result<(), OpenError> {
+    let mut timer: Option<(Time, BoxFuture<'static, ()>)> = None;
+    poll_fn(|cx| {
+        loop {
+            match driver.poll(cx, clock.now()) {
+                Poll::Ready(Output::Leading { .. }) => return Poll::Ready(Ok(())),
+                Poll::Ready(Output::StoreFailed(fault)) => return Poll::Ready(Err(OpenError::Store(fault))),
+                Poll::Ready(Output::Failed(error)) => return Poll::Ready(Err(OpenError::Queue(error))),
+                Poll::Ready(Output::Lost | Output::Released) => return Poll::Ready(Err(OpenError::Lost)),
+                Poll::Ready(_) => continue,
+                Poll::Pending => {}
+            }
+            let Some(due) = driver.deadline() else { return Poll::Pending };
+            if timer.as_ref().is_none_or(|(set, _)| *set != due) {
+                let wait = due.since(clock.now()).max(Duration::from_millis(1));
+                timer = Some((due, runtime.sleep(wait).boxed()));
+            }
+            if timer.as_mut().is_none_or(|(_, sleep)| sleep.poll_unpin(cx).is_pending()) {
+                return Poll::Pending;
+            }
+            timer = None;
+        }
+    })
+    .await
+}

@@ -1,0 +1,243 @@
+//! Handle of a queue between a gateway and its hosts.
+
+use super::agent::{AgentQueue, DurableInbox};
+use super::clock::Clock;
+use super::prompts::prompt_key;
+use super::shared::{Owner, Shared, State};
+use super::stats::InboxStats;
+use crate::dispatcher::QueueUsage;
+use crate::id::AgentId;
+use crate::output::{AgentEnd, OperatorRequest, PauseReason, RequestRefused};
+use crate::stats::QueueStats;
+use futures_core::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use relayline_runtime::{Relay, Runtime};
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Maximum time for the last writes of a queue that ends.
+const RELEASE_WITHIN: Duration = Duration::from_secs(5);
+
+/// End of a queue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum QueueEnd {
+    /// It was handed over. Nothing is out.
+    Released,
+    /// Another gateway has it.
+    Lost,
+    /// It cannot be used.
+    Failed(String),
+}
+
+impl fmt::Display for QueueEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueEnd::Released => f.write_str("the queue was handed over"),
+            QueueEnd::Lost => f.write_str("another gateway has the queue"),
+            QueueEnd::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Error returned when an agent is there already.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("there is an agent {0:?} already: give each its own id")]
+pub struct AgentExists(String);
+
+/// State of a queue, for a status page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct QueueStatus {
+    /// Sizes of the queue and its tables.
+    pub usage: QueueUsage,
+    /// Counters of the dispatcher.
+    pub stats: QueueStats,
+    /// Counters of its host.
+    pub inbox: InboxStats,
+    /// Reason for which the gateway does not connect now, if there is one.
+    pub paused: Option<PauseReason>,
+    /// Bytes of fetched files.
+    pub media_bytes: u64,
+    /// Prompts that are known.
+    pub prompts: usize,
+}
+
+type Sleep = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
+
+/// Handle of a queue. It is cheap to clone and usable from any thread.
+///
+/// The gateway disconnects when the last clone, all inboxes of agents and all of their deliveries are dropped.
+#[derive(Clone)]
+pub struct DurableQueue {
+    owner: Arc<Owner>,
+    sleep: Arc<Sleep>,
+}
+
+impl fmt::Debug for DurableQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurableQueue").finish_non_exhaustive()
+    }
+}
+
+impl DurableQueue {
+    pub(super) fn new<R: Runtime>(runtime: R, state: State, relay: Relay, clock: Clock) -> DurableQueue {
+        let sleep = Arc::new(move |span| runtime.sleep(span).boxed());
+        DurableQueue { owner: Arc::new(Owner(Shared::new(state, relay, clock))), sleep }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.owner.0
+    }
+
+    /// Adds an agent, which gets entries from now on. Its id distinguishes it from other agents of the queue.
+    ///
+    /// # Errors
+    /// There is an agent with this id.
+    pub fn agent(&self, id: &str) -> Result<DurableInbox, AgentExists> {
+        let agent = AgentId::new(id);
+        self.shared().change(|state, now| {
+            if state.agents.contains_key(&agent) {
+                return Err(AgentExists(id.to_owned()));
+            }
+            state.agents.insert(agent.clone(), AgentQueue::default());
+            if let Some(driver) = &mut state.driver {
+                driver.agent_ready(now, &agent);
+            }
+            Ok(())
+        })?;
+        Ok(DurableInbox::new(self.owner.clone(), agent))
+    }
+
+    /// Returns the handle of the gateway.
+    pub fn relay(&self) -> &Relay {
+        &self.shared().relay
+    }
+
+    /// Returns the state of the queue; `None` once its store is closed.
+    pub fn status(&self) -> Option<QueueStatus> {
+        let state = self.shared().lock();
+        let dispatcher = state.driver.as_ref()?.dispatcher();
+        Some(QueueStatus {
+            usage: dispatcher.usage(),
+            stats: dispatcher.stats(),
+            inbox: state.stats,
+            paused: state.paused,
+            media_bytes: state.media.as_ref().map_or(0, super::media::MediaStore::bytes),
+            prompts: state.prompts.len(),
+        })
+    }
+
+    /// Carries out a request of an operator. Resolves once it is durable.
+    ///
+    /// # Errors
+    /// There is no such entry, an agent has it, or the gateway does not have the queue any more.
+    pub async fn request(&self, request: OperatorRequest) -> Result<(), RequestRefused> {
+        let answer = self.shared().change(|state, now| state.request(now, request));
+        answer.await.unwrap_or(Err(RequestRefused::NotLeading))
+    }
+
+    /// Opens a prompt, whose answer reaches a session also after a restart of the gateway. Returns its id: `id`, or a
+    /// generated one. Call it before the prompt is sent.
+    ///
+    /// Without a session the answer goes to the session of whoever answers. The prompt is open for `timeout`, at most an
+    /// hour, which is the default.
+    ///
+    /// # Errors
+    /// A prompt with this id is open.
+    pub fn open_prompt(
+        &self,
+        session: Option<&str>,
+        id: Option<&str>,
+        timeout: Option<Duration>,
+    ) -> Result<String, String> {
+        open_prompt(self.shared(), session, id, timeout)
+    }
+
+    /// Forgets a prompt that was not shown.
+    pub fn close_prompt(&self, id: &str) {
+        self.shared().change(|state, now| {
+            if state.prompts.close(id) {
+                state.remember(now, &prompt_key(id), None);
+            }
+        });
+    }
+
+    /// Hands nothing out any more, and disconnects the gateway. Agents may still settle what they have.
+    pub fn leave(&self) {
+        self.shared().leave();
+    }
+
+    /// Ends the queue, within ten seconds: disconnects the gateway, ends all agents as planned, and closes the store.
+    pub async fn shut_down(&self) -> QueueEnd {
+        self.leave();
+        self.relay().disconnect().await;
+        self.shared().change(|state, now| {
+            let agents: Vec<AgentId> = std::mem::take(&mut state.agents).into_keys().collect();
+            if let Some(driver) = &mut state.driver {
+                agents.iter().for_each(|agent| driver.agent_ended(now, agent, &AgentEnd::Planned));
+                driver.shut_down(now);
+            }
+        });
+        self.released().await
+    }
+
+    /// Waits until the queue is handed over and its store is closed, once all agents have ended. After five seconds it
+    /// closes the store anyway: the next gateway then counts what was out as crashed.
+    pub async fn released(&self) -> QueueEnd {
+        let wait = poll_fn(|cx| {
+            let mut state = self.shared().lock();
+            match &state.end {
+                Some(end) if state.driver.is_none() => Poll::Ready(end.clone()),
+                _ => {
+                    state.end_waiters.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        });
+        match select(pin!(wait), (self.sleep)(RELEASE_WITHIN)).await {
+            Either::Left((end, _)) => end,
+            Either::Right(_) => {
+                let why = "the store did not take the last records in time".to_owned();
+                let driver = self.shared().change(|state, _| {
+                    state.answer_all();
+                    state.end.get_or_insert(QueueEnd::Failed(why.clone()));
+                    state.driver.take()
+                });
+                drop(driver);
+                tracing::warn!(why, "queue_not_released");
+                QueueEnd::Failed(why)
+            }
+        }
+    }
+
+    /// Returns the end of the queue, if it has ended.
+    pub fn end(&self) -> Option<QueueEnd> {
+        self.shared().lock().end.clone()
+    }
+}
+
+/// Opens a prompt: see [`DurableQueue::open_prompt`].
+pub(super) fn open_prompt(
+    shared: &Shared,
+    session: Option<&str>,
+    id: Option<&str>,
+    timeout: Option<Duration>,
+) -> Result<String, String> {
+    shared.change(|state, now| {
+        let id = id.map_or_else(|| state.prompts.next_id(), str::to_owned);
+        let opened = state.prompts.open(now, &id, session, timeout)?;
+        if let Some((evicted, was_open)) = opened.evicted {
+            state.stats.prompts_forgotten += u64::from(was_open);
+            state.remember(now, &prompt_key(&evicted), None);
+        }
+        state.remember(now, &prompt_key(&id), Some(&opened.value));
+        Ok(id)
+    })
+}
