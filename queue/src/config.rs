@@ -8,7 +8,7 @@ limits! {
     pub struct QueueLimits {
         /// Maximum number of entries in the queue, dead letters included. Nothing more is stored then; 100000 by default.
         queue_entries: Size = 100_000, least 1;
-        /// Maximum number of bytes of these entries; 1 GiB by default.
+        /// Maximum number of bytes of these entries; 1024 MiB by default.
         queue_bytes: Size = 1 << 30, least 1;
         /// Maximum number of dead letters. The oldest makes room; 10000 by default.
         dead_letters: Size = 10_000, least 1;
@@ -29,7 +29,7 @@ limits! {
         pending_bytes: Size = 16 << 20, least 1;
         /// Maximum number of bytes of waiting entries that are kept in memory besides the store; 16 MiB by default.
         body_cache_bytes: Size = 16 << 20, least 0;
-        /// Time for which the key of a settled entry is remembered (`--dedupe-for`); 24 h by default.
+        /// Time for which the key of a settled entry is remembered (`--dedupe-for`); 1440 min by default.
         dedupe_for: Time = Duration::from_secs(24 * 3600), least limits::MIN_INTERVAL;
         /// Maximum number of these keys, of 16 bytes each. The oldest makes room; 1000000 by default.
         dedupe_keys: Size = 1_000_000, least 1;
@@ -37,16 +37,16 @@ limits! {
         memory_items: Size = 8192, least 1;
         /// Maximum number of bytes of these items; 32 MiB by default.
         memory_bytes: Size = 32 << 20, least 1;
-        /// Maximum number of bytes of fetched files (`--queue-media`). Files of settled entries make room; 1 GiB by default.
+        /// Maximum number of bytes of fetched files (`--queue-media`). Files of settled entries make room; 1024 MiB by default.
         queue_media_bytes: Size = 1 << 30, least 1;
         /// Maximum time from a message's storing to its hand-out without its files; 60 s by default.
         queue_media_timeout: Time = Duration::from_secs(60), least limits::MIN_INTERVAL;
         /// Maximum number of bytes of an agent's error that is stored with its entry; 1024 by default.
         error_bytes: Size = 1024, least 0;
         /// Time from the first failure of an entry to its next hand-out. It doubles with each failure; 1 s by default.
-        retry_after: Time = Duration::from_secs(1), least limits::MIN_INTERVAL;
+        redeliver_after: Time = Duration::from_secs(1), least limits::MIN_INTERVAL;
         /// Maximum of this time; 5 min by default.
-        retry_after_most: Time = Duration::from_secs(300), least limits::MIN_INTERVAL;
+        redeliver_after_most: Time = Duration::from_secs(300), least limits::MIN_INTERVAL;
         /// Number of journal records between two snapshots; 10000 by default.
         snapshot_records: Size = 10_000, least 1;
         /// Maximum number of entries, and of records, in one write to the store; 128 by default.
@@ -66,7 +66,7 @@ impl QueueLimits {
     /// Returns the time from a failure to the next hand-out of an entry that has failed `charges` times.
     pub(crate) fn back_off(&self, charges: u32) -> Duration {
         let doublings = charges.saturating_sub(1).min(31);
-        self.retry_after.saturating_mul(1 << doublings).min(self.retry_after_most)
+        self.redeliver_after.saturating_mul(1 << doublings).min(self.redeliver_after_most)
     }
 
     /// Returns the maximum number of entries of a session that are out.

@@ -58,6 +58,8 @@ pub struct Dispatcher {
     is_stopping: bool,
     /// True if nothing is handed out any more.
     is_draining: bool,
+    /// True while nothing is handed out.
+    is_held: bool,
     next_command: CommandId,
     outputs: VecDeque<Output>,
     stats: QueueStats,
@@ -141,6 +143,7 @@ impl Dispatcher {
             pending_keys: BTreeMap::new(),
             is_stopping: false,
             is_draining: false,
+            is_held: false,
             next_command: CommandId(0),
             outputs: VecDeque::new(),
             stats: QueueStats::default(),
@@ -152,6 +155,12 @@ impl Dispatcher {
 
     /// Handles the passage of time: call it at [`deadline`](Self::deadline). Early, late and spurious calls are harmless.
     pub fn handle_tick(&mut self, now: Time) {
+        self.advance(now);
+    }
+
+    /// Hands nothing out while `is_held`: without a connection, an agent could not answer.
+    pub fn handle_hold(&mut self, now: Time, is_held: bool) {
+        self.is_held = is_held;
         self.advance(now);
     }
 

@@ -108,6 +108,11 @@ impl<S: Store> QueueDriver<S> {
         self.dispatcher.remember(now, key, value);
     }
 
+    /// Hands nothing out while `is_held`: see [`Dispatcher::handle_hold`].
+    pub fn hold(&mut self, now: Time, is_held: bool) {
+        self.dispatcher.handle_hold(now, is_held);
+    }
+
     /// Hands nothing out any more: see [`Dispatcher::handle_drain`].
     pub fn drain(&mut self, now: Time) {
         self.dispatcher.handle_drain(now);

@@ -48,7 +48,7 @@ mod stats;
 pub use agent::{DurableInbox, DurableIncoming};
 pub use body::entry_json;
 pub use delivery::{DeliveryParts, DurableDelivery, DurableForward, DurableTurn, QueueSettlement};
-pub use open::{OpenError, OpenedQueue};
+pub use open::{OpenError, OpenedQueue, gateway_of};
 pub use options::QueueOptions;
 pub use queue::{AgentExists, DurableQueue, QueueEnd, QueueStatus};
 pub use stats::InboxStats;

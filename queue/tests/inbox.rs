@@ -41,7 +41,7 @@ impl Stage {
     async fn gateway(&self) -> DurableQueue {
         let path = self.folder.path().join("inbox.db");
         let mut options = QueueOptions::default().gateway_id("gw-1").media(self.folder.path().join("media"));
-        options.limits.retry_after = Duration::from_millis(1);
+        options.limits.redeliver_after = Duration::from_millis(1);
         options.limits.max_attempts = 3;
         let store = SqliteStore::open(QueueLock::acquire(&path).unwrap()).unwrap();
         let opened = OpenedQueue::open::<Tokio>(store, options).await.unwrap();

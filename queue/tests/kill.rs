@@ -54,7 +54,7 @@ fn key(number: u64) -> DedupeKey {
 fn limits() -> QueueLimits {
     let mut limits = QueueLimits::default();
     (limits.snapshot_records, limits.agent_window, limits.max_attempts) = (50, 8, 1000);
-    limits.retry_after = std::time::Duration::from_millis(1);
+    limits.redeliver_after = std::time::Duration::from_millis(1);
     limits
 }
 

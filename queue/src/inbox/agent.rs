@@ -153,11 +153,6 @@ impl DurableInbox {
         self.remove(end);
     }
 
-    /// Returns the session of the last delivery of a chat that this agent got.
-    pub fn session_of(&self, chat_id: &str) -> Option<Arc<str>> {
-        self.owner.0.lock().agents.get(&self.id)?.session_of(chat_id)
-    }
-
     /// Polls for the next interrupt, notice or end, and leaves deliveries queued. Use it in a host that has no room for
     /// deliveries. A task that is pending here may be woken for deliveries, too.
     pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Option<DurableIncoming>> {
@@ -167,7 +162,7 @@ impl DurableInbox {
     fn poll_some(&mut self, cx: &mut Context<'_>, deliveries: bool) -> Poll<Option<DurableIncoming>> {
         let shared = &self.owner.0;
         let mut guard = shared.lock();
-        let State { agents, media, has_relay_ended, fatal, .. } = &mut *guard;
+        let State { agents, media, has_relay_ended, is_leaving, fatal, .. } = &mut *guard;
         let Some(queue) = agents.get_mut(&self.id) else {
             self.has_ended = true;
             return Poll::Ready(None);
@@ -185,7 +180,8 @@ impl DurableInbox {
                 }
             }));
         }
-        let ready = if deliveries { queue.take_ready(shared.clock.now(), media.as_ref()) } else { None };
+        let takes = deliveries && !*is_leaving;
+        let ready = takes.then(|| queue.take_ready(shared.clock.now(), media.as_ref())).flatten();
         if let Some(HandedOut { id, session, body, .. }) = ready {
             let paths = media.as_ref().map(|media| media.paths(id.entry, media_of(&body).len()));
             drop(guard);

@@ -21,6 +21,8 @@ use std::time::Duration;
 const MAX_FETCHES: usize = 8;
 /// Maximum number of entries that wait for that. Further ones are fetched when they are handed out.
 const MAX_WAITING: usize = 1024;
+/// Number of entries whose fetches are known at which those that are gone leave.
+const MAX_KNOWN: usize = 16_384;
 /// Number of times that a file is requested.
 const TRIES: u32 = 3;
 /// Time between two of them.
@@ -170,6 +172,10 @@ impl MediaStore {
         }
         if let Some(state) = self.fetches.get_mut(&fetched.entry) {
             *state = FetchState::Done;
+        }
+        if self.fetches.len() >= MAX_KNOWN {
+            // Those that an operator has dropped.
+            self.fetches.retain(|entry, _| is_alive(*entry));
         }
         counts
     }

@@ -8,7 +8,9 @@ use super::prompts::{PREFIX_KEY, Prompts, prompt_of_key};
 use super::pump::Pump;
 use super::queue::DurableQueue;
 use super::shared::{AnyStore, State};
+use crate::config::QueueLimits;
 use crate::driver::QueueDriver;
+use crate::ledger::Ledger;
 use crate::output::{Output, QueueError};
 use crate::store::{Store, StoreFault};
 use data_encoding::HEXLOWER;
@@ -22,6 +24,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
@@ -68,9 +72,11 @@ pub struct OpenedQueue {
     driver: QueueDriver<AnyStore>,
     clock: Clock,
     media: Option<MediaStore>,
-    media_timeout: Duration,
+    limits: QueueLimits,
     chats: Vec<(String, Chat)>,
     prefix: String,
+    /// False if the host handles answers to prompts itself.
+    recognizes_answers: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for OpenedQueue {
@@ -108,11 +114,10 @@ impl OpenedQueue {
                 opened.map_err(|error| OpenError::Media { path, error })
             })
             .transpose()?;
-        let media_timeout = limits.queue_media_timeout;
         let leader = random()?;
         let clock = Clock::new();
         let store: AnyStore = Box::new(store);
-        let mut driver = QueueDriver::new(store, limits, &leader, clock.now());
+        let mut driver = QueueDriver::new(store, limits.clone(), &leader, clock.now());
         lead(runtime, &mut driver, clock).await?;
         let memory = |key: &str| driver.dispatcher().ledger().memory_value(key).map(str::to_owned);
         if let (Some(found), Some(wanted)) = (memory(GATEWAY_KEY), gateway_id.clone())
@@ -127,18 +132,20 @@ impl OpenedQueue {
             driver.remember(now, GATEWAY_KEY, Some(id));
         }
         driver.remember(now, PREFIX_KEY, Some(&prefix));
+        // Until the gateway is connected.
+        driver.hold(now, true);
         let chats = driver.dispatcher().ledger().memory().filter_map(|(key, value)| {
             Some((chat_memory::chat_of_key(key)?.to_owned(), chat_memory::read(value)?))
         });
         let chats = chats.collect();
-        Ok(OpenedQueue { driver, clock, media, media_timeout, chats, prefix })
+        let recognizes_answers = Arc::new(AtomicBool::new(true));
+        Ok(OpenedQueue { driver, clock, media, limits, chats, prefix, recognizes_answers })
     }
 
-    /// Changes the configuration of the gateway, before it starts: answers to prompts are recognized by the queue, and the
-    /// queue holds dials for as long as its store is down.
+    /// Changes the configuration of the gateway, before it starts: answers to prompts are recognized by the queue, unless the
+    /// configuration turns `prompts` off, and the queue holds dials for as long as its store is down.
     pub fn configure(&self, config: &mut GatewayConfig) {
-        config.machine.prompts = false;
-        config.machine.timing.hold_most = Duration::MAX;
+        configure(config, &self.recognizes_answers);
     }
 
     /// Returns a function that prepares the gateway, before its first dial: it primes the chats that are stored.
@@ -154,7 +161,8 @@ impl OpenedQueue {
 
     /// Serves hosts from a gateway that was configured and prepared.
     pub fn serve<R: Runtime>(self, runtime: R, relay: Relay, inbox: Inbox) -> DurableQueue {
-        let OpenedQueue { driver, clock, media, media_timeout, prefix, .. } = self;
+        let OpenedQueue { driver, clock, media, limits, prefix, recognizes_answers, .. } = self;
+        let media_timeout = limits.queue_media_timeout;
         let most = relay.config().machine.limits.prompts;
         let ledger = driver.dispatcher().ledger();
         let mut prompts = Prompts::new(&prefix, ledger.epoch(), most);
@@ -163,8 +171,9 @@ impl OpenedQueue {
                 prompts.restore(clock.now(), id, value);
             }
         }
-        let state = State::new(driver, prompts, media);
-        let queue = DurableQueue::new(runtime.clone(), state, relay, clock);
+        let mut state = State::new(driver, prompts, media);
+        state.recognizes_answers = recognizes_answers.load(Ordering::Relaxed);
+        let queue = DurableQueue::new(runtime.clone(), state, limits, relay, clock);
         let pump = Pump::new(runtime.clone(), queue.shared().clone(), inbox, media_timeout);
         runtime.spawn(pump);
         queue
@@ -179,15 +188,19 @@ impl OpenedQueue {
         builder: Builder<R>,
     ) -> Result<(Relay, DurableQueue), ConnectError> {
         let runtime = R::current()?;
-        let configure = |config: &mut GatewayConfig| {
-            config.machine.prompts = false;
-            config.machine.timing.hold_most = Duration::MAX;
-        };
-        let builder = builder.configure(configure).prepare(self.preparation());
+        let recognizes = self.recognizes_answers.clone();
+        let builder =
+            builder.configure(move |config| configure(config, &recognizes)).prepare(self.preparation());
         let (relay, inbox) = builder.connect().await?;
         let queue = self.serve(runtime, relay.clone(), inbox);
         Ok((relay, queue))
     }
+}
+
+fn configure(config: &mut GatewayConfig, recognizes_answers: &AtomicBool) {
+    recognizes_answers.store(config.machine.prompts, Ordering::Relaxed);
+    config.machine.prompts = false;
+    config.machine.timing.hold_most = Duration::MAX;
 }
 
 /// Returns twelve random hexadecimal digits.
@@ -226,4 +239,9 @@ async fn lead<R: Runtime>(
         }
     })
     .await
+}
+
+/// Returns the id of a queue's gateway; `None` if no gateway with an id has had it.
+pub fn gateway_of(ledger: &Ledger) -> Option<&str> {
+    ledger.memory_value(GATEWAY_KEY)
 }

@@ -171,6 +171,11 @@ impl Prompts {
         }
     }
 
+    /// Returns the session that asked; `None` if it is not known.
+    pub(super) fn session_of(&self, id: &str) -> Option<Box<str>> {
+        self.known.get(id)?.record.session.clone()
+    }
+
     /// Returns the number of prompts that are known.
     pub(super) fn len(&self) -> usize {
         self.known.len()

@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use relayline_core::command::Command;
 use relayline_core::event::Event;
-use relayline_core::output::Notice;
+use relayline_core::output::{Notice, Phase};
 use relayline_core::time::Time;
 use relayline_runtime::{Delivery, Inbox, Incoming, Runtime};
 use std::future::Future;
@@ -104,7 +104,7 @@ impl<R: Runtime> Pump<R> {
                 }
             }
             Output::Settled { hand_out, result } => {
-                if let Some(chat_id) = state.chats.remove(&hand_out) {
+                if let Some(chat_id) = state.chats.remove(&hand_out.entry) {
                     state.remember_chat(now, &self.shared.relay, &chat_id);
                 }
                 let is_done = is_gone(state, hand_out.entry);
@@ -121,6 +121,9 @@ impl<R: Runtime> Pump<R> {
                 }
             }
             Output::DeadLetter { entry, error, .. } => {
+                if let Some(media) = &mut state.media {
+                    media.forget(entry);
+                }
                 tracing::warn!(entry = entry.0, why = &*error, "queue_dead_letter");
             }
             Output::StoreFailed(fault) => self.log_fault(fault),
@@ -129,11 +132,15 @@ impl<R: Runtime> Pump<R> {
                 tracing::warn!(?reason, why, "queue_paused");
                 state.paused = Some(reason);
                 state.stats.pauses += 1;
+                // Agents make room in a queue that is full.
+                hold(state, now, false);
                 self.go_dormant();
             }
             Output::Resume => {
                 tracing::info!("queue_resumed");
                 (state.paused, self.fault) = (None, None);
+                let is_connected = matches!(self.shared.relay.phase(), Phase::Connected | Phase::Idle);
+                hold(state, now, !is_connected);
                 let _answer = self.shared.relay.submit(Command::Resume);
             }
             Output::Lost => self.end(state, QueueEnd::Lost),
@@ -171,7 +178,7 @@ impl<R: Runtime> Pump<R> {
             }
         };
         if let Some(event) = body.event().filter(|event| !event.source.chat_id.is_empty()) {
-            state.chats.insert(id, event.source.chat_id.to_string());
+            state.note_chat(id.entry, &event.source.chat_id);
         }
         if let Some(media) = &mut state.media {
             media.want(id.entry, media_of(&body), true);
@@ -239,7 +246,7 @@ impl<R: Runtime> Pump<R> {
                     notify(&mut state, &agent, incoming, &mut wakers);
                 }
             }
-            Some(Incoming::Notice(notice)) => self.notice(&mut state, notice, &mut wakers),
+            Some(Incoming::Notice(notice)) => self.notice(&mut state, now, notice, &mut wakers),
             Some(Incoming::Fatal(fatal)) => {
                 state.fatal = Some(fatal);
                 self.relay_ended(&mut state, now, &mut wakers);
@@ -263,7 +270,12 @@ impl<R: Runtime> Pump<R> {
         wakers.append(&mut state.end_waiters);
     }
 
-    fn notice(&self, state: &mut State, notice: Notice, wakers: &mut Wakers) {
+    fn notice(&self, state: &mut State, now: Time, notice: Notice, wakers: &mut Wakers) {
+        match &notice {
+            Notice::Connected { .. } => hold(state, now, false),
+            Notice::Disconnected { .. } => hold(state, now, state.paused.is_none()),
+            _ => {}
+        }
         match &notice {
             // It began to dial before the pause.
             Notice::Connected { .. } if state.paused.is_some() => self.go_dormant(),
@@ -301,7 +313,10 @@ impl<R: Runtime> Pump<R> {
         let chat_id = event.source.chat_id.clone();
         let mut memory = None;
         let mut is_answer = is_answer;
-        if let Some(prompt_id) = event.prompt_response.as_ref().map(|response| response.prompt_id.clone())
+        let prompt_id = event.prompt_response.as_ref().map(|response| response.prompt_id.clone());
+        if let Some(prompt_id) = prompt_id.as_deref().filter(|_| !state.recognizes_answers) {
+            session = state.prompts.session_of(prompt_id).map_or(session, String::from);
+        } else if let Some(prompt_id) = prompt_id
             && !is_answer
             // A duplicate says nothing about the prompt: its entry does.
             && !is_known(state, key)
@@ -327,7 +342,7 @@ impl<R: Runtime> Pump<R> {
                     state.stats.stale_answers += 1;
                     settlement.ack();
                     let mut wakers = Wakers::new();
-                    self.notice(state, Notice::StalePrompt { answer: Box::new(event) }, &mut wakers);
+                    self.notice(state, now, Notice::StalePrompt { answer: Box::new(event) }, &mut wakers);
                     return wakers.into_iter().for_each(Waker::wake);
                 }
             }
@@ -392,6 +407,13 @@ impl<R: Runtime> Pump<R> {
         drop(guard);
         wakers.into_iter().for_each(Waker::wake);
         true
+    }
+}
+
+/// Hands nothing out while `is_held`.
+fn hold(state: &mut State, now: Time, is_held: bool) {
+    if let Some(driver) = &mut state.driver {
+        driver.hold(now, is_held);
     }
 }
 

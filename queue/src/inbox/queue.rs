@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::prompts::prompt_key;
 use super::shared::{Owner, Shared, State};
 use super::stats::InboxStats;
+use crate::config::QueueLimits;
 use crate::dispatcher::QueueUsage;
 use crate::id::AgentId;
 use crate::output::{AgentEnd, OperatorRequest, PauseReason, RequestRefused};
@@ -12,6 +13,7 @@ use crate::stats::QueueStats;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use relayline_core::output::Fatal;
 use relayline_runtime::{Relay, Runtime};
 use std::fmt;
 use std::future::poll_fn;
@@ -77,6 +79,7 @@ type Sleep = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 #[derive(Clone)]
 pub struct DurableQueue {
     owner: Arc<Owner>,
+    limits: Arc<QueueLimits>,
     sleep: Arc<Sleep>,
 }
 
@@ -87,9 +90,16 @@ impl fmt::Debug for DurableQueue {
 }
 
 impl DurableQueue {
-    pub(super) fn new<R: Runtime>(runtime: R, state: State, relay: Relay, clock: Clock) -> DurableQueue {
+    pub(super) fn new<R: Runtime>(
+        runtime: R,
+        state: State,
+        limits: QueueLimits,
+        relay: Relay,
+        clock: Clock,
+    ) -> DurableQueue {
         let sleep = Arc::new(move |span| runtime.sleep(span).boxed());
-        DurableQueue { owner: Arc::new(Owner(Shared::new(state, relay, clock))), sleep }
+        let owner = Arc::new(Owner(Shared::new(state, relay, clock)));
+        DurableQueue { owner, limits: Arc::new(limits), sleep }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -120,6 +130,11 @@ impl DurableQueue {
         &self.shared().relay
     }
 
+    /// Returns the limits of the queue.
+    pub fn limits(&self) -> &QueueLimits {
+        &self.limits
+    }
+
     /// Returns the state of the queue; `None` once its store is closed.
     pub fn status(&self) -> Option<QueueStatus> {
         let state = self.shared().lock();
@@ -141,6 +156,16 @@ impl DurableQueue {
     pub async fn request(&self, request: OperatorRequest) -> Result<(), RequestRefused> {
         let answer = self.shared().change(|state, now| state.request(now, request));
         answer.await.unwrap_or(Err(RequestRefused::NotLeading))
+    }
+
+    /// Returns the session in which an agent talks in a chat: that of its last delivery there. Without an agent it is that of
+    /// any.
+    pub fn session_of(&self, agent: Option<&str>, chat_id: &str) -> Option<Arc<str>> {
+        let state = self.shared().lock();
+        match agent {
+            Some(agent) => state.agents.get(&AgentId::new(agent))?.session_of(chat_id),
+            None => state.agents.values().find_map(|agent| agent.session_of(chat_id)),
+        }
     }
 
     /// Opens a prompt, whose answer reaches a session also after a restart of the gateway. Returns its id: `id`, or a
@@ -169,28 +194,35 @@ impl DurableQueue {
         });
     }
 
+    /// Hands nothing out any more. Events are still stored, and agents may settle what they have.
+    pub fn drain(&self) {
+        self.shared().drain();
+    }
+
     /// Hands nothing out any more, and disconnects the gateway. Agents may still settle what they have.
     pub fn leave(&self) {
         self.shared().leave();
     }
 
-    /// Ends the queue, within ten seconds: disconnects the gateway, ends all agents as planned, and closes the store.
+    /// Ends the queue, within ten seconds: disconnects the gateway, and hands the queue over.
     pub async fn shut_down(&self) -> QueueEnd {
         self.leave();
         self.relay().disconnect().await;
+        self.hand_over().await
+    }
+
+    /// Hands the queue over, after its gateway has disconnected: ends all agents as planned, and closes the store. After five
+    /// seconds it closes the store anyway: the next gateway then counts what was out as crashed.
+    pub async fn hand_over(&self) -> QueueEnd {
         self.shared().change(|state, now| {
+            state.is_leaving = true;
             let agents: Vec<AgentId> = std::mem::take(&mut state.agents).into_keys().collect();
             if let Some(driver) = &mut state.driver {
                 agents.iter().for_each(|agent| driver.agent_ended(now, agent, &AgentEnd::Planned));
+                driver.drain(now);
                 driver.shut_down(now);
             }
         });
-        self.released().await
-    }
-
-    /// Waits until the queue is handed over and its store is closed, once all agents have ended. After five seconds it
-    /// closes the store anyway: the next gateway then counts what was out as crashed.
-    pub async fn released(&self) -> QueueEnd {
         let wait = poll_fn(|cx| {
             let mut state = self.shared().lock();
             match &state.end {
@@ -215,6 +247,11 @@ impl DurableQueue {
                 QueueEnd::Failed(why)
             }
         }
+    }
+
+    /// Returns the permanent end of the gateway, once it was revoked.
+    pub fn fatal(&self) -> Option<Fatal> {
+        self.shared().lock().fatal.clone()
     }
 
     /// Returns the end of the queue, if it has ended.

@@ -10,10 +10,12 @@ use super::queue::QueueEnd;
 use super::stats::InboxStats;
 use crate::dispatcher::Arrival;
 use crate::driver::QueueDriver;
-use crate::id::{AgentId, ArrivalId, HandOutId, RequestId};
+use crate::id::{AgentId, ArrivalId, EntryId, HandOutId, RequestId};
+use crate::ledger::EntryState;
 use crate::output::{NotSettled, PauseReason, RequestRefused, Settlement};
 use crate::store::Store;
 use futures_channel::oneshot;
+use relayline_core::command::Command;
 use relayline_core::event::Media;
 use relayline_core::output::Fatal;
 use relayline_core::time::Time;
@@ -25,6 +27,9 @@ use std::task::Waker;
 
 /// Store of any engine.
 pub(super) type AnyStore = Box<dyn Store + Send>;
+
+/// Number of chats of entries at which those of entries that are gone leave.
+const MAX_CHATS: usize = 16_384;
 
 /// Event on its way into the store.
 pub(super) struct Arriving {
@@ -46,12 +51,14 @@ pub(super) struct State {
     /// Events that the queue did not take, and that are passed in again.
     pub(super) untaken: VecDeque<Arriving>,
     pub(super) next_arrival: ArrivalId,
-    /// Chats of the entries that agents have.
-    pub(super) chats: BTreeMap<HandOutId, String>,
+    /// Chats of the entries that agents have, and of some that they had.
+    pub(super) chats: BTreeMap<EntryId, String>,
     settling: BTreeMap<HandOutId, Vec<oneshot::Sender<SettleResult>>>,
     requests: BTreeMap<RequestId, oneshot::Sender<Result<(), RequestRefused>>>,
     next_request: RequestId,
     pub(super) prompts: Prompts,
+    /// False if the host handles answers to prompts itself: they are messages.
+    pub(super) recognizes_answers: bool,
     pub(super) media: Option<MediaStore>,
     pub(super) stats: InboxStats,
     pub(super) paused: Option<PauseReason>,
@@ -79,6 +86,7 @@ impl State {
             requests: BTreeMap::new(),
             next_request: RequestId(0),
             prompts,
+            recognizes_answers: true,
             media,
             stats: InboxStats::default(),
             paused: None,
@@ -150,6 +158,19 @@ impl State {
         }
     }
 
+    /// Notes the chat of an entry that an agent has. Those of entries that are gone leave when there are too many.
+    pub(super) fn note_chat(&mut self, entry: EntryId, chat_id: &str) {
+        if self.chats.len() >= MAX_CHATS
+            && let Some(driver) = &self.driver
+        {
+            let ledger = driver.dispatcher().ledger();
+            let is_out =
+                |entry: &EntryId| ledger.entry(*entry).is_some_and(|entry| entry.state == EntryState::Out);
+            self.chats.retain(|entry, _| is_out(entry));
+        }
+        self.chats.insert(entry, chat_id.to_owned());
+    }
+
     /// Records what the gateway remembers of a chat, if that has changed.
     pub(super) fn remember_chat(&mut self, now: Time, relay: &Relay, chat_id: &str) {
         let (Some(driver), Some(chat)) = (&mut self.driver, relay.chat(chat_id)) else { return };
@@ -212,18 +233,22 @@ impl Shared {
         changed
     }
 
-    /// Begins to end: agents get nothing new, and the gateway disconnects.
-    pub(super) fn leave(&self) {
-        let is_first = self.change(|state, now| {
+    /// Gives agents nothing new. Returns false if that was so before.
+    pub(super) fn drain(&self) -> bool {
+        self.change(|state, now| {
             let is_first = !std::mem::replace(&mut state.is_leaving, true);
             if let (true, Some(driver)) = (is_first, &mut state.driver) {
                 driver.drain(now);
             }
             is_first
-        });
-        if is_first {
+        })
+    }
+
+    /// Begins to end: agents get nothing new, and the gateway disconnects.
+    pub(super) fn leave(&self) {
+        if self.drain() {
             // It is refused only if the relay has ended.
-            let _answer = self.relay.submit(relayline_core::command::Command::Disconnect);
+            let _answer = self.relay.submit(Command::Disconnect);
         }
     }
 }

@@ -98,5 +98,5 @@ impl Gateway {
 
 /// Returns the time to wait after a number of failures: the first time doubled, and five minutes at most.
 pub(crate) fn back_off(limits: &QueueLimits, charges: u32) -> Duration {
-    (1..charges).fold(limits.retry_after, |wait, _| wait * 2).min(Duration::from_secs(300))
+    (1..charges).fold(limits.redeliver_after, |wait, _| wait * 2).min(Duration::from_secs(300))
 }

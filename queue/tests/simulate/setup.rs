@@ -54,7 +54,7 @@ impl Setup {
         limits.snapshot_records = size(&[2, 5, 30, 10_000]);
         limits.batch_size = size(&[1, 2, 3, 128]);
         limits.batch_bytes = size(&[50, 4 << 20]);
-        limits.retry_after = Duration::from_millis(*random.pick(&[50, 1000]));
+        limits.redeliver_after = Duration::from_millis(*random.pick(&[50, 1000]));
         let mut often = |from: &[u64]| *random.pick(from);
         Setup {
             events: often(&[10, 30, 60]),
