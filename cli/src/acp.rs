@@ -12,19 +12,25 @@ mod reader;
 mod session_file;
 mod start;
 
-use crate::bridge::{AgentKind, Agents, ControlSocket, End, Monitor};
+use crate::approvals::PromptPolicy;
+use crate::bridge::{
+    AgentKind, Agents, ControlServer, ControlSocket, End, Gateway, GatewayParts, MediaFolder, Options,
+    hand_over,
+};
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
+use crate::queue::QueueStart;
 use crate::signals::Shutdown;
 use crate::sleep::SleepOptions;
 pub(crate) use flags::{AcpArguments, prompt_prefix};
 use host::AcpHost;
 use relayline_acp::{AcpMachine, StopCause};
 use relayline_control::config::GatewayConfig;
+use relayline_queue::inbox::DurableQueue;
+use relayline_runtime::Relay;
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::Arc;
 
 pub(crate) use files::MessageFiles;
 pub(crate) use reader::{LineReader, ReadLine, log_stderr};
@@ -49,6 +55,8 @@ pub(crate) struct AcpOptions {
     pub(crate) declares_commands: bool,
     /// Handle to kill the agent that does not answer.
     pub(crate) current: Current,
+    /// Durable queue, if there is one.
+    pub(crate) queue: Option<QueueStart>,
 }
 
 /// End of an ACP host.
@@ -71,24 +79,60 @@ pub(crate) fn run(
     config.machine.passthrough = false;
     // Answers to prompts arrive as messages: an answer of somebody who may not give it leaves the prompt open.
     config.machine.prompts = false;
-    let (metrics, control, sleep) = (options.metrics.take(), options.control.take(), options.sleep.take());
-    runtime.host(config, |relay, inbox| async move {
-        let monitor = Monitor::new(AgentKind::Acp, control.as_ref().map(ControlSocket::monitor));
-        if let Some(listener) = metrics {
-            runtime.serve_metrics(&relay, listener, &monitor)?;
+    match options.queue.take() {
+        None => runtime.host(config, |relay, inbox| async move {
+            let (parts, control) = options.begin(runtime, &relay, None, shutdown)?;
+            serve(AcpHost::new(Gateway::new(relay, inbox, parts), options), agents, control).await
+        })?,
+        Some(queue) => {
+            let served = runtime.host_with_queue(config, queue, |queue| async move {
+                let relay = queue.relay().clone();
+                let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
+                let gateway = Gateway::queued(queue.clone(), parts);
+                let end = serve(AcpHost::new(gateway, options), agents, control).await;
+                hand_over(&queue).await.and(end)
+            })?;
+            // The text says what to do.
+            served.map_err(io::Error::other)
         }
-        let transfers = options.limits.agent.media_transfers;
-        // The machine of the agent decides who may answer.
-        let serve_control =
-            |socket: ControlSocket| socket.serve(&relay, &monitor, shutdown, transfers, Arc::default());
-        let control = control.map(serve_control).transpose()?;
-        sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
-        let end = AcpHost::new(relay, inbox, options, shutdown, monitor).serve(agents).await;
-        if let Some(control) = control {
-            control.finish().await;
-        }
-        end
-    })?
+    }
+}
+
+async fn serve(
+    host: AcpHost,
+    agents: &mut impl Agents,
+    control: Option<ControlServer>,
+) -> io::Result<AcpEnd> {
+    let end = host.serve(agents).await;
+    if let Some(control) = control {
+        control.finish().await;
+    }
+    end
+}
+
+impl AcpOptions {
+    /// Begins to serve the metrics page and the control socket, and lets the gateway sleep. Returns the parts of the gateway.
+    fn begin(
+        &mut self,
+        runtime: RuntimeName,
+        relay: &Relay,
+        queue: Option<&DurableQueue>,
+        shutdown: &Shutdown,
+    ) -> io::Result<(GatewayParts, Option<ControlServer>)> {
+        let options = Options {
+            auto_ack: true,
+            metrics: self.metrics.take(),
+            control: self.control.take(),
+            settings: self.limits.agent.clone(),
+            kind: AgentKind::Acp,
+            // The transfers of a bridge, which is not in use here.
+            media: MediaFolder::none(),
+            sleep: self.sleep.take(),
+            // The machine of the agent decides who may answer.
+            prompts: PromptPolicy::default(),
+        };
+        options.begin(runtime, relay, queue, shutdown)
+    }
 }
 
 /// Returns an error for a file of a flag.

@@ -12,8 +12,10 @@
 
 mod change_signal;
 mod control;
+mod delivery;
 mod execution;
 mod gateway;
+mod jobs;
 mod line;
 mod line_queue;
 mod media;
@@ -23,6 +25,7 @@ mod op_deserializer;
 mod op_queue;
 mod parts;
 mod prompt_request;
+mod queue_prompts;
 mod reader;
 mod runner;
 #[cfg(test)]
@@ -42,20 +45,25 @@ use crate::sleep::SleepOptions;
 pub(crate) use change_signal::ChangeSignal;
 #[cfg(unix)]
 pub(crate) use control::connect_socket;
-pub(crate) use control::{ControlSettings, ControlSocket, remove_socket};
-pub(crate) use gateway::{Cause, Gateway};
+pub(crate) use control::{ControlServer, ControlSettings, ControlSocket, remove_socket};
+pub(crate) use delivery::{AgentSettlement, Content, Item};
+pub(crate) use gateway::{Cause, Gateway, GatewayParts};
+pub(crate) use jobs::{hand_over, run_jobs};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
-pub(crate) use monitor::{AgentKind, Monitor};
+pub(crate) use monitor::{AgentKind, BusyMark, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};
 pub(crate) use parts::submit_when_room;
+pub(crate) use queue_prompts::QueuePrompts;
 use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
+use relayline_queue::inbox::DurableQueue;
+use relayline_runtime::Relay;
 use session::Session;
 pub(crate) use settings::AgentSettings;
-pub(crate) use status::{ErrorStatus, GatewayStatus, QueueStatus};
+pub(crate) use status::{DurableStatus, ErrorStatus, GatewayStatus, QueueStatus};
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
-pub(crate) use unsettled::Unsettled;
+pub(crate) use unsettled::{Unsettled, settle};
 pub(crate) use writer::Writer;
 
 /// Pipes of an agent.
@@ -130,21 +138,9 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    let Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts } = options;
-    let media = Media::new(media, settings.media_transfers);
     runtime.host(config, |relay, inbox| async move {
-        let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
-        if let Some(listener) = metrics {
-            runtime.serve_metrics(&relay, listener, &monitor)?;
-        }
-        let serve_control = |socket: ControlSocket| {
-            socket.serve(&relay, &monitor, shutdown, settings.media_transfers, prompts.approvers.clone())
-        };
-        let control = control.map(serve_control).transpose()?;
-        sleep.map(|sleep| sleep.start(&relay, &monitor, shutdown)).transpose()?;
-        let mut gateway = Gateway::new(relay, inbox, shutdown, settings, auto_ack, media, monitor);
-        gateway.prompts = prompts;
-        let end = serve(gateway, agents).await;
+        let (parts, control) = options.begin(runtime, &relay, None, shutdown)?;
+        let end = serve(Gateway::new(relay, inbox, parts), agents).await;
         if let Some(control) = control {
             control.finish().await;
         }
@@ -152,17 +148,72 @@ pub(crate) fn run(
     })?
 }
 
+impl Options {
+    /// Begins to serve the metrics page and the control socket, and lets the gateway sleep. Returns the parts of the
+    /// gateway's agents.
+    pub(crate) fn begin(
+        self,
+        runtime: RuntimeName,
+        relay: &Relay,
+        queue: Option<&DurableQueue>,
+        shutdown: &Shutdown,
+    ) -> io::Result<(GatewayParts, Option<ControlServer>)> {
+        let Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts } = self;
+        let media = Media::new(media, settings.media_transfers);
+        let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
+        if let Some(queue) = queue {
+            monitor.set_queue(queue.clone());
+        }
+        if let Some(listener) = metrics {
+            runtime.serve_metrics(relay, listener, &monitor)?;
+        }
+        let serve_control = |socket: ControlSocket| {
+            socket.serve(relay, &monitor, shutdown, settings.media_transfers, prompts.approvers.clone())
+        };
+        let control = control.map(serve_control).transpose()?;
+        sleep.map(|sleep| sleep.start(relay, &monitor, shutdown)).transpose()?;
+        let shutdown = shutdown.clone();
+        Ok((GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts }, control))
+    }
+}
+
 async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End> {
+    serve_agents(&mut gateway, agents, None).await?;
+    Ok(end_of(&gateway))
+}
+
+/// One of the jobs that are served from a queue.
+#[derive(Clone, Copy, Debug)]
+struct Job<'j> {
+    id: &'j str,
+    /// True if its end ends the gateway.
+    is_alone: bool,
+}
+
+/// Serves agents, one after another, until there is no further one or the gateway ends.
+async fn serve_agents(
+    gateway: &mut Gateway,
+    agents: &mut impl Agents,
+    job: Option<Job<'_>>,
+) -> io::Result<()> {
     let mut last = None;
-    while gateway.ended.is_none() && gateway.cause().is_none() {
+    while !gateway.has_ended() && gateway.cause().is_none() {
         let next = gateway.without_agent(agents.next(last)).await;
         match next {
-            Some(Ok(Some(agent))) => {
+            Some(Ok(Some(mut agent))) => {
                 let monitor = gateway.monitor.clone();
                 monitor.note_agent_started();
-                last = Some(Session::start(&mut gateway, agent)?.serve().await);
+                if let Some(Job { id, is_alone }) = job {
+                    // The end of its output must not disconnect the others.
+                    agent.is_replaceable |= !is_alone;
+                    gateway.begin_agent(id);
+                }
+                let end = Session::start(gateway, agent)?.serve().await;
+                gateway.end_agent(end);
+                last = Some(end);
                 monitor.note_agent_ended();
             }
+            Some(Ok(None)) if job.is_some_and(|job| !job.is_alone) => return Ok(()),
             Some(Ok(None)) => gateway.leave_without_agent(Cause::OutputEnded).await,
             Some(Err(error)) => {
                 gateway.leave_without_agent(Cause::OutputEnded).await;
@@ -176,9 +227,13 @@ async fn serve(mut gateway: Gateway, agents: &mut impl Agents) -> io::Result<End
             }
         }
     }
+    Ok(())
+}
+
+fn end_of(gateway: &Gateway) -> End {
     tracing::debug!(stats = ?gateway.relay.stats(), "ended");
-    Ok(match gateway.fatal() {
+    match gateway.fatal() {
         Some(fatal) => End::Disabled(fatal),
         None => End::Disconnected(gateway.cause().unwrap_or(Cause::OutputEnded)),
-    })
+    }
 }

@@ -4,6 +4,7 @@
 //! a flag of this program alone, such as `exec`, becomes the default value of the flag.
 
 use crate::gateway::{Unresolved, unreadable};
+use crate::queue::QueueLocation;
 use crate::{Program, fail, flags, usage};
 use clap::builder::OsStr;
 use clap::error::ErrorKind;
@@ -19,20 +20,26 @@ use std::path::{Path, PathBuf};
 /// Flags of `run` that are not keys of the file.
 const NO_KEYS: [&str; 3] = ["config", "help", "version"];
 /// Pairs of a key and a flag that excludes it. If the flag is on the command line, the key is ignored.
-const OPPOSITES: [(&str, &str); 9] = [
+const OPPOSITES: [(&str, &str); 10] = [
     ("verbose", "quiet"),
     ("quiet", "verbose"),
     ("exec", "acp"),
     ("acp", "exec"),
     ("auto-ack", "acp"),
+    ("auto-ack", "queue"),
     ("passthrough", "acp"),
     ("media-anywhere", "acp"),
     ("approve", "approval-chat"),
     ("approval-chat", "approve"),
 ];
 /// Pairs of a key and the limit that it sets. If `--set` on the command line sets the limit, the key is ignored.
-const LIMIT_KEYS: [(&str, &str); 2] =
-    [("max-sessions", "acp_sessions"), ("approval-timeout", "acp_approval_timeout")];
+const LIMIT_KEYS: [(&str, &str); 5] = [
+    ("max-sessions", "acp_sessions"),
+    ("approval-timeout", "acp_approval_timeout"),
+    ("session-window", "session_window"),
+    ("max-attempts", "max_attempts"),
+    ("dedupe-for", "dedupe_for"),
+];
 
 /// Parsed configuration file.
 #[derive(Debug)]
@@ -151,7 +158,13 @@ fn is_excluded(key: &str, given: &ArgMatches) -> bool {
 fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsString>, String> {
     let wrong = |wanted: &str| format!("{}: write {wanted}", setting.source);
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
-    let text = |text: &String| if is_path { folder.join(text).into_os_string() } else { text.into() };
+    let is_queue = arg.get_value_parser().type_id() == TypeId::of::<QueueLocation>();
+    let text = |text: &String| match QueueLocation::parse(text) {
+        Ok(location) if is_queue => location.within(folder).to_string().into(),
+        _ if is_path => folder.join(text).into_os_string(),
+        // An error of a queue's URL is that of the flag.
+        _ => text.into(),
+    };
     match (arg.get_action(), &setting.value) {
         (ArgAction::SetTrue, HostValue::Switch(on)) => Ok(vec![on.to_string().into()]),
         (ArgAction::SetTrue, _) => Err(wrong("true or false")),

@@ -5,6 +5,8 @@ mod acp_agent;
 mod acp_conversation;
 mod agent;
 mod conversation;
+mod durable;
+mod durable_agent;
 mod enroll;
 mod script;
 mod stage;
@@ -33,6 +35,7 @@ Examples:
   relayline demo                        chat with the agent; /help lists the commands
   relayline demo --acp                  chat with a scripted ACP agent: its steps, a permission, a growing answer
   relayline demo --acp -- gemini --acp  chat with an installed ACP agent
+  relayline demo --durable              kill the gateway and the agent in the middle of a turn; the message comes again
   relayline demo < /dev/null            play the built-in conversation
   relayline demo --script FILE          play your own: one step per line, # for comments
 
@@ -51,6 +54,11 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     acp: bool,
 
+    /// Kill the gateway and its agent in the middle of a turn, and show that a durable queue (run --queue) hands the message out
+    /// again.
+    #[arg(long, conflicts_with_all = ["acp", "script"])]
+    durable: bool,
+
     /// Program of an installed ACP agent, with its arguments, after --acp --.
     #[arg(value_name = "CMD", last = true, requires = "acp")]
     command: Vec<String>,
@@ -63,11 +71,15 @@ pub(crate) struct DemoArguments {
 const GATEWAY: &str = "gw-demo";
 
 pub(crate) use acp_agent::{is_requested as is_acp_agent, run as run_acp_agent};
+pub(crate) use durable_agent::{is_requested as is_durable_agent, run as run_durable_agent};
 
 /// Width of the commands in a list of them.
 const HELP_WIDTH: usize = 15;
 
 pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
+    if arguments.durable {
+        return durable::run(arguments.runtime);
+    }
     let steps = match &arguments.script {
         Some(file) => match std::fs::read_to_string(file) {
             Ok(text) => Some((file.display().to_string(), text)),

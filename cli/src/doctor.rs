@@ -4,6 +4,7 @@ mod agent;
 mod clock;
 mod handshake;
 mod probe;
+mod queue;
 mod reach;
 
 use crate::boot::run_plan;
@@ -27,7 +28,8 @@ Examples:
   relayline doctor --url wss://connector.example --acp -- claude-agent-acp
 
 It takes every flag of `run`, but opens no port. It starts no agent, except with --acp: then it first initializes the agent,
-opens a session, and says what is missing. Without a URL it checks the agent only. The agent's log is shown with -v.
+opens a session, and says what is missing. With --queue it examines the queue's file, mode, content, settings and lock.
+Without a URL it checks the agent and the queue only. The agent's log is shown with -v.
 
 Each line begins with ok, warn or fail, names the step, and says what was found and what to do: settings, dns, tcp, tls,
 upgrade, clock, credentials, handshake. A line that begins with wait shows how long the next step may take. The output
@@ -125,9 +127,13 @@ impl Findings {
 pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     let mut findings = Findings::default();
     let (gateway, acp) = (&arguments.run.gateway, &arguments.run.acp);
-    let (resolved, limits) = gateway.resolve_silently(&acp.limits());
+    let flags: Vec<String> = acp.limits().into_iter().chain(arguments.run.queue.limits()).collect();
+    let (resolved, limits) = gateway.resolve_silently(&flags);
     if acp.is_given() {
         agent::examine(acp, &limits.acp, &mut findings);
+    }
+    if let Some(location) = arguments.run.queue.location() {
+        queue::examine(location, &mut findings);
     }
     let resolved = match resolved {
         Ok(resolved) => resolved,
@@ -137,6 +143,10 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
         }
         Err(Unresolved::Settings(ConfigError::NoUrl { .. })) if acp.is_given() => {
             findings.warn("settings", "no URL, so only the agent was checked");
+            return findings.exit_code();
+        }
+        Err(Unresolved::Settings(ConfigError::NoUrl { .. })) if arguments.run.queue.is_given() => {
+            findings.warn("settings", "no URL, so only the queue was checked");
             return findings.exit_code();
         }
         Err(error) => {

@@ -9,26 +9,45 @@ mod guarded;
 pub(crate) use direct::{Child, Killer, own_program};
 #[cfg(unix)]
 pub(crate) use guarded::{Child, Killer, own_program};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Handle to kill the running agent from any thread.
+/// Handle to kill the running agent of one job, or of all jobs, from any thread.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Current(Arc<Mutex<Option<Killer>>>);
+pub(crate) struct Current {
+    killers: Arc<Mutex<BTreeMap<usize, Killer>>>,
+    job: usize,
+}
 
 impl Current {
-    pub(crate) fn set(&self, child: &Child) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(child.killer());
+    /// Returns the handle of another job.
+    pub(crate) fn for_job(&self, job: usize) -> Current {
+        Current { killers: self.killers.clone(), job }
     }
 
-    /// Kills the agent's group at once, if there is an agent.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Killer>> {
+        self.killers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, child: &Child) {
+        self.lock().insert(self.job, child.killer());
+    }
+
+    /// Kills the group of this job's agent at once, if there is an agent.
     pub(crate) fn kill(&self) {
-        let killer = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let killer = self.lock().get(&self.job).cloned();
         if let Some(killer) = killer {
             killer.kill();
         }
+    }
+
+    /// Kills the groups of all jobs' agents at once.
+    pub(crate) fn kill_all(&self) {
+        let killers: Vec<Killer> = self.lock().values().cloned().collect();
+        killers.iter().for_each(Killer::kill);
     }
 }
 

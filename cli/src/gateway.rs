@@ -4,6 +4,7 @@ use crate::bridge::{AgentSettings, ControlSettings, Monitor};
 use crate::config_file::LoadedConfig;
 use crate::fail;
 use crate::flags::{GatewayCommands, Given, SettingFlags};
+use crate::queue::QueueStart;
 use clap::{Args, ValueEnum};
 use relayline_acp::AcpLimits;
 use relayline_control::config::GatewayConfig;
@@ -11,11 +12,16 @@ use relayline_control::network::Network;
 use relayline_control::settings::table::{self, Kind};
 use relayline_control::settings::{self, ConfigError, ConfigFile, EnvFile, Resolved, Sources};
 use relayline_core::secret::Secret;
+use relayline_queue::config::QueueLimits;
+use relayline_queue::inbox::{DurableQueue, OpenError};
 use relayline_runtime::files::{self, Contents};
 use relayline_runtime::http::Client;
 use relayline_runtime::{
-    Inbox, Relay, ca_certificates, default_env_file, detect_host, read_certificates, with_environment,
+    CurrentRuntime, Inbox, Relay, ca_certificates, default_env_file, detect_host, read_certificates,
+    with_environment,
 };
+use relayline_smol::Smol;
+use relayline_tokio::Tokio;
 use std::env::VarError;
 use std::fmt;
 use std::io;
@@ -34,6 +40,7 @@ pub(crate) enum RuntimeName {
 #[derive(Debug, Default)]
 pub(crate) struct HostLimits {
     pub(crate) agent: AgentSettings,
+    pub(crate) queue: QueueLimits,
     pub(crate) acp: AcpLimits,
     pub(crate) control: ControlSettings,
 }
@@ -232,12 +239,12 @@ impl GatewayArguments {
     }
 
     fn resolve_all(&self, given: Given, limits: &mut HostLimits) -> Result<Resolved, Unresolved> {
-        let HostLimits { agent, acp, control } = limits;
+        let HostLimits { agent, queue, acp, control } = limits;
         let default = default_env_file();
         let settings = self.env_file.as_deref();
         let env_files = EnvFiles { settings, managed_by: settings.or(default.as_deref()) };
         let (mut resolved, warnings) = self.network.resolve(given, env_files, |sources| {
-            settings::resolve_with(sources, &mut [agent, acp, control])
+            settings::resolve_with(sources, &mut [agent, queue, acp, control])
         })?;
         resolved.warnings.splice(0..0, warnings);
         Ok(resolved)
@@ -287,6 +294,25 @@ impl RuntimeName {
                 RuntimeName::Smol => relayline_smol::start(config)?,
             };
             Ok(host(relay, inbox).await)
+        })
+    }
+
+    /// Starts a gateway with a queue on this runtime, and runs `host` with the queue to completion.
+    pub(crate) fn host_with_queue<T, F: Future<Output = io::Result<T>>>(
+        self,
+        config: GatewayConfig,
+        start: QueueStart,
+        host: impl FnOnce(DurableQueue) -> F,
+    ) -> io::Result<Result<T, OpenError>> {
+        self.run(|| async move {
+            let opened = match self {
+                RuntimeName::Tokio => start.open(Tokio::current()?, config).await?,
+                RuntimeName::Smol => start.open(Smol::current()?, config).await?,
+            };
+            Ok(match opened {
+                Ok(queue) => Ok(host(queue).await?),
+                Err(error) => Err(error),
+            })
         })
     }
 

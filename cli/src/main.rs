@@ -25,6 +25,7 @@ mod guard;
 mod logging;
 mod network;
 mod provision;
+mod queue;
 mod random;
 mod record;
 mod replay;
@@ -76,6 +77,7 @@ enum Command {
     Run(run::RunArguments),
     Send(send::SendArguments),
     Status(status::StatusArguments),
+    Queue(queue::QueueCommand),
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
@@ -114,6 +116,9 @@ fn main() -> ExitCode {
     if demo::is_acp_agent() {
         return demo::run_acp_agent();
     }
+    if demo::is_durable_agent() {
+        return demo::run_durable_agent();
+    }
     let program = config_file::program();
     // These commands print their progress themselves.
     let prints_progress = matches!(program.command, Command::Demo(_) | Command::Doctor(_));
@@ -126,6 +131,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Queue(arguments) => queue::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),

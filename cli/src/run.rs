@@ -2,10 +2,12 @@
 
 use crate::acp::{self, AcpArguments};
 use crate::bridge::{
-    self, Agent, AgentKind, Cause, ControlSettings, ControlSocket, End, MediaFolder, OneAgent, Options,
+    self, Agent, AgentKind, Agents, Cause, ControlSettings, ControlSocket, End, MediaFolder, OneAgent,
+    Options,
 };
 use crate::exec::{AgentStderr, Current};
-use crate::gateway::GatewayArguments;
+use crate::gateway::{GatewayArguments, RuntimeName};
+use crate::queue::{Acquired, QueueArguments, QueueStart};
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::signals::{self, Shutdown};
 use crate::sleep::{ASLEEP, SleepArguments};
@@ -52,6 +54,7 @@ Examples:
   Agent          relayline run --restart on-failure --exec ./agent.py
   ACP agent      relayline run --platform discord --acp-state sessions.json --acp -- claude-agent-acp
   Sleeping       relayline run --platform discord --sleep-after 10m --wake-listen 0.0.0.0:8788 --exec ./agent.py
+  Queue          relayline run --platform discord --queue sqlite:inbox.db --jobs 4 --exec ./agent.py
   Approvals      relayline run --platform slack --approval-chat slack:T0123/C0456 --acp -- claude-agent-acp
   Control        relayline run --platform discord --control relayline.sock --exec ./agent.py
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
@@ -80,6 +83,12 @@ death, up to 30 s. After ten deaths within a minute of running the gateway exits
 session of the agent. What it writes grows as a reply, its steps show as a task card or as a line, and its requests for
 permission become buttons. The message /stop ends its turn. With --acp, --restart is on-failure by default, and the agent's
 stderr is logged at debug. relayline doctor --acp -- CMD checks such an agent.
+
+--queue stores each event before it is acknowledged, and hands it to the agent until the agent has done it: ack means done.
+An event that comes again has redelivered true and the number of the hand-out, attempt. refuse hands it out again after
+1 s, doubled up to 5 min; so does the end of a turn that failed, and turn done acknowledges. After --max-attempts it is a
+dead letter: see relayline queue --help. With a queue, --restart is on-failure by default, and an agent of --jobs that ends
+does not end the others.
 
 --control opens a Unix socket on which other programs of this user write ops beside the agent, and read their results,
 as relayline send and relayline status do. The socket of a gateway that was killed is replaced. If another gateway
@@ -159,10 +168,13 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
     exec: Vec<String>,
 
-    /// Restart the agent when it ends, or only when it fails; never by default, and on-failure with --acp. The gateway stays
-    /// connected.
+    /// Restart the agent when it ends, or only when it fails; never by default, and on-failure with --acp or --queue. The gateway
+    /// stays connected.
     #[arg(long, value_enum, value_name = "WHEN", requires = "child")]
     pub(crate) restart: Option<Restart>,
+
+    #[command(flatten)]
+    pub(crate) queue: QueueArguments,
 
     #[command(flatten)]
     pub(crate) sleep: SleepArguments,
@@ -173,10 +185,14 @@ pub(crate) struct RunArguments {
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     let runtime = arguments.gateway.network.runtime;
-    let (resolved, limits) = match arguments.gateway.resolve_for_agent(&arguments.acp.limits()) {
+    let flags: Vec<String> = arguments.acp.limits().into_iter().chain(arguments.queue.limits()).collect();
+    let (resolved, limits) = match arguments.gateway.resolve_for_agent(&flags) {
         Ok(resolved) => resolved,
         Err(error) => return error.end(),
     };
+    if let Err(error) = arguments.check_queue() {
+        return fail(2, error);
+    }
     let manifest = match arguments.command_manifest.as_deref().map(manifest).transpose() {
         Ok(manifest) => manifest,
         Err(error) => return fail(2, error),
@@ -234,28 +250,102 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
         Ok(watched) => watched,
         Err(code) => return code,
     };
-    let Some(program) = arguments.exec.first() else {
+    let mut queue = arguments.queue.start(&config, limits.queue);
+    if let Some(queue) = &mut queue {
+        match queue.acquire(&shutdown) {
+            Ok(Acquired::Ours) => {}
+            Ok(Acquired::Stopped) => return ExitCode::SUCCESS,
+            Err(error) => return fail(1, error),
+        }
+    }
+    let parts = RunParts { runtime, config, options, shutdown, queue };
+    match arguments.exec.first() {
+        Some(program) => parts.run_exec(arguments, program, &current),
+        None => parts.run_stdio(),
+    }
+}
+
+/// Parts of a gateway that is about to start.
+struct RunParts {
+    runtime: RuntimeName,
+    config: GatewayConfig,
+    options: Options,
+    shutdown: Shutdown,
+    queue: Option<QueueStart>,
+}
+
+impl RunParts {
+    /// Runs the gateway for the agent on its stdin and stdout.
+    fn run_stdio(self) -> ExitCode {
         let (from, to) = (Box::new(io::stdin()), Box::new(io::stdout()));
         let agent = Agent { from, to, errors: None, is_replaceable: false };
-        let ended = bridge::run(runtime, config, &mut OneAgent(Some(agent)), options, &shutdown);
-        return end(ended.map(|end| (end, true)));
-    };
-    let when = arguments.restart.unwrap_or(Restart::Never);
-    let restarts = Restarts::new(when, RestartLimits::of(&options.settings));
-    let stderr = AgentStderr::Inherited;
-    let (supervisor, mut agents) =
-        match Supervisor::start(&arguments.exec, stderr, restarts, current, shutdown.clone()) {
-            Ok(started) => started,
-            Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
-        };
-    let ended = bridge::run(runtime, config, &mut agents, options, &shutdown);
-    // The agent's input is closed now, which ends an agent that reads to the end.
-    drop(agents);
-    let succeeded = supervisor.finish();
-    end(ended.map(|end| (end, succeeded)))
+        let ended = self.serve(&mut [OneAgent(Some(agent))]);
+        ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, true))))
+    }
+
+    /// Runs the gateway for agents that are child processes.
+    fn run_exec(self, arguments: &RunArguments, program: &str, current: &Current) -> ExitCode {
+        let default = if self.queue.is_some() { Restart::OnFailure } else { Restart::Never };
+        let when = arguments.restart.unwrap_or(default);
+        let (mut supervisors, mut jobs) = (Vec::new(), Vec::new());
+        for job in 0..arguments.queue.jobs() {
+            let restarts = Restarts::new(when, RestartLimits::of(&self.options.settings));
+            let (stderr, current) = (AgentStderr::Inherited, current.for_job(job));
+            match Supervisor::start(&arguments.exec, stderr, restarts, current, self.shutdown.clone()) {
+                Ok((supervisor, agents)) => {
+                    supervisors.push(supervisor);
+                    jobs.push(agents);
+                }
+                // Those that have started end, as their input is closed.
+                Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
+            }
+        }
+        let ended = self.serve(&mut jobs);
+        // The agents' input is closed now, which ends an agent that reads to the end.
+        drop(jobs);
+        // All of them: each prints its failure.
+        let successes: Vec<bool> = supervisors.into_iter().map(Supervisor::finish).collect();
+        let succeeded = successes.iter().all(|succeeded| *succeeded);
+        ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, succeeded))))
+    }
+
+    /// Runs the gateway. Returns the exit code if its queue cannot be used, after it has printed the error.
+    fn serve<A: Agents>(self, jobs: &mut [A]) -> Result<io::Result<End>, ExitCode> {
+        let RunParts { runtime, config, options, shutdown, queue } = self;
+        match (queue, jobs) {
+            (Some(queue), jobs) => match bridge::run_jobs(runtime, config, queue, jobs, options, &shutdown) {
+                Ok(Ok(ended)) => Ok(Ok(ended)),
+                Ok(Err(error)) => Err(fail(1, error)),
+                Err(error) => Ok(Err(error)),
+            },
+            (None, [agents]) => Ok(bridge::run(runtime, config, agents, options, &shutdown)),
+            // Several jobs need a queue, which was checked.
+            (None, _) => Err(fail(2, "several jobs need a queue")),
+        }
+    }
 }
 
 impl RunArguments {
+    /// Checks the flags of the queue, and that they fit the others.
+    ///
+    /// # Errors
+    /// The text for the user.
+    fn check_queue(&self) -> Result<(), String> {
+        self.queue.check()?;
+        if self.queue.is_given() && self.auto_ack {
+            let why = "auto-ack and queue are both set: with a queue, ack means that the event is done, so the agent says it";
+            return Err(format!("{why}. Remove auto-ack"));
+        }
+        if self.queue.jobs() > 1 && self.exec.is_empty() {
+            let what = if self.acp.is_given() { "an ACP agent" } else { "the agent on stdin and stdout" };
+            return Err(format!(
+                "jobs is {}, and {what} is a single one: start agents with --exec CMD",
+                self.queue.jobs()
+            ));
+        }
+        Ok(())
+    }
+
     /// Binds the control socket, if one is requested.
     ///
     /// # Errors
@@ -284,7 +374,7 @@ pub(crate) fn watch_signals() -> Result<(Shutdown, Current), ExitCode> {
     let (shutdown, current) = (Shutdown::new(), Current::default());
     let killed = current.clone();
     let watched = signals::watch(shutdown.clone(), move || {
-        killed.kill();
+        killed.kill_all();
         bridge::remove_drafts();
         bridge::remove_socket();
     });

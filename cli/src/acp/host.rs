@@ -7,11 +7,10 @@ use super::reader::{LineReader, ReadLine, log_stderr};
 use super::session_file::SessionFile;
 use super::{AcpEnd, AcpOptions};
 use crate::bridge::{
-    Agent, AgentEnd, Agents, Cause, ChangeSignal, End, Gateway, Media, MediaFolder, Monitor, Unsettled,
-    Writer,
+    Agent, AgentEnd, AgentSettlement, Agents, BusyMark, Cause, ChangeSignal, Content, End, Gateway, Item,
+    QueuePrompts, Unsettled, Writer, settle,
 };
 use crate::exec::Current;
-use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use relayline_acp::{AcpDelivery, AcpMachine, AcpStats, ChatAbilities, HostResult, OpId, StopCause};
@@ -19,7 +18,7 @@ use relayline_core::command::Command;
 use relayline_core::event::Event as Message;
 use relayline_core::output::Notice;
 use relayline_core::time::Time;
-use relayline_runtime::{Delivery, Inbox, Incoming, Relay, Settlement};
+
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
@@ -36,6 +35,9 @@ const STATS_INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum time for the last lines of turns when the gateway stops.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
+/// Id of the machine among the agents of the queue.
+const QUEUE_AGENT: &str = "agent-1";
+
 /// Event of the host.
 enum HostEvent {
     /// A request to stop, and its reason.
@@ -44,7 +46,7 @@ enum HostEvent {
     Saved(io::Result<()>),
     /// Another agent has started; `None` if there is no other.
     Started(io::Result<Option<Agent>>),
-    Incoming(Option<Incoming>),
+    Incoming(Option<Item>),
     /// Lines were read or written.
     Changed,
     /// The timer has expired.
@@ -61,6 +63,9 @@ struct Pipes {
 
 pub(super) struct AcpHost {
     gateway: Gateway,
+    busy: BusyMark,
+    /// Prompts of the queue; `None` without one.
+    prompts: Option<QueuePrompts>,
     machine: AcpMachine,
     /// Origin of the machine's time.
     origin: Instant,
@@ -71,7 +76,7 @@ pub(super) struct AcpHost {
     /// Files that are fetched. They are bounded by the turns and their files, and do not hold back the agent.
     fetches: FuturesUnordered<BoxFuture<'static, (OpId, HostResult)>>,
     /// Unsettled deliveries by number. The machine settles each once.
-    settlements: BTreeMap<u64, Settlement>,
+    settlements: BTreeMap<u64, AgentSettlement>,
     files: MessageFiles,
     state: Option<SessionFile>,
     is_unsaved: bool,
@@ -88,18 +93,16 @@ pub(super) struct AcpHost {
 }
 
 impl AcpHost {
-    pub(super) fn new(
-        relay: Relay,
-        inbox: Inbox,
-        options: AcpOptions,
-        shutdown: &Shutdown,
-        monitor: Monitor,
-    ) -> AcpHost {
-        let AcpOptions { machine, state, files, limits, declares_commands, current, .. } = options;
-        // The gateway's own transfers are those of a bridge, which is not in use here.
-        let media = Media::new(MediaFolder::none(), 1);
+    pub(super) fn new(mut gateway: Gateway, options: AcpOptions) -> AcpHost {
+        let AcpOptions { machine, state, files, declares_commands, current, .. } = options;
+        let busy = gateway.monitor.busy_mark();
+        // The machine serves its agents one after another: for the queue it is one agent.
+        gateway.begin_agent(QUEUE_AGENT);
+        let prompts = gateway.queue_prompts();
         AcpHost {
-            gateway: Gateway::new(relay, inbox, shutdown, limits.agent, true, media, monitor),
+            gateway,
+            busy,
+            prompts,
             machine,
             origin: Instant::now(),
             agent: None,
@@ -157,7 +160,7 @@ impl AcpHost {
         self.read_lines();
         self.perform_outputs();
         let is_busy = !self.machine.is_idle() || !self.in_flight.is_empty() || !self.fetches.is_empty();
-        self.gateway.monitor.set_busy(is_busy);
+        self.busy.set(is_busy);
         self.gateway.monitor.set_acp(self.machine.stats());
         let now = Instant::now();
         self.check_agent();
@@ -174,7 +177,7 @@ impl AcpHost {
             self.log_stats();
         }
         self.set_timer(now);
-        self.gateway.ended.is_some() || self.gateway.is_overdue(now)
+        self.gateway.has_ended() || self.gateway.is_overdue(now)
     }
 
     /// Passes lines of the agent to the machine, while there is room for what they cause.
@@ -318,31 +321,35 @@ impl AcpHost {
         Ok(())
     }
 
-    fn receive(&mut self, now: Time, incoming: Incoming) {
-        match incoming {
-            Incoming::Message(delivery) | Incoming::PromptAnswer(delivery) => self.deliver(now, delivery),
-            // Nothing asks for forwards here.
-            Incoming::Forward(delivery) => delivery.ack(),
-            Incoming::Interrupt { session_key, .. } => self.machine.handle_interrupt(now, &session_key),
-            Incoming::Notice(Notice::Connected { .. }) => self.machine.handle_connected(now),
-            Incoming::Notice(Notice::Disconnected { .. } | Notice::Dormant { .. } | Notice::Stopped) => {
-                self.machine.handle_disconnected(now);
-            }
-            // The relay logs the other notices.
-            _ => {}
+    fn receive(&mut self, now: Time, item: Item) {
+        match item {
+            Item::Delivery(delivery) => match delivery.content {
+                Content::Message(event) | Content::PromptAnswer(event) => {
+                    self.deliver(now, event, delivery.session_key, delivery.settlement);
+                }
+                // Nothing asks for forwards here.
+                Content::Forward(..) => settle(delivery.settlement, true),
+            },
+            Item::Interrupt { session_key, .. } => self.machine.handle_interrupt(now, &session_key),
+            Item::Notice(notice) => match *notice {
+                Notice::Connected { .. } => self.machine.handle_connected(now),
+                Notice::Disconnected { .. } | Notice::Dormant { .. } | Notice::Stopped => {
+                    self.machine.handle_disconnected(now);
+                }
+                // The relay logs the other notices.
+                _ => {}
+            },
+            // The gateway notes the end before.
+            Item::Fatal(_) => {}
         }
     }
 
-    fn deliver(&mut self, now: Time, delivery: Delivery<Message>) {
-        let (id, session_key, is_buffered) = (delivery.id(), delivery.session_key(), delivery.is_buffered());
-        let descriptor = self.gateway.relay.capabilities(delivery.chat_id());
+    fn deliver(&mut self, now: Time, event: Box<Message>, session_key: String, settlement: AgentSettlement) {
+        let (id, is_buffered) = (settlement.id(), settlement.is_buffered());
+        let descriptor = self.gateway.relay.capabilities(&event.source.chat_id);
         let abilities = descriptor.map(|descriptor| ChatAbilities::of(&descriptor)).unwrap_or_default();
-        let (event, settlement) = delivery.into_parts();
         self.settlements.insert(id.number(), settlement);
-        self.machine.handle_delivery(
-            now,
-            AcpDelivery { id, session_key, event: Box::new(event), abilities, is_buffered },
-        );
+        self.machine.handle_delivery(now, AcpDelivery { id, session_key, event, abilities, is_buffered });
     }
 
     /// Begins to stop the gateway: turns end with a line, and then the relay disconnects.

@@ -6,10 +6,11 @@ use crate::bridge::{Cause, End};
 use crate::exec::AgentStderr;
 use crate::fail;
 use crate::gateway::HostLimits;
+use crate::queue::Acquired;
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::{self, RunArguments};
 use crate::supervisor::Supervisor;
-use relayline_acp::AcpMachine;
+use relayline_acp::{AcpMachine, Settling};
 use relayline_control::settings::Resolved;
 use serde_json::Value;
 use std::io;
@@ -36,6 +37,9 @@ pub(crate) fn start(
         Ok(saved) => saved,
         Err(error) => return fail(1, error),
     };
+    if arguments.queue.is_given() {
+        acp_config.settling = Settling::TurnEnded;
+    }
     let machine = AcpMachine::new(acp_config, &saved);
     let state = arguments.acp.state().map(SessionFile::new);
     // Before anything begins: a file that cannot be written would lose the sessions.
@@ -80,6 +84,14 @@ pub(crate) fn start(
         Ok(watched) => watched,
         Err(code) => return code,
     };
+    let mut queue = arguments.queue.start(&config, limits.queue.clone());
+    if let Some(queue) = &mut queue {
+        match queue.acquire(&shutdown) {
+            Ok(Acquired::Ours) => {}
+            Ok(Acquired::Stopped) => return ExitCode::SUCCESS,
+            Err(error) => return fail(1, error),
+        }
+    }
     let when = arguments.restart.unwrap_or(Restart::OnFailure);
     let restarts = Restarts::new(when, RestartLimits::of(&limits.agent));
     let stderr = AgentStderr::Piped;
@@ -92,8 +104,18 @@ pub(crate) fn start(
             return fail(1, format_args!("--acp {program}: {error}"));
         }
     };
-    let options =
-        AcpOptions { machine, state, files, metrics, control, sleep, limits, declares_commands, current };
+    let options = AcpOptions {
+        machine,
+        state,
+        files,
+        metrics,
+        control,
+        sleep,
+        limits,
+        declares_commands,
+        current,
+        queue,
+    };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();

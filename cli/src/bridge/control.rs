@@ -29,6 +29,7 @@ pub(crate) use socket::{ControlSocket, connect_socket, remove_socket};
 use super::execution::OpContext;
 use super::media::{Media, MediaFolder};
 use super::monitor::Monitor;
+use super::queue_prompts::QueuePrompts;
 use crate::signals::Shutdown;
 use relayline_core::approver::Approver;
 use relayline_runtime::Relay;
@@ -51,7 +52,8 @@ impl ControlSocket {
     ) -> io::Result<ControlServer> {
         // A client has the user of the gateway, and could read and write the files itself.
         let media = Media::new(MediaFolder::find(None, true)?, transfers);
-        let context = OpContext { relay: relay.clone(), media, monitor: monitor.clone(), approvers };
+        let queue = monitor.queue().map(|queue| QueuePrompts::new(queue.clone(), None));
+        let context = OpContext { relay: relay.clone(), queue, media, monitor: monitor.clone(), approvers };
         ControlServer::start(self, context, shutdown.clone())
     }
 }

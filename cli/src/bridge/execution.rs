@@ -1,18 +1,23 @@
 //! Execution of ops: commands to the relay, and results for the agent.
 
+use super::delivery::AgentSettlement;
 use super::media::Media;
 use super::monitor::Monitor;
 use super::op::{OpLabel, OpRequest};
 use super::parts::{send_parts, split};
+use super::queue_prompts::QueuePrompts;
 use super::status::GatewayStatus;
 use super::unsettled::{Unsettled, settle};
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, join, ready};
 use relayline_core::approver::Approver;
 use relayline_core::chats::Chat;
 use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::Op;
-use relayline_runtime::{Relay, Settlement};
+use relayline_core::op::TurnState;
+use relayline_queue::inbox::QueueSettlement;
+use relayline_queue::output::NotSettled;
+use relayline_runtime::Relay;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -20,6 +25,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct OpContext {
     pub(crate) relay: Relay,
+    /// Prompts of the queue; `None` without one.
+    pub(crate) queue: Option<QueuePrompts>,
     pub(crate) media: Media,
     pub(crate) monitor: Monitor,
     /// Users who may answer prompts that are shown in another chat than their own; everybody if it is empty.
@@ -77,29 +84,59 @@ pub(super) fn empty_result() -> OpResult {
 
 /// Starts an op.
 pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: Option<&Unsettled>) -> StartedOp {
-    let OpContext { relay, media, monitor, approvers } = context;
+    let OpContext { relay, media, monitor, queue: _, approvers } = context;
     StartedOp::Done(match asked {
         // Without room they would be dropped without an error.
         OpRequest::Command(Command::Op(Op::Typing(_)) | Command::Turn(_)) if !relay.has_room() => {
             return StartedOp::NoRoom(asked);
         }
+        OpRequest::Command(Command::Turn(turn)) => {
+            let number = turn.delivery.number();
+            let is_end = turn.state != TurnState::Begin;
+            let queued = unsettled.filter(|_| is_end).and_then(|unsettled| unsettled.take_queued(number));
+            let has_failed = turn.state == TurnState::Failed;
+            let started = submit(Command::Turn(turn), relay);
+            return match (started, queued) {
+                // The end of the turn settles its entry, whether or not people can see it.
+                (started, Some(AgentSettlement::Queue(_, settlement))) => {
+                    with_settlement(started, &settlement, has_failed)
+                }
+                (started, _) => started,
+            };
+        }
         OpRequest::Command(command) => return submit(command, relay),
-        OpRequest::Prompt(prompt) => match prompt.place(relay, approvers) {
-            Ok(placed) => return begin(placed, context, unsettled),
-            Err(failure) => Err(failure),
-        },
+        OpRequest::Prompt(mut prompt) => {
+            prompt.restrict(approvers);
+            let opened = match &context.queue {
+                Some(queue) if !prompt.is_text => match queue.open(&mut prompt.prompt) {
+                    Ok(id) => Some(id),
+                    Err(message) => return StartedOp::Done(Err(definite(message))),
+                },
+                _ => None,
+            };
+            let started = match prompt.place(relay) {
+                Ok(placed) => begin(placed, context, unsettled),
+                Err(failure) => StartedOp::Done(Err(failure)),
+            };
+            return match (&context.queue, opened) {
+                (Some(queue), Some(id)) => closing_prompt(started, queue.clone(), id),
+                _ => started,
+            };
+        }
         OpRequest::Download { url, path } => return media.download(relay, url, path),
         OpRequest::Upload(file) => return media.upload(relay, file),
         OpRequest::SendFile { path, send } => return media.send(relay, path, send),
         OpRequest::Parts(text) => return send_parts(relay, text),
         OpRequest::Settle { delivery, taken } => match settlement_of(unsettled, delivery) {
-            Ok(found) => {
-                // `None`: a live delivery, or one settled before.
-                if let Some(settlement) = found {
-                    settle(settlement, taken);
-                }
+            Ok(Some(AgentSettlement::Queue(_, settlement))) => {
+                return StartedOp::UnderWay(settled(&settlement, !taken, REFUSED));
+            }
+            Ok(Some(settlement)) => {
+                settle(settlement, taken);
                 empty_result()
             }
+            // A live delivery, or one settled before.
+            Ok(None) => empty_result(),
             Err(message) => Err(definite(message)),
         },
         OpRequest::Split { chat_id, content } => return split(relay, chat_id, content),
@@ -116,10 +153,67 @@ pub(super) fn begin(asked: OpRequest, context: &OpContext, unsettled: Option<&Un
 }
 
 /// Takes a delivery of the agent by its number; `Ok(None)` if it is settled already.
-fn settlement_of(unsettled: Option<&Unsettled>, delivery: u64) -> Result<Option<Settlement>, String> {
+fn settlement_of(unsettled: Option<&Unsettled>, delivery: u64) -> Result<Option<AgentSettlement>, String> {
     match unsettled {
         Some(unsettled) => unsettled.take(delivery),
         None => Err("`ack` and `refuse` are the agent's: it settles the deliveries that it has".to_owned()),
+    }
+}
+
+/// Error of an entry that its agent refuses.
+const REFUSED: &str = "the agent refused it";
+/// Error of an entry whose turn has failed.
+const TURN_FAILED: &str = "the agent says that its turn failed";
+
+/// Settles an entry of the queue. The result comes after the commit.
+fn settled(settlement: &QueueSettlement, refuses: bool, why: &str) -> BoxFuture<'static, OpResult> {
+    let answer = match refuses {
+        true => settlement.refuse(why).boxed(),
+        false => settlement.ack().boxed(),
+    };
+    async move {
+        match answer.await {
+            // An operator has dropped it, or it was settled before.
+            Ok(()) | Err(NotSettled::Late) => empty_result(),
+            Err(error) => Err(definite(error.to_string())),
+        }
+    }
+    .boxed()
+}
+
+/// Settles an entry with the end of its turn. The result is that of the settlement, and then that of the turn.
+fn with_settlement(started: StartedOp, settlement: &QueueSettlement, has_failed: bool) -> StartedOp {
+    let settled = settled(settlement, has_failed, TURN_FAILED);
+    let shown = match started {
+        StartedOp::UnderWay(shown) => shown,
+        StartedOp::Done(shown) => ready(shown).boxed(),
+        other => return other,
+    };
+    StartedOp::UnderWay(
+        async move {
+            let (settled, shown) = join(settled, shown).await;
+            settled.and(shown)
+        }
+        .boxed(),
+    )
+}
+
+/// Forgets the prompt if its op fails.
+fn closing_prompt(started: StartedOp, queue: QueuePrompts, id: String) -> StartedOp {
+    match started {
+        StartedOp::Done(outcome) => {
+            queue.close_failed(&id, &outcome);
+            StartedOp::Done(outcome)
+        }
+        StartedOp::UnderWay(outcome) => StartedOp::UnderWay(
+            async move {
+                let outcome = outcome.await;
+                queue.close_failed(&id, &outcome);
+                outcome
+            }
+            .boxed(),
+        ),
+        other => other,
     }
 }
 

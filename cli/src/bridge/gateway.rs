@@ -1,7 +1,10 @@
 //! The relay of the bridge, which may outlive an agent: its items, and its end.
 
+use super::AgentEnd;
+use super::delivery::Item;
 use super::media::Media;
 use super::monitor::Monitor;
+use super::queue_prompts::QueuePrompts;
 use super::settings::AgentSettings;
 use crate::approvals::PromptPolicy;
 use crate::signals::Shutdown;
@@ -9,8 +12,12 @@ use futures_util::future::{BoxFuture, Fuse, FutureExt};
 use futures_util::stream::StreamExt;
 use relayline_core::command::Command;
 use relayline_core::output::{Fatal, Phase};
-use relayline_runtime::{Inbox, Incoming, Relay, Watch};
+use relayline_queue::inbox::{DurableInbox, DurableQueue};
+use relayline_queue::output::AgentEnd as QueuedEnd;
+use relayline_runtime::{Inbox, Relay, Watch};
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -49,10 +56,27 @@ pub(crate) struct GatewayEnd {
     since: Instant,
 }
 
+/// Part of a gateway that all of its agents share.
+#[derive(Debug, Default)]
+struct Lifetime {
+    /// Cause and time of the disconnect.
+    leaving: Cell<Option<(Cause, Instant)>>,
+    ended: RefCell<Option<GatewayEnd>>,
+}
+
+/// Source of an agent's items.
+enum Source {
+    /// The relay itself, for a single agent.
+    Relay(Inbox),
+    /// The queue, which is served while there is an agent.
+    Queue(DurableQueue, Option<DurableInbox>),
+}
+
+/// The relay as one agent sees it.
 pub(crate) struct Gateway {
     pub(crate) relay: Relay,
-    inbox: Inbox,
-    /// Detects the end while the inbox is not polled.
+    source: Source,
+    /// Detects the end while the source is not polled.
     watch: Watch,
     stop: Fuse<BoxFuture<'static, &'static str>>,
     pub(crate) settings: AgentSettings,
@@ -61,9 +85,7 @@ pub(crate) struct Gateway {
     pub(crate) monitor: Monitor,
     /// Where the agent's prompts are shown, and who may answer them.
     pub(crate) prompts: PromptPolicy,
-    /// Cause and time of the disconnect.
-    leaving: Option<(Cause, Instant)>,
-    pub(crate) ended: Option<GatewayEnd>,
+    lifetime: Rc<Lifetime>,
     /// True if the current agent has missed the notice of the connection.
     missed_connected: bool,
 }
@@ -71,39 +93,108 @@ pub(crate) struct Gateway {
 /// Time beyond its budget after which a disconnect is abandoned.
 pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
+/// Parts of a [`Gateway`] besides its relay.
+#[derive(Clone)]
+pub(crate) struct GatewayParts {
+    pub(crate) shutdown: Shutdown,
+    pub(crate) settings: AgentSettings,
+    pub(crate) auto_ack: bool,
+    pub(crate) media: Media,
+    pub(crate) monitor: Monitor,
+    pub(crate) prompts: PromptPolicy,
+}
+
 impl Gateway {
-    pub(crate) fn new(
-        relay: Relay,
-        inbox: Inbox,
-        shutdown: &Shutdown,
-        settings: AgentSettings,
-        auto_ack: bool,
-        media: Media,
-        monitor: Monitor,
-    ) -> Gateway {
+    /// Creates a gateway for a single agent.
+    pub(crate) fn new(relay: Relay, inbox: Inbox, parts: GatewayParts) -> Gateway {
+        Gateway::with_source(relay, Source::Relay(inbox), parts)
+    }
+
+    /// Creates a gateway for the first of several agents, which get entries of the queue.
+    pub(crate) fn queued(queue: DurableQueue, parts: GatewayParts) -> Gateway {
+        Gateway::with_source(queue.relay().clone(), Source::Queue(queue, None), parts)
+    }
+
+    fn with_source(relay: Relay, source: Source, parts: GatewayParts) -> Gateway {
+        let GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts } = parts;
         let (watch, stop) = (relay.watch(), shutdown.triggered().boxed().fuse());
+        // An agent of a queue may be added after the connection.
+        let missed_connected = matches!(source, Source::Queue(..));
         Gateway {
             relay,
-            inbox,
+            source,
             watch,
             stop,
             settings,
             auto_ack,
             media,
             monitor,
-            prompts: PromptPolicy::default(),
-            leaving: None,
-            ended: None,
-            missed_connected: false,
+            prompts,
+            lifetime: Rc::default(),
+            missed_connected,
         }
     }
 
+    /// Creates the same gateway for another agent of the queue.
+    pub(crate) fn for_another_agent(&self, parts: GatewayParts) -> Option<Gateway> {
+        let queue = self.queue()?.clone();
+        let mut other = Gateway::queued(queue, parts);
+        other.lifetime = self.lifetime.clone();
+        Some(other)
+    }
+
+    /// Returns the queue, if there is one.
+    pub(crate) fn queue(&self) -> Option<&DurableQueue> {
+        match &self.source {
+            Source::Relay(_) => None,
+            Source::Queue(queue, _) => Some(queue),
+        }
+    }
+
+    /// Lets an agent of the queue have entries. Does nothing without a queue.
+    pub(crate) fn begin_agent(&mut self, id: &str) {
+        if let Source::Queue(queue, inbox) = &mut self.source {
+            // The former agent of this id has ended.
+            drop(inbox.take());
+            *inbox = queue.agent(id).ok();
+        }
+    }
+
+    /// Gives what an agent of the queue has not settled to others. Does nothing without a queue.
+    pub(crate) fn end_agent(&mut self, end: AgentEnd) {
+        if let Source::Queue(_, inbox) = &mut self.source
+            && let Some(inbox) = inbox.take()
+        {
+            let why = match end {
+                AgentEnd::OutputEnded => "the agent ended while it had the entry",
+                AgentEnd::InputClosed => "the agent closed its input while it had the entry",
+            };
+            inbox.end(&QueuedEnd::Crashed(why.to_owned()));
+        }
+    }
+
+    /// Returns the prompts of this agent in the queue; `None` without one.
+    pub(crate) fn queue_prompts(&self) -> Option<QueuePrompts> {
+        match &self.source {
+            Source::Relay(_) => None,
+            Source::Queue(queue, inbox) => {
+                let agent = inbox.as_ref().map(|inbox| inbox.id().as_str());
+                Some(QueuePrompts::new(queue.clone(), agent))
+            }
+        }
+    }
+
+    /// Returns true once the relay has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lifetime.ended.borrow().is_some()
+    }
+
     pub(crate) fn cause(&self) -> Option<Cause> {
-        self.leaving.map(|(cause, _)| cause)
+        self.lifetime.leaving.get().map(|(cause, _)| cause)
     }
 
     pub(crate) fn fatal(&self) -> Option<Fatal> {
-        self.ended.as_ref().and_then(|end| end.fatal.clone())
+        self.lifetime.ended.borrow().as_ref().and_then(|end| end.fatal.clone())
     }
 
     /// Returns true if the relay is connected and a new agent has missed the notice.
@@ -118,21 +209,27 @@ impl Gateway {
     }
 
     /// Sets the cause of the disconnect. Returns false if there is one already. The caller submits the disconnect.
-    pub(crate) fn begin_leaving(&mut self, cause: Cause) -> bool {
-        let is_first = self.leaving.is_none();
-        self.leaving.get_or_insert_with(|| (cause, Instant::now()));
+    pub(crate) fn begin_leaving(&self, cause: Cause) -> bool {
+        let is_first = self.lifetime.leaving.get().is_none();
+        if is_first {
+            self.lifetime.leaving.set(Some((cause, Instant::now())));
+            if let Some(queue) = self.queue() {
+                queue.drain();
+            }
+        }
         is_first
     }
 
     /// Returns the time by which the relay must have ended after a disconnect or a revocation.
     pub(crate) fn ends_by(&self) -> Instant {
-        let since = self.leaving.map(|(_, since)| since);
-        since.or(self.ended.as_ref().map(|end| end.since)).unwrap_or_else(Instant::now) + self.budget()
+        let since = self.lifetime.leaving.get().map(|(_, since)| since);
+        let ended = self.lifetime.ended.borrow().as_ref().map(|end| end.since);
+        since.or(ended).unwrap_or_else(Instant::now) + self.budget()
     }
 
     /// Returns the time at which a disconnect is abandoned.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.leaving.map(|(_, since)| since + self.budget() + GRACE)
+        self.lifetime.leaving.get().map(|(_, since)| since + self.budget() + GRACE)
     }
 
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
@@ -155,31 +252,63 @@ impl Gateway {
         cx: &mut Context<'_>,
         events: bool,
         urgent: bool,
-    ) -> Poll<Option<Incoming>> {
-        if self.ended.is_some() {
-            return Poll::Pending;
+    ) -> Poll<Option<Item>> {
+        loop {
+            if self.has_ended() {
+                return Poll::Pending;
+            }
+            let is_wanted = events || urgent || self.poll_end(cx);
+            let item = match &mut self.source {
+                _ if !is_wanted => return Poll::Pending,
+                Source::Relay(inbox) if events => {
+                    inbox.poll_next_unpin(cx).map(|incoming| incoming.map(Item::of_relay))
+                }
+                Source::Relay(inbox) => inbox.poll_urgent(cx).map(|incoming| incoming.map(Item::of_relay)),
+                Source::Queue(_, Some(inbox)) if events => {
+                    inbox.poll_next_unpin(cx).map(|incoming| incoming.map(Item::of_queue))
+                }
+                Source::Queue(_, Some(inbox)) => {
+                    inbox.poll_urgent(cx).map(|incoming| incoming.map(Item::of_queue))
+                }
+                Source::Queue(queue, None) => {
+                    let fatal = queue.fatal();
+                    return if self.poll_end(cx) {
+                        Poll::Ready(fatal.map(Item::Fatal))
+                    } else {
+                        Poll::Pending
+                    };
+                }
+            };
+            match item {
+                Poll::Ready(Some(Some(item))) => return Poll::Ready(Some(item)),
+                Poll::Ready(None) => return Poll::Ready(None),
+                // An item of a later version.
+                Poll::Ready(Some(None)) => {}
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        if events {
-            return self.inbox.poll_next_unpin(cx);
-        }
-        let mut has_ended = || loop {
+    }
+
+    /// Polls for the end of the relay.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
             match self.watch.poll_next_unpin(cx) {
                 Poll::Ready(Some(_)) => {}
-                Poll::Ready(None) => break true,
-                Poll::Pending => break false,
+                Poll::Ready(None) => return true,
+                Poll::Pending => return false,
             }
-        };
-        if urgent || has_ended() { self.inbox.poll_urgent(cx) } else { Poll::Pending }
+        }
     }
 
     /// Notes the end of the relay. Returns other items, which are for the agent.
-    pub(crate) fn note_end(&mut self, incoming: Option<Incoming>) -> Option<Incoming> {
-        let fatal = match incoming {
-            Some(Incoming::Fatal(fatal)) => Some(fatal),
+    pub(crate) fn note_end(&mut self, item: Option<Item>) -> Option<Item> {
+        let fatal = match item {
+            Some(Item::Fatal(fatal)) => Some(fatal),
             None => None,
             other => return other,
         };
-        self.ended = Some(GatewayEnd { fatal, since: Instant::now() });
+        let mut ended = self.lifetime.ended.borrow_mut();
+        ended.get_or_insert_with(|| GatewayEnd { fatal, since: Instant::now() });
         None
     }
 
@@ -195,7 +324,7 @@ impl Gateway {
                 if let Poll::Ready(reason) = self.poll_stop(cx) {
                     self.begin_leaving(Cause::Stopped(reason));
                 }
-                if self.leaving.is_some() {
+                if self.cause().is_some() {
                     return Poll::Ready(Err(()));
                 }
                 if let Poll::Ready(incoming) = self.poll_incoming(cx, false, true) {
@@ -207,7 +336,7 @@ impl Gateway {
             });
             match next.await {
                 Ok(done) => return Some(done),
-                Err(()) if self.leaving.is_some() || self.ended.is_some() => return None,
+                Err(()) if self.cause().is_some() || self.has_ended() => return None,
                 Err(()) => {}
             }
         }
@@ -219,7 +348,7 @@ impl Gateway {
         // It is refused only if the relay has ended.
         let _answer = self.relay.submit(Command::Disconnect);
         let mut timer = smol::Timer::at(self.ends_by());
-        while self.ended.is_none() {
+        while !self.has_ended() {
             let incoming = poll_fn(|cx| match timer.poll_unpin(cx) {
                 Poll::Ready(_) => Poll::Ready(None),
                 Poll::Pending => self.poll_incoming(cx, false, true),

@@ -1,5 +1,6 @@
 //! Lines that the bridge writes: one JSON object each, with `event` first.
 
+use super::delivery::AgentSettlement;
 #[cfg(test)]
 use super::schema::{self, Capabilities, Message};
 use relayline_core::command::Failure;
@@ -13,6 +14,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(Serialize)]
@@ -31,13 +33,15 @@ pub(super) enum BridgeLine<'a> {
     },
     /// A connection ended or a dial failed. Written once for each.
     Disconnected { code: Option<u16>, reason: &'a str, retry_in_ms: Option<u64> },
-    /// A user sent a message. With `buffered` the connector keeps it until it is acknowledged.
+    /// A user sent a message. With `buffered` it is kept until it is acknowledged.
     Message {
         delivery: u64,
         buffered: bool,
+        #[serde(flatten)]
+        attempt: Option<Attempt>,
         session_key: &'a str,
         #[cfg_attr(test, schemars(with = "Message"))]
-        message: &'a Event,
+        message: ShownMessage<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
         raw: Option<&'a RawValue>,
@@ -46,6 +50,8 @@ pub(super) enum BridgeLine<'a> {
     PromptAnswer {
         delivery: u64,
         buffered: bool,
+        #[serde(flatten)]
+        attempt: Option<Attempt>,
         prompt_id: &'a str,
         option_id: &'a str,
         #[cfg_attr(test, schemars(with = "schema::Source"))]
@@ -78,6 +84,8 @@ pub(super) enum BridgeLine<'a> {
     Passthrough {
         delivery: u64,
         buffered: bool,
+        #[serde(flatten)]
+        attempt: Option<Attempt>,
         #[cfg_attr(test, schemars(with = "schema::Forward"))]
         forward: &'a Forward,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +116,49 @@ pub(super) enum BridgeLine<'a> {
     Invalid { line: &'a str, message: &'a str },
     /// The gateway has ended for good.
     Fatal { code: &'a str, message: &'a str, retryable: bool },
+}
+
+/// Number of a hand-out, with `--queue`.
+#[derive(Clone, Copy, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Attempt {
+    /// Number of this hand-out, from 1. With `--queue` only.
+    attempt: u32,
+    /// True if this may not be the first hand-out: the agent may have begun with it before. With `--queue` only.
+    redelivered: bool,
+}
+
+impl Attempt {
+    /// Returns that of a delivery; `None` without a queue.
+    pub(super) fn of(settlement: &AgentSettlement) -> Option<Attempt> {
+        settlement.attempt().map(|(attempt, redelivered)| Attempt { attempt, redelivered })
+    }
+}
+
+/// Message as the agent sees it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum ShownMessage<'a> {
+    Event(&'a Event),
+    /// With the paths of its files, which the queue has fetched.
+    WithPaths(Value),
+}
+
+impl<'a> ShownMessage<'a> {
+    /// Shows an event. `paths` has the path of each of its files that is there.
+    pub(super) fn of(event: &'a Event, paths: &[Option<PathBuf>]) -> ShownMessage<'a> {
+        if paths.iter().all(Option::is_none) {
+            return ShownMessage::Event(event);
+        }
+        let mut shown = serde_json::to_value(event).unwrap_or_default();
+        for (index, path) in paths.iter().enumerate() {
+            let path = path.as_ref().map(|path| path.to_string_lossy().into_owned());
+            if let (Some(path), Some(media)) = (path, shown.pointer_mut(&format!("/media/{index}"))) {
+                media["path"] = path.into();
+            }
+        }
+        ShownMessage::WithPaths(shown)
+    }
 }
 
 #[derive(Serialize)]

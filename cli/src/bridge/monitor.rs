@@ -6,11 +6,13 @@ use super::status::{AgentStatus, ErrorStatus};
 use crate::sleep::SleepGate;
 use relayline_acp::AcpStats;
 use relayline_core::command::{Failure, FailureKind};
+use relayline_queue::dispatcher::QueueUsage;
+use relayline_queue::inbox::DurableQueue;
 use relayline_runtime::HostCounter;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Maximum number of failed ops that are kept.
@@ -29,6 +31,31 @@ pub(crate) enum AgentKind {
     Acp,
 }
 
+/// Mark of whether one agent works. Dropping it takes the mark away.
+#[derive(Debug)]
+pub(crate) struct BusyMark {
+    monitor: Monitor,
+    is_set: bool,
+}
+
+impl BusyMark {
+    /// Notes whether the agent works: with a turn, or with lines or ops that wait.
+    pub(crate) fn set(&mut self, is_busy: bool) {
+        let was_busy = std::mem::replace(&mut self.is_set, is_busy);
+        match (was_busy, is_busy) {
+            (false, true) => _ = self.monitor.0.busy.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.monitor.0.busy.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => {}
+        }
+    }
+}
+
+impl Drop for BusyMark {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
 /// Monitor of a gateway's host. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor(Arc<Shared>);
@@ -41,8 +68,10 @@ struct Shared {
     control: Option<Arc<ControlMonitor>>,
     /// Gate of ops, which is closed while the gateway sleeps.
     gate: SleepGate,
-    /// True while the host works, beyond what the relay knows.
-    is_busy: AtomicBool,
+    /// Number of agents that work, beyond what the relay knows.
+    busy: AtomicUsize,
+    /// Durable queue, if there is one.
+    queue: OnceLock<DurableQueue>,
     /// Counters of the ACP agent's sessions and turns, if it is one.
     acp: Mutex<Option<AcpStats>>,
 }
@@ -51,7 +80,9 @@ struct Shared {
 struct State {
     /// Number of agents started so far.
     starts: u64,
-    /// Start of the agent, while one is running.
+    /// Number of agents that are running.
+    running: usize,
+    /// Start of the last agent that has started, while one is running.
     running_since: Option<Instant>,
     /// Ops that have failed, oldest first.
     failed_ops: VecDeque<FailedOp>,
@@ -68,9 +99,9 @@ struct FailedOp {
 impl Monitor {
     /// Creates a monitor. `control` is that of the control socket, if there is one.
     pub(crate) fn new(kind: AgentKind, control: Option<Arc<ControlMonitor>>) -> Monitor {
-        let (state, gate, is_busy) = (Mutex::default(), SleepGate::default(), AtomicBool::new(false));
-        let acp = Mutex::default();
-        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, is_busy, acp }))
+        let (state, gate, busy) = (Mutex::default(), SleepGate::default(), AtomicUsize::new(0));
+        let (acp, queue) = (Mutex::default(), OnceLock::new());
+        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, busy, queue, acp }))
     }
 
     /// Keeps the counters of the ACP agent's sessions and turns.
@@ -82,14 +113,17 @@ impl Monitor {
         *self.0.acp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the counters for the metrics page: those of the control socket, and of an ACP agent.
+    /// Returns the counters for the metrics page: those of the control socket, of an ACP agent, and of the queue.
     pub(crate) fn counters(&self) -> Vec<HostCounter> {
         let counter = |part: &'static str| {
             move |(name, help, value)| HostCounter { name: format!("{part}_{name}"), help, value }
         };
         let control = self.0.control.iter().flat_map(|control| control.described()).map(counter("control"));
         let acp = self.acp();
-        control.chain(acp.iter().flat_map(AcpStats::described).map(counter("acp"))).collect()
+        let acp = acp.iter().flat_map(AcpStats::described).map(counter("acp"));
+        let queue = self.queue().and_then(DurableQueue::status);
+        let queue = queue.iter().flat_map(|status| status.stats.described().chain(status.inbox.described()));
+        control.chain(acp).chain(queue.map(counter("queue"))).collect()
     }
 
     /// Returns the gate of ops.
@@ -97,14 +131,27 @@ impl Monitor {
         &self.0.gate
     }
 
-    /// Notes whether the host works: with a turn, or with lines or ops that wait.
-    pub(crate) fn set_busy(&self, is_busy: bool) {
-        self.0.is_busy.store(is_busy, Ordering::Relaxed);
+    /// Returns a mark of whether one agent works, which does not.
+    pub(crate) fn busy_mark(&self) -> BusyMark {
+        BusyMark { monitor: self.clone(), is_set: false }
     }
 
-    /// Returns true while the host works, beyond what the relay knows.
+    /// Returns true while the host works, beyond what the relay knows, or while entries of the queue wait.
     pub(crate) fn is_busy(&self) -> bool {
-        self.0.is_busy.load(Ordering::Relaxed)
+        let waits = |usage: QueueUsage| usage.entries > usage.dead_letters || usage.pending_entries > 0;
+        let status = self.0.queue.get().and_then(DurableQueue::status);
+        self.0.busy.load(Ordering::Relaxed) > 0 || status.is_some_and(|status| waits(status.usage))
+    }
+
+    /// Sets the durable queue.
+    pub(crate) fn set_queue(&self, queue: DurableQueue) {
+        // There is one queue.
+        let _ = self.0.queue.set(queue);
+    }
+
+    /// Returns the durable queue, if there is one.
+    pub(crate) fn queue(&self) -> Option<&DurableQueue> {
+        self.0.queue.get()
     }
 
     /// Returns the clients and counters of the control socket, if there is one.
@@ -119,11 +166,16 @@ impl Monitor {
     pub(crate) fn note_agent_started(&self) {
         let mut state = self.lock();
         state.starts += 1;
+        state.running += 1;
         state.running_since = Some(Instant::now());
     }
 
     pub(crate) fn note_agent_ended(&self) {
-        self.lock().running_since = None;
+        let mut state = self.lock();
+        state.running = state.running.saturating_sub(1);
+        if state.running == 0 {
+            state.running_since = None;
+        }
     }
 
     /// Keeps an op that has failed, without any text: its message could quote one.

@@ -63,16 +63,21 @@ impl PromptRequest {
         }
     }
 
-    /// Returns the op that shows the question. Another chat is remembered like one in which somebody wrote (M-2), and there
-    /// only `approvers` may answer, if there are any (I-8).
+    /// Lets only these users answer, if there are any, where it is shown in another chat than its own (I-8).
+    pub(super) fn restrict(&mut self, approvers: &Arc<[Approver]>) {
+        if self.to.is_some() {
+            self.prompt.approvers = approvers.clone();
+        }
+    }
+
+    /// Returns the op that shows the question. Another chat is remembered like one in which somebody wrote (M-2).
     ///
     /// # Errors
     /// A definite failure if the chat cannot be remembered (M-6).
-    pub(super) fn place(self, relay: &Relay, approvers: &Arc<[Approver]>) -> Result<OpRequest, Failure> {
+    pub(super) fn place(self, relay: &Relay) -> Result<OpRequest, Failure> {
         let PromptRequest { mut prompt, is_text, to } = self;
         if let Some(to) = to {
             remember(relay, &to)?;
-            prompt.approvers = approvers.clone();
             prompt.chat_id = to.chat_id;
             prompt.platform = Some(to.platform);
             // A message of the chat that asks.

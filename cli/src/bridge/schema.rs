@@ -84,6 +84,8 @@ struct Media {
     size: Option<u64>,
     filename: Option<String>,
     caption: Option<String>,
+    /// Path of the file, which was fetched before (`--queue-media`).
+    path: Option<String>,
 }
 
 /// Answer to a prompt.
@@ -414,7 +416,8 @@ fn every_field_of_a_message_is_described() {
         ("Message", &shown, &elsewhere[..]),
         ("Source", &shown["source"], &[]),
         ("ReplyTo", &shown["reply_to"], &[]),
-        ("Media", &shown["media"][0], &[]),
+        // The path is that of a file that the queue has fetched.
+        ("Media", &shown["media"][0], &["path"]),
         ("PromptResponse", &shown["prompt_response"], &[]),
     ] {
         let described = properties(&schema, &schema["$defs"][part]).into_iter();

@@ -1,9 +1,11 @@
 //! Session of one agent: passes its ops to the relay, and the relay's items to it.
 
 use super::change_signal::ChangeSignal;
+use super::delivery::{AgentDelivery, Content, Item};
 use super::execution::{OpContext, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
-use super::line::{self, BridgeLine};
+use super::line::{self, Attempt, BridgeLine, ShownMessage};
+use super::monitor::BusyMark;
 use super::op::OpLabel;
 use super::op_queue::OpQueue;
 use super::reader::Reader;
@@ -15,7 +17,6 @@ use crate::approvals::PromptPolicy;
 use futures_util::future::FutureExt;
 use relayline_core::command::{Command, Failure};
 use relayline_core::output::Notice;
-use relayline_runtime::Incoming;
 use serde_json::Value;
 use std::future::poll_fn;
 use std::io;
@@ -31,7 +32,7 @@ const MAX_OPS: usize = 256;
 enum Event {
     /// A request to stop, and its reason.
     Stop(&'static str),
-    Incoming(Box<Option<Incoming>>),
+    Incoming(Box<Option<Item>>),
     /// Ops were read or completed, lines were written, or there may be room for another request.
     Changed,
     /// The timer has expired.
@@ -81,6 +82,7 @@ pub(super) struct Session<'g> {
     draining: Option<Instant>,
     /// Number of the latest delivery.
     newest: u64,
+    busy: BusyMark,
 }
 
 impl<'g> Session<'g> {
@@ -94,16 +96,17 @@ impl<'g> Session<'g> {
         let PromptPolicy { chat: approval_chat, approvers } = gateway.prompts.clone();
         let reader = Reader::start(from, &gateway.settings, changes.clone(), chat_of, approval_chat)?;
         let (relay, media) = (gateway.relay.clone(), gateway.media.clone());
-        let context = OpContext { relay, media, monitor: gateway.monitor.clone(), approvers };
+        let (monitor, queue) = (gateway.monitor.clone(), gateway.queue_prompts());
+        let context = OpContext { relay, queue, media, monitor, approvers };
         let ops = OpRunner::new(
             AgentPipes { reader, writer },
             context,
             Some(unsettled.clone()),
             InFlightLimits::AGENT,
         );
-        let (timer, draining) = (None, None);
+        let (timer, draining, newest, busy) = (None, None, 0, gateway.monitor.busy_mark());
         let session =
-            Session { gateway, ops, unsettled, changes, timer, is_replaceable, draining, newest: 0 };
+            Session { gateway, ops, unsettled, changes, timer, is_replaceable, draining, newest, busy };
         // A later agent has missed the notice.
         if session.gateway.take_missed_connected() {
             session.connected();
@@ -134,7 +137,7 @@ impl<'g> Session<'g> {
                 smol::future::yield_now().await;
             }
         };
-        if self.gateway.ended.is_some() {
+        if self.gateway.has_ended() {
             self.finish().await;
         }
         let dropped = self.writer().abandon();
@@ -151,10 +154,11 @@ impl<'g> Session<'g> {
     fn advance(&mut self) -> Option<AgentEnd> {
         self.begin_ops();
         let has_ops = !self.ops.is_done() || !self.reader().with(|ops| ops.is_empty());
-        self.gateway.monitor.set_busy(has_ops || self.writer().has_events());
+        let is_busy = has_ops || self.writer().has_events();
+        self.busy.set(is_busy);
         let now = Instant::now();
         self.check_reading(now);
-        if self.gateway.ended.is_some() || self.gateway.is_overdue(now) {
+        if self.gateway.has_ended() || self.gateway.is_overdue(now) {
             return Some(AgentEnd::OutputEnded);
         }
         if self.writer().is_closed() {
@@ -313,54 +317,46 @@ impl<'g> Session<'g> {
         self.ops.origin.write(line);
     }
 
-    fn forward(&mut self, incoming: Incoming) {
-        match incoming {
-            Incoming::Message(delivery) => {
-                self.newest = delivery.id().number();
-                let session_key = delivery.session_key();
-                let line = BridgeLine::Message {
-                    delivery: delivery.id().number(),
-                    buffered: delivery.is_buffered(),
-                    session_key: &session_key,
-                    message: delivery.message(),
-                    raw: line::verbatim(delivery.raw()),
-                };
-                let text = line.text();
-                self.writer().event_later(text, delivery.into_parts().1);
-            }
-            Incoming::PromptAnswer(delivery) => {
-                self.newest = delivery.id().number();
-                let (prompt_id, option_id) = line::choice(delivery.message());
-                let line = BridgeLine::PromptAnswer {
-                    delivery: delivery.id().number(),
-                    buffered: delivery.is_buffered(),
-                    prompt_id,
-                    option_id,
-                    source: &delivery.message().source,
-                    raw: line::verbatim(delivery.raw()),
-                };
-                let text = line.text();
-                self.writer().event_later(text, delivery.into_parts().1);
-            }
-            Incoming::Forward(delivery) => {
-                self.newest = delivery.id().number();
-                let line = BridgeLine::Passthrough {
-                    delivery: delivery.id().number(),
-                    buffered: delivery.is_buffered(),
-                    forward: delivery.forward(),
-                    raw: line::verbatim(delivery.raw()),
-                };
-                let text = line.text();
-                self.writer().event_later(text, delivery.into_parts().1);
-            }
-            Incoming::Interrupt { session_key, chat_id } => {
+    fn forward(&mut self, item: Item) {
+        match item {
+            Item::Delivery(delivery) => self.deliver(*delivery),
+            Item::Interrupt { session_key, chat_id } => {
                 self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }
-            Incoming::Notice(notice) => self.notice(&notice),
-            // Only the end is left, which is written last. Bridge and runtime have one version: there are no other
-            // items yet.
-            _ => {}
+            Item::Notice(notice) => self.notice(&notice),
+            // The end is written last.
+            Item::Fatal(_) => {}
         }
+    }
+
+    fn deliver(&mut self, delivery: AgentDelivery) {
+        let AgentDelivery { content, session_key, media, settlement } = delivery;
+        let (number, buffered) = (settlement.id().number(), settlement.is_buffered());
+        self.newest = number;
+        let attempt = Attempt::of(&settlement);
+        let text = match &content {
+            Content::Message(event) => BridgeLine::Message {
+                delivery: number,
+                buffered,
+                attempt,
+                session_key: &session_key,
+                message: ShownMessage::of(event, &media),
+                raw: line::verbatim(event.raw.as_deref()),
+            }
+            .text(),
+            Content::PromptAnswer(event) => {
+                let (prompt_id, option_id) = line::choice(event);
+                let (source, raw) = (&event.source, line::verbatim(event.raw.as_deref()));
+                let delivery = number;
+                BridgeLine::PromptAnswer { delivery, buffered, attempt, prompt_id, option_id, source, raw }
+                    .text()
+            }
+            Content::Forward(forward, raw) => {
+                let raw = line::verbatim(raw.as_deref());
+                BridgeLine::Passthrough { delivery: number, buffered, attempt, forward, raw }.text()
+            }
+        };
+        self.writer().event_later(text, settlement);
     }
 
     fn notice(&self, notice: &Notice) {

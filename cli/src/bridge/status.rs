@@ -9,6 +9,7 @@ use relayline_core::config::Config;
 use relayline_core::redact::redact;
 use relayline_core::upgrade::excerpt;
 use relayline_core::usage::Usage;
+use relayline_queue::inbox::DurableQueue;
 use relayline_runtime::Relay;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,6 +53,9 @@ pub(crate) struct GatewayStatus {
     /// Counters since the start, as on the metrics page.
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) agent: AgentStatus,
+    /// Durable queue (`--queue`); null if there is none.
+    #[serde(default)]
+    pub(crate) queue: Option<DurableStatus>,
     /// Control socket; null if there is none.
     pub(crate) control: Option<ControlStatus>,
     /// Last 16 errors, the latest first.
@@ -79,6 +83,52 @@ pub(crate) struct AgentStatus {
     /// Counters of the sessions and turns of an ACP agent; null for others.
     #[serde(default)]
     pub(crate) counters: Option<BTreeMap<String, u64>>,
+}
+
+/// The durable queue.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct DurableStatus {
+    /// Entries, dead letters included.
+    pub(crate) entries: QueueStatus,
+    /// Bytes of these entries.
+    pub(crate) bytes: QueueStatus,
+    /// Entries that wait for an agent.
+    pub(crate) waiting: usize,
+    /// Entries that agents have.
+    pub(crate) out: usize,
+    pub(crate) dead_letters: usize,
+    /// Agents that get entries.
+    pub(crate) agents: usize,
+    /// Sessions that have entries or an agent.
+    pub(crate) sessions: usize,
+    /// True while the connector buffers, because the store is down or the queue is full.
+    pub(crate) paused: bool,
+    /// Counters since the start, as on the metrics page.
+    pub(crate) counters: BTreeMap<String, u64>,
+}
+
+impl DurableStatus {
+    fn of(queue: &DurableQueue) -> Option<DurableStatus> {
+        let (status, limits) = (queue.status()?, queue.limits());
+        let usage = status.usage;
+        let size = |used: u64, limit: usize| {
+            let used = usize::try_from(used).unwrap_or(usize::MAX);
+            QueueStatus { used, limit: Some(limit) }
+        };
+        let counters = status.stats.described().chain(status.inbox.described());
+        Some(DurableStatus {
+            entries: size(usage.entries as u64, limits.queue_entries),
+            bytes: size(usage.bytes, limits.queue_bytes),
+            waiting: usage.entries.saturating_sub(usage.dead_letters + usage.out),
+            out: usage.out,
+            dead_letters: usage.dead_letters,
+            agents: usage.agents,
+            sessions: usage.sessions,
+            paused: status.paused.is_some(),
+            counters: counters.map(|(name, _, count)| (name.to_owned(), count)).collect(),
+        })
+    }
 }
 
 /// The control socket.
@@ -146,6 +196,7 @@ impl GatewayStatus {
             queues: queues(&relay.usage(), config),
             counters: counters.iter().chain(dropped).map(|(name, count)| (name.to_owned(), count)).collect(),
             agent: monitor.agent(now),
+            queue: monitor.queue().and_then(DurableStatus::of),
             control: monitor.control().map(|control| control.status()),
             last_errors: last_errors(relay, monitor, now),
         }

@@ -1,10 +1,10 @@
 //! Writer of the agent's input. It has its own thread, since it blocks while the agent does not read.
 
 use super::change_signal::ChangeSignal;
+use super::delivery::AgentSettlement;
 use super::line_queue::{LineQueue, QueuedLine, ReadEvent, ReadMonitor};
 use super::settings::AgentSettings;
 use super::unsettled::{Unsettled, settle};
-use relayline_runtime::Settlement;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -29,7 +29,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    lines: LineQueue<Settlement>,
+    lines: LineQueue<AgentSettlement>,
     /// Number of lines that are being written.
     in_write: usize,
     /// True while the thread waits. Only then it is woken: each wake-up is a system call.
@@ -53,7 +53,7 @@ impl State {
     }
 
     /// Removes all queued lines.
-    fn drain(&mut self) -> Vec<QueuedLine<Settlement>> {
+    fn drain(&mut self) -> Vec<QueuedLine<AgentSettlement>> {
         self.lines.drain().collect()
     }
 }
@@ -88,7 +88,7 @@ impl ReadStatus {
 /// Lines that are written at once, with reusable buffers.
 #[derive(Default)]
 struct Batch {
-    lines: Vec<QueuedLine<Settlement>>,
+    lines: Vec<QueuedLine<AgentSettlement>>,
     /// Text of all lines, if there are several: at most [`PIECE`] bytes.
     joined: String,
     /// Length of each line, and true for an event.
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// Waits for lines, and moves them to `batch`. Returns false if the thread is to end.
-    fn next(&self, batch: &mut Vec<QueuedLine<Settlement>>) -> bool {
+    fn next(&self, batch: &mut Vec<QueuedLine<AgentSettlement>>) -> bool {
         let mut state = self.lock();
         loop {
             if state.is_abandoned {
@@ -230,13 +230,13 @@ impl Writer {
     }
 
     /// Queues an event. Its delivery is refused if no further line is written.
-    pub(crate) fn event(&self, text: String, settlement: Settlement) {
+    pub(crate) fn event(&self, text: String, settlement: AgentSettlement) {
         self.event_later(text, settlement);
         self.wake();
     }
 
     /// Queues an event as [`event`](Self::event) does. Call [`wake`](Self::wake) after the last of several.
-    pub(crate) fn event_later(&self, text: String, settlement: Settlement) {
+    pub(crate) fn event_later(&self, text: String, settlement: AgentSettlement) {
         self.push(|lines| lines.push_event(text + "\n", settlement));
     }
 
@@ -262,7 +262,7 @@ impl Writer {
     }
 
     /// Queues a line with `push`, or drops `push` if no further line is written.
-    fn push(&self, push: impl FnOnce(&mut LineQueue<Settlement>)) {
+    fn push(&self, push: impl FnOnce(&mut LineQueue<AgentSettlement>)) {
         let mut state = self.0.lock();
         if state.is_closed || state.is_abandoned || state.is_terminated {
             // `push` is dropped after the lock of the queue: it may own an event, which takes the gateway's lock to

@@ -59,7 +59,7 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
         }
     };
     let (metrics, control, sleep) = (None, None, None);
-    let declares_commands = true;
+    let (declares_commands, queue) = (true, None);
     let options = AcpOptions {
         machine,
         state: None,
@@ -70,6 +70,7 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
         limits,
         declares_commands,
         current,
+        queue,
     };
     let (runtime, stop) = (arguments.runtime, shutdown.clone());
     // The gateway runs on a thread of its own, like a separate process.

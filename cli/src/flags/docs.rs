@@ -10,6 +10,7 @@ use relayline_control::config::ServerLimits;
 use relayline_control::settings::table::{self, Kind, Spec};
 use relayline_core::config::{Limits, Timing};
 use relayline_core::limits::{NamedLimits, Slot};
+use relayline_queue::config::QueueLimits;
 use std::fs;
 use std::path::Path;
 
@@ -83,11 +84,12 @@ fn settings_table() -> String {
 /// Returns the table of `--set`. A default is shown as `--set` accepts it.
 fn limits_table() -> String {
     let mut table = "| name | default | meaning |\n|---|---|---|\n".to_owned();
-    let all: [&mut dyn NamedLimits; 6] = [
+    let all: [&mut dyn NamedLimits; 7] = [
         &mut Limits::default(),
         &mut Timing::default(),
         &mut ServerLimits::default(),
         &mut AgentSettings::default(),
+        &mut QueueLimits::default(),
         &mut ControlSettings::default(),
         &mut AcpLimits::default(),
     ];
@@ -105,7 +107,7 @@ fn limits_table() -> String {
 /// Returns a default as `--set NAME=VALUE` accepts it.
 fn default_as_value(slot: &Slot<'_>) -> String {
     match slot {
-        Slot::Size(size, _) if size.is_multiple_of(1 << 20) => format!("{}MiB", **size >> 20),
+        Slot::Size(size, _) if **size > 0 && size.is_multiple_of(1 << 20) => format!("{}MiB", **size >> 20),
         Slot::Size(size, _) => size.to_string(),
         Slot::Time(time, _) => match (time.as_secs(), time.subsec_millis()) {
             (0, ms) => format!("{ms}ms"),
@@ -162,6 +164,15 @@ fn settings_table_of_the_page_is_current() {
     }
 }
 
+/// `--set` could not reach the second one of two.
+#[test]
+fn each_limit_has_a_name_of_its_own() {
+    let table = limits_table();
+    let names: Vec<&str> = table.lines().skip(2).filter_map(|row| row.split('`').nth(1)).collect();
+    let unique: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(unique.len(), names.len(), "{names:?}");
+}
+
 #[test]
 fn the_documentation_of_limits_ends_with_their_defaults() {
     fn check(mut limits: impl NamedLimits) {
@@ -174,6 +185,7 @@ fn the_documentation_of_limits_ends_with_their_defaults() {
     check(Timing::default());
     check(ServerLimits::default());
     check(AgentSettings::default());
+    check(QueueLimits::default());
     check(ControlSettings::default());
     check(AcpLimits::default());
 }

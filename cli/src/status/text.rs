@@ -1,6 +1,6 @@
 //! A status as text for people: aligned sections.
 
-use crate::bridge::{AgentKind, ErrorStatus, GatewayStatus, QueueStatus};
+use crate::bridge::{AgentKind, DurableStatus, ErrorStatus, GatewayStatus, QueueStatus};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -39,6 +39,11 @@ fn about(status: &GatewayStatus) -> Vec<Vec<String>> {
         ),
         row("agent", agent(status)),
     ];
+    if let Some(queue) = &status.queue {
+        let DurableStatus { waiting, out, dead_letters, paused, .. } = queue;
+        let paused = if *paused { "; paused: the connector buffers" } else { "" };
+        about.push(row("queue", format!("{waiting} waiting, {out} out, {dead_letters} dead{paused}")));
+    }
     if let Some(control) = &status.control {
         let QueueStatus { used, limit } = control.clients;
         about.push(row("control", format!("{} of {} clients", used, limit.unwrap_or_default())));
@@ -106,12 +111,14 @@ fn queues(status: &GatewayStatus) -> Vec<Vec<String>> {
     status.queues.iter().map(shown).collect()
 }
 
-/// Returns the counters that are not 0, those of the control socket last.
+/// Returns the counters that are not 0, those of the control socket and the queue last.
 fn counters(status: &GatewayStatus) -> Vec<Vec<String>> {
     let row = |name: String, count: u64| (count > 0).then(|| vec![name, count.to_string()]);
     let own = status.counters.iter().filter_map(|(name, count)| row(name.clone(), *count));
     let control = status.control.iter().flat_map(|control| &control.counters);
-    own.chain(control.filter_map(|(name, count)| row(format!("control {name}"), *count))).collect()
+    let control = control.filter_map(|(name, count)| row(format!("control {name}"), *count));
+    let queue = status.queue.iter().flat_map(|queue| &queue.counters);
+    own.chain(control).chain(queue.filter_map(|(name, count)| row(format!("queue {name}"), *count))).collect()
 }
 
 fn error(error: &ErrorStatus) -> Vec<String> {

@@ -361,6 +361,11 @@ fn settings() -> String {
     const OWN: &str = "agent_events, agent_event_bytes, agent_result_bytes, waiting_ops, waiting_op_bytes, \
                        media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
                        agent_deaths_within, \
+                       queue_entries, queue_bytes, dead_letters, max_attempts, session_window, agent_window, \
+                       agent_window_bytes, sticky_sessions, pending_entries, pending_bytes, body_cache_bytes, \
+                       dedupe_for, dedupe_keys, memory_items, memory_bytes, queue_media_bytes, \
+                       queue_media_timeout, error_bytes, redeliver_after, redeliver_after_most, snapshot_records, \
+                       batch_size, batch_bytes, store_timeout, store_retry, store_patience, \
                        acp_sessions, acp_known_sessions, acp_session_waiting, acp_waiting, \
                        acp_waiting_bytes, acp_answer_bytes, acp_steps, acp_permissions, acp_files, \
                        acp_inline_bytes, acp_file_bytes, acp_commands, acp_start_timeout, acp_fetch_timeout, \

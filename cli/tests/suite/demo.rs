@@ -9,6 +9,15 @@ on_one_runtime! {
     a_closed_stdout_ends_the_demo_quietly,
 }
 
+/// It kills a gateway and its agent, and starts them again.
+#[cfg(unix)]
+#[test]
+fn a_message_survives_the_crash_of_the_demo() {
+    let Ended { code, stdout, stderr } = Program::start(relayline(["demo", "--durable"])).ended();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stdout.contains("agent done: book the flight (attempt 2, redelivered)"), "{stdout}");
+}
+
 const BUILT_IN: &str = "\
 -- connector  ws://127.0.0.1:PORT (on this machine)
 -- enrollment gw-demo enrolled over HTTP: secret <hidden>, delivery key <hidden>

@@ -4,10 +4,11 @@ use std::process::Command;
 
 /// Each command, and those of its flags that must not change.
 const COMMANDS: &[(&str, &str)] = &[
-    ("demo", "--script --acp --runtime"),
+    ("demo", "--script --acp --durable --runtime"),
     (
         "run",
         "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --control --exec --set --config --runtime \
+         --queue --jobs --session-window --max-attempts --dedupe-for --queue-media --standby \
          --sleep-after --wake-listen --on-sleep --exit-on-sleep \
          --acp --acp-auth --cwd --mcp-servers --acp-state --max-sessions --acp-verbose --approval-chat --approver --approval-timeout --approve --busy",
     ),
@@ -17,6 +18,7 @@ const COMMANDS: &[(&str, &str)] = &[
          --timeout",
     ),
     ("status", "--control --json --watch --interval --timeout"),
+    ("queue", "--help"),
     (
         "enroll",
         "--token --connector-url --gateway-id --wake-url --access-token --access-token-command --env-file",
@@ -46,6 +48,11 @@ const SUBCOMMANDS: &[(&str, &str)] = &[
         "--gateway-id --secret-file --inbound-command --json --junit --markdown --html --expected-failures --list \
          --only --skip --rule --level --manifest",
     ),
+    ("queue status", "--queue --gateway-id --json"),
+    ("queue list", "--queue --gateway-id --json --text"),
+    ("queue dead", "--queue --gateway-id --json --text"),
+    ("queue retry", "--queue --gateway-id --json"),
+    ("queue drop", "--queue --gateway-id --json"),
 ];
 
 /// Flags that override a variable, in every command that has them.

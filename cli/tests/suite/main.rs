@@ -74,6 +74,8 @@ mod metrics;
 mod network;
 #[cfg(unix)]
 mod processes;
+#[cfg(unix)]
+mod queue;
 mod readme;
 #[cfg(unix)]
 mod record;

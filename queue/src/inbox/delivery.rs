@@ -200,7 +200,7 @@ impl DurableDelivery {
     pub fn prompt(&self, question: impl Into<String>) -> Request<Prompt> {
         let request = self.delivery.prompt(question);
         let Some(settlement) = &self.settlement.0 else { return request };
-        let opened = open_prompt(&settlement.owner.0, Some(&self.session_key), None, None);
+        let opened = open_prompt(&settlement.owner.0, Some(&self.session_key), &Prompt::new("", "", []));
         match opened {
             Ok(id) => request.prompt_id(id),
             // An id that was just generated is not in use.

@@ -1,5 +1,8 @@
 //! Open prompts, which outlive a gateway's process: each has the session that asked.
 
+use relayline_core::approver::Approver;
+use relayline_core::event::Source;
+use relayline_core::op::Prompt;
 use relayline_core::prompts::PROMPT_TTL;
 use relayline_core::time::Time;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,19 @@ struct Record {
     seconds: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     answered: bool,
+    /// Users who may answer, each perhaps with a platform; everybody if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    approvers: Vec<(Option<Box<str>>, Box<str>)>,
+}
+
+impl Record {
+    fn may_answer(&self, source: &Source, platform: Option<&str>) -> bool {
+        let is_author = |(on, user): &(Option<Box<str>>, Box<str>)| {
+            let approver = Approver { platform: on.as_deref().map(str::to_owned), user_id: user.to_string() };
+            approver.is_author_of(source, platform)
+        };
+        self.approvers.is_empty() || self.approvers.iter().any(is_author)
+    }
 }
 
 #[derive(Debug)]
@@ -50,6 +66,8 @@ struct Known {
 pub(super) enum Answered {
     /// Of an open prompt, which is answered now. The session that asked, and the value of the host memory.
     Open { session: Option<Box<str>>, value: String },
+    /// Of an open prompt, by a user who may not answer it.
+    Unauthorized,
     /// Of a prompt that was answered before.
     Late,
     /// Of a prompt of this queue that is no longer open.
@@ -115,16 +133,20 @@ impl Prompts {
         now: Time,
         id: &str,
         session: Option<&str>,
-        timeout: Option<Duration>,
+        prompt: &Prompt,
     ) -> Result<Opened, String> {
         if self.known.get(id).is_some_and(|known| !known.record.answered && now < known.until) {
             return Err(format!(
                 "a prompt with the id {id:?} is open: choose another, or wait for its answer"
             ));
         }
-        let seconds = timeout.map_or(PROMPT_TTL, |time| time.min(PROMPT_TTL));
+        let seconds = prompt.timeout.map_or(PROMPT_TTL, |time| time.min(PROMPT_TTL));
         let seconds = seconds.as_secs() + u64::from(seconds.subsec_nanos() > 0);
-        let record = Record { session: session.map(Into::into), seconds, answered: false };
+        let approvers = prompt.approvers.iter();
+        let approvers =
+            approvers.map(|known| (known.platform.as_deref().map(Into::into), known.user_id.as_str().into()));
+        let approvers = approvers.collect();
+        let record = Record { session: session.map(Into::into), seconds, answered: false, approvers };
         let value = value(&record);
         let evicted = self.add(now, id, record);
         Ok(Opened { value, evicted })
@@ -157,10 +179,20 @@ impl Prompts {
         known.is_some()
     }
 
-    /// Handles an answer: an open prompt is answered now.
-    pub(super) fn answer(&mut self, now: Time, id: &str) -> Answered {
+    /// Handles an answer by the author of an event: an open prompt is answered now, if they may answer it. `platform` is the
+    /// platform of the event.
+    pub(super) fn answer(
+        &mut self,
+        now: Time,
+        id: &str,
+        source: &Source,
+        platform: Option<&str>,
+    ) -> Answered {
         match self.known.get_mut(id) {
             Some(known) if known.record.answered => Answered::Late,
+            Some(known) if now < known.until && !known.record.may_answer(source, platform) => {
+                Answered::Unauthorized
+            }
             Some(known) if now < known.until => {
                 known.record.answered = true;
                 Answered::Open { session: known.record.session.clone(), value: value(&known.record) }
@@ -205,38 +237,62 @@ mod tests {
         let mut first = Prompts::new("abcdef", 1, 4);
         let id = first.next_id();
         assert_eq!(id, "abcdef.00100000");
-        let Opened { value, evicted } = first.open(at(0), &id, Some("s"), None).unwrap();
+        let Opened { value, evicted } = first.open(at(0), &id, Some("s"), &Prompt::new("", "", [])).unwrap();
         assert_eq!((value.as_str(), evicted), (r#"{"session":"s","seconds":3600}"#, None));
         let mut second = Prompts::new("abcdef", 2, 4);
         second.restore(at(0), &id, &value);
         assert_ne!(second.next_id(), id);
-        assert_eq!(second.answer(at(3599), &id), open("s"));
-        assert_eq!(second.answer(at(1), &id), Answered::Late);
-        assert_eq!(second.answer(at(1), "abcdef.00000009"), Answered::Stale);
-        assert_eq!(second.answer(at(1), "fedcba.00000009"), Answered::Foreign);
+        assert_eq!(second.answer(at(3599), &id, &Source::default(), None), open("s"));
+        assert_eq!(second.answer(at(1), &id, &Source::default(), None), Answered::Late);
+        assert_eq!(second.answer(at(1), "abcdef.00000009", &Source::default(), None), Answered::Stale);
+        assert_eq!(second.answer(at(1), "fedcba.00000009", &Source::default(), None), Answered::Foreign);
     }
 
     #[test]
     fn i_2_a_prompt_is_open_for_its_time() {
         let mut prompts = Prompts::new("abcdef", 1, 4);
-        prompts.open(at(0), "own", None, Some(Duration::from_millis(1500))).unwrap();
-        assert!(prompts.open(at(1), "own", None, None).unwrap_err().contains("is open"));
-        assert_eq!(prompts.answer(at(2), "own"), Answered::Stale);
-        prompts.open(at(2), "own", Some("s"), None).unwrap();
-        assert_eq!(prompts.answer(at(3), "own"), open("s"));
+        prompts
+            .open(at(0), "own", None, &Prompt::new("", "", []).timeout(Duration::from_millis(1500)))
+            .unwrap();
+        assert!(prompts.open(at(1), "own", None, &Prompt::new("", "", [])).unwrap_err().contains("is open"));
+        assert_eq!(prompts.answer(at(2), "own", &Source::default(), None), Answered::Stale);
+        prompts.open(at(2), "own", Some("s"), &Prompt::new("", "", [])).unwrap();
+        assert_eq!(prompts.answer(at(3), "own", &Source::default(), None), open("s"));
         assert!(prompts.close("own") && !prompts.close("own"));
-        assert_eq!(prompts.answer(at(3), "own"), Answered::Foreign);
+        assert_eq!(prompts.answer(at(3), "own", &Source::default(), None), Answered::Foreign);
     }
 
     #[test]
     fn x_1_the_oldest_prompt_makes_room() {
         let mut prompts = Prompts::new("abcdef", 1, 1);
         for id in ["a", "b"] {
-            assert_eq!(prompts.open(at(0), id, None, None).unwrap().evicted, None);
+            assert_eq!(prompts.open(at(0), id, None, &Prompt::new("", "", [])).unwrap().evicted, None);
         }
-        prompts.answer(at(0), "a");
-        assert_eq!(prompts.open(at(0), "c", None, None).unwrap().evicted, Some(("a".into(), false)));
-        assert_eq!(prompts.open(at(0), "d", None, None).unwrap().evicted, Some(("b".into(), true)));
+        prompts.answer(at(0), "a", &Source::default(), None);
+        assert_eq!(
+            prompts.open(at(0), "c", None, &Prompt::new("", "", [])).unwrap().evicted,
+            Some(("a".into(), false))
+        );
+        assert_eq!(
+            prompts.open(at(0), "d", None, &Prompt::new("", "", [])).unwrap().evicted,
+            Some(("b".into(), true))
+        );
         assert_eq!(prompts.len(), 2);
+    }
+
+    #[test]
+    fn i_8_an_answer_of_another_user_leaves_a_prompt_open_also_after_a_restart() {
+        let mut first = Prompts::new("abcdef", 1, 4);
+        let approver = Approver { platform: Some("slack".to_owned()), user_id: "boss".to_owned() };
+        let prompt = Prompt::new("", "", []).approvers([approver].into());
+        let Opened { value, .. } = first.open(at(0), "own", Some("s"), &prompt).unwrap();
+        let mut second = Prompts::new("abcdef", 2, 4);
+        second.restore(at(0), "own", &value);
+        let mut source = Source::default();
+        for (user, platform) in [("eve", "slack"), ("boss", "discord")] {
+            source.user_id = Some(user.into());
+            assert_eq!(second.answer(at(1), "own", &source, Some(platform)), Answered::Unauthorized);
+        }
+        assert!(matches!(second.answer(at(1), "own", &source, Some("slack")), Answered::Open { .. }));
     }
 }

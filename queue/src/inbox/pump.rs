@@ -17,6 +17,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use relayline_core::approver::platform_of;
 use relayline_core::command::Command;
 use relayline_core::event::Event;
 use relayline_core::output::{Notice, Phase};
@@ -321,7 +322,10 @@ impl<R: Runtime> Pump<R> {
             // A duplicate says nothing about the prompt: its entry does.
             && !is_known(state, key)
         {
-            match state.prompts.answer(now, &prompt_id) {
+            let identities = &relay.config().machine.identities;
+            let platforms = identities.iter().map(|identity| identity.platform.as_str());
+            let platform = platform_of(&event.source, platforms);
+            match state.prompts.answer(now, &prompt_id, &event.source, platform) {
                 Answered::Open { session: asked, value } => {
                     is_answer = true;
                     session = asked.map_or(session, String::from);
@@ -329,6 +333,14 @@ impl<R: Runtime> Pump<R> {
                     let key = prompts::prompt_key(&prompt_id).into();
                     memory = Some(MemoryItem { key, value: value.into() });
                     state.remember_chat(now, relay, &chat_id);
+                }
+                Answered::Unauthorized => {
+                    state.stats.unauthorized_answers += 1;
+                    settlement.ack();
+                    let mut wakers = Wakers::new();
+                    let notice = Notice::UnauthorizedAnswer { answer: Box::new(event) };
+                    self.notice(state, now, notice, &mut wakers);
+                    return wakers.into_iter().for_each(Waker::wake);
                 }
                 Answered::Late => {
                     state.stats.late_answers += 1;

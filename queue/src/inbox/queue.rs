@@ -13,6 +13,7 @@ use crate::stats::QueueStats;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use relayline_core::op::Prompt;
 use relayline_core::output::Fatal;
 use relayline_runtime::{Relay, Runtime};
 use std::fmt;
@@ -168,21 +169,15 @@ impl DurableQueue {
         }
     }
 
-    /// Opens a prompt, whose answer reaches a session also after a restart of the gateway. Returns its id: `id`, or a
+    /// Opens a prompt, whose answer reaches a session also after a restart of the gateway. Returns its id: its own, or a
     /// generated one. Call it before the prompt is sent.
     ///
-    /// Without a session the answer goes to the session of whoever answers. The prompt is open for `timeout`, at most an
-    /// hour, which is the default.
+    /// Without a session the answer goes to the session of whoever answers. Time-out and approvers are those of the prompt.
     ///
     /// # Errors
     /// A prompt with this id is open.
-    pub fn open_prompt(
-        &self,
-        session: Option<&str>,
-        id: Option<&str>,
-        timeout: Option<Duration>,
-    ) -> Result<String, String> {
-        open_prompt(self.shared(), session, id, timeout)
+    pub fn open_prompt(&self, session: Option<&str>, prompt: &Prompt) -> Result<String, String> {
+        open_prompt(self.shared(), session, prompt)
     }
 
     /// Forgets a prompt that was not shown.
@@ -261,15 +256,10 @@ impl DurableQueue {
 }
 
 /// Opens a prompt: see [`DurableQueue::open_prompt`].
-pub(super) fn open_prompt(
-    shared: &Shared,
-    session: Option<&str>,
-    id: Option<&str>,
-    timeout: Option<Duration>,
-) -> Result<String, String> {
+pub(super) fn open_prompt(shared: &Shared, session: Option<&str>, prompt: &Prompt) -> Result<String, String> {
     shared.change(|state, now| {
-        let id = id.map_or_else(|| state.prompts.next_id(), str::to_owned);
-        let opened = state.prompts.open(now, &id, session, timeout)?;
+        let id = prompt.prompt_id.clone().unwrap_or_else(|| state.prompts.next_id());
+        let opened = state.prompts.open(now, &id, session, prompt)?;
         if let Some((evicted, was_open)) = opened.evicted {
             state.stats.prompts_forgotten += u64::from(was_open);
             state.remember(now, &prompt_key(&evicted), None);

@@ -30,6 +30,8 @@ counters! {
     late_answers;
     /// Answers to prompts of others.
     foreign_answers;
+    /// Answers to open prompts by users who may not answer them.
+    unauthorized_answers;
     /// Open prompts that were forgotten, because too many were open.
     prompts_forgotten;
     /// Files fetched.

@@ -1,12 +1,16 @@
 //! Performs the outputs of the machine.
 
 use super::{AcpHost, Pipes};
-use crate::bridge::{Cause, OpLabel, submit_when_room};
+use crate::bridge::{AgentSettlement, Cause, OpLabel, settle, submit_when_room};
 use futures_util::future::{FutureExt, ready};
 use relayline_acp::{HostOp, HostResult, LogEntry, LogLevel, OpId, Output};
 use relayline_core::command::Command;
+use relayline_core::op::Op;
 use relayline_core::output::Outcome;
 use std::io;
+
+/// Error of an entry whose turn has failed.
+const TURN_FAILED: &str = "the agent could not answer it";
 
 impl AcpHost {
     pub(super) fn perform_outputs(&mut self) {
@@ -31,11 +35,11 @@ impl AcpHost {
                 let fetched = self.files.fetch(&self.gateway.relay, &media, inline);
                 self.fetches.push(fetched.map(move |file| (id, HostResult::Fetch(file))).boxed());
             }
-            Output::Settle { delivery, outcome } => match self.settlements.remove(&delivery.number()) {
-                Some(settlement) if outcome == Outcome::Accepted => settlement.ack(),
-                // Dropping it refuses the delivery.
-                Some(_) | None => {}
-            },
+            Output::Settle { delivery, outcome } => {
+                if let Some(settlement) = self.settlements.remove(&delivery.number()) {
+                    self.settle(settlement, outcome == Outcome::Accepted);
+                }
+            }
             Output::Save => {
                 self.is_unsaved = self.state.is_some();
                 self.save();
@@ -54,8 +58,24 @@ impl AcpHost {
         }
     }
 
+    /// Settles a delivery at the end of its turn.
+    fn settle(&self, settlement: AgentSettlement, is_accepted: bool) {
+        match settlement {
+            // It is submitted at once. A failure means that another gateway has the queue.
+            AgentSettlement::Queue(_, settlement) if is_accepted => drop(settlement.ack()),
+            // The end of the gateway is not the turn's failure: the entry goes to the next one, uncharged.
+            AgentSettlement::Queue(..) if self.stopping.is_some() => {}
+            AgentSettlement::Queue(_, settlement) => drop(settlement.refuse(TURN_FAILED)),
+            settlement @ AgentSettlement::Relay(_) => settle(settlement, is_accepted),
+        }
+    }
+
     /// Submits a command at once, so that commands keep their order, or as soon as there is room for it.
-    fn submit(&mut self, id: OpId, command: Command) {
+    fn submit(&mut self, id: OpId, mut command: Command) {
+        if let (Some(prompts), Command::Op(Op::Prompt(prompt))) = (&self.prompts, &mut command) {
+            // The machine's ids are new ones, so none of them is open.
+            let _ = prompts.open(prompt);
+        }
         let relay = self.gateway.relay.clone();
         let monitor = self.gateway.monitor.clone();
         let about = OpLabel::of_command(&command);

@@ -1,0 +1,203 @@
+//! `relayline queue`: what waits in a queue, what failed, and again.
+
+use super::list::{Entry, Summary};
+use super::location::QueueLocation;
+use crate::{complain, fail};
+use clap::{Args, Subcommand};
+use relayline_queue::id::EntryId;
+use relayline_queue::ledger::EntryState;
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  relayline queue status --queue sqlite:inbox.db
+  relayline queue dead --queue sqlite:inbox.db --text
+  relayline queue retry 17 --queue sqlite:inbox.db
+
+Each command works while a gateway has the queue, and while none has it.
+
+Exit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong.";
+
+/// Show the durable queue of a gateway, and retry or drop what failed.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct QueueCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Show how much waits, is handed out, and is dead.
+    #[command(
+        after_help = "Example:\n  relayline queue status --queue sqlite:inbox.db --json\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    )]
+    Status(Target),
+    /// List the entries, oldest first.
+    #[command(
+        after_help = "Example:\n  relayline queue list --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    )]
+    List(ListArguments),
+    /// List the dead letters, oldest first, with their last errors.
+    #[command(
+        after_help = "Example:\n  relayline queue dead --queue sqlite:inbox.db --text\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    )]
+    Dead(ListArguments),
+    /// Hand an entry out again, and forget its failures: a dead letter, or one that waits.
+    #[command(
+        after_help = "Example:\n  relayline queue retry 17 --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    )]
+    Retry(EntryArguments),
+    /// Remove an entry. It is not handed out again.
+    #[command(
+        after_help = "Example:\n  relayline queue drop 17 --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    )]
+    Drop(EntryArguments),
+}
+
+/// Queue that a command is about.
+#[derive(Debug, Args)]
+struct Target {
+    /// The queue, as in sqlite:inbox.db.
+    #[arg(long, value_name = "URL", value_parser = QueueLocation::parse)]
+    queue: QueueLocation,
+
+    /// Id of the gateway.
+    #[arg(long, value_name = "ID", env = "GATEWAY_RELAY_ID")]
+    gateway_id: Option<String>,
+
+    /// Print JSON: one object on a line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArguments {
+    #[command(flatten)]
+    target: Target,
+
+    /// Show the messages, too: what people said.
+    #[arg(long)]
+    text: bool,
+}
+
+#[derive(Debug, Args)]
+struct EntryArguments {
+    /// Number of the entry, as list and dead show it.
+    #[arg(value_name = "ID")]
+    entry: u64,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(crate) fn run(command: &QueueCommand) -> ExitCode {
+    match &command.action {
+        Action::Status(target) => ended(target, status(target)),
+        Action::List(arguments) => ended(&arguments.target, list(arguments, |_| true)),
+        Action::Dead(arguments) => {
+            ended(&arguments.target, list(arguments, |state| state == EntryState::Dead))
+        }
+        Action::Retry(arguments) => request(arguments, relayline_queue::output::OperatorRequest::Retry),
+        Action::Drop(arguments) => request(arguments, relayline_queue::output::OperatorRequest::Drop),
+    }
+}
+
+/// Prints lines, or the error.
+fn ended(target: &Target, lines: Result<Vec<String>, String>) -> ExitCode {
+    match lines {
+        Ok(lines) if lines.is_empty() => ExitCode::SUCCESS,
+        Ok(lines) => crate::print(lines.join("\n")),
+        Err(error) => fail(1, format_args!("{}: {error}", target.queue)),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::*;
+    use crate::queue::operate::{operate, unbounded};
+    use relayline_queue::inbox::{entry_json, gateway_of};
+    use relayline_queue::ledger::Ledger;
+    use relayline_queue::output::OperatorRequest;
+    use relayline_queue::sqlite::SqliteReader;
+
+    /// Opens the queue of a target, and reads it.
+    fn open(target: &Target) -> Result<(SqliteReader, Ledger), String> {
+        let reader = SqliteReader::open(target.queue.path()).map_err(|error| error.to_string())?;
+        let ledger = reader.ledger(&unbounded()).map_err(|error| error.to_string())?;
+        if let (Some(found), Some(wanted)) = (gateway_of(&ledger), &target.gateway_id)
+            && found != wanted
+        {
+            let why = format!("it belongs to the gateway {found:?}, and not to {wanted:?}");
+            return Err(format!("{why}: check --gateway-id and GATEWAY_RELAY_ID"));
+        }
+        Ok((reader, ledger))
+    }
+
+    pub(super) fn status(target: &Target) -> Result<Vec<String>, String> {
+        let (reader, ledger) = open(target)?;
+        let owner = reader.owner().map_err(|error| error.to_string())?;
+        let summary = Summary::new(target.queue.to_string(), &ledger, owner);
+        Ok(if target.json { vec![summary.json()] } else { summary.text() })
+    }
+
+    pub(super) fn list(
+        arguments: &ListArguments,
+        is_shown: fn(EntryState) -> bool,
+    ) -> Result<Vec<String>, String> {
+        let ListArguments { target, text } = arguments;
+        let (reader, ledger) = open(target)?;
+        let mut lines = Vec::new();
+        for (id, entry) in ledger.entries().filter(|(_, entry)| is_shown(entry.state)) {
+            let body = if *text { reader.body(id).map_err(|error| error.to_string())? } else { None };
+            let message = body.and_then(|body| entry_json(id, &body));
+            let entry = Entry::new(id, entry, message);
+            lines.push(if target.json { entry.json() } else { entry.text() });
+        }
+        Ok(lines)
+    }
+
+    pub(super) fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) -> ExitCode {
+        let EntryArguments { entry, target } = arguments;
+        // Before anything is changed.
+        let done = open(target).and_then(|_| operate(target.queue.path(), request(EntryId(*entry))));
+        match done {
+            Ok(()) if target.json => crate::print(format_args!(r#"{{"id":{entry},"ok":true}}"#)),
+            Ok(()) => {
+                complain(format_args!("entry {entry}: done"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(1, format_args!("entry {entry}: {error}")),
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+use sqlite::{list, request, status};
+
+/// Commands of a program without an engine: its flags refuse every URL before.
+#[cfg(not(feature = "sqlite"))]
+mod none {
+    use super::*;
+    use relayline_queue::output::OperatorRequest;
+
+    const NONE: &str = "this program was built without an engine for queues";
+
+    pub(super) fn status(target: &Target) -> Result<Vec<String>, String> {
+        let _ = (&target.gateway_id, target.json, Summary::new);
+        Err(NONE.to_owned())
+    }
+
+    pub(super) fn list(arguments: &ListArguments, _: fn(EntryState) -> bool) -> Result<Vec<String>, String> {
+        let _ = (arguments.text, Entry::new);
+        Err(NONE.to_owned())
+    }
+
+    pub(super) fn request(arguments: &EntryArguments, _: fn(EntryId) -> OperatorRequest) -> ExitCode {
+        complain(NONE);
+        fail(1, format_args!("entry {}", arguments.entry))
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+use none::{list, request, status};

@@ -1,0 +1,151 @@
+//! Entries of a queue as lines: for people, or JSON.
+
+use relayline_queue::id::EntryId;
+use relayline_queue::ledger::{EntryState, Ledger, LedgerEntry};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// State of a queue.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    queue: String,
+    /// True while a gateway has the queue.
+    in_use: bool,
+    /// Process of that gateway, if it is known.
+    owner_pid: Option<u32>,
+    entries: usize,
+    waiting: usize,
+    out: usize,
+    dead: usize,
+    /// Bytes of the entries.
+    bytes: u64,
+    /// Sessions that have entries.
+    sessions: usize,
+    /// Number of gateways that have had the queue.
+    epoch: u64,
+}
+
+impl Summary {
+    /// Summarizes a queue. `owner` is the process that has it.
+    pub(super) fn new(queue: String, ledger: &Ledger, owner: Option<Option<u32>>) -> Summary {
+        let count = |state| ledger.entries().filter(|(_, entry)| entry.state == state).count();
+        let sessions: BTreeSet<&str> = ledger.entries().map(|(_, entry)| &*entry.session).collect();
+        Summary {
+            queue,
+            in_use: owner.is_some(),
+            owner_pid: owner.flatten(),
+            entries: ledger.len(),
+            waiting: count(EntryState::Waiting),
+            out: count(EntryState::Out),
+            dead: count(EntryState::Dead),
+            bytes: ledger.bytes(),
+            sessions: sessions.len(),
+            epoch: ledger.epoch(),
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        // All keys are strings, so writing to memory does not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> Vec<String> {
+        let owner = match (self.in_use, self.owner_pid) {
+            (false, _) => "no gateway has it".to_owned(),
+            (true, None) => "a gateway has it".to_owned(),
+            (true, Some(pid)) => format!("process {pid} has it"),
+        };
+        let Summary { queue, entries, waiting, out, dead, bytes, sessions, .. } = self;
+        vec![
+            format!("queue     {queue}: {owner}"),
+            format!("entries   {entries} of {sessions} sessions, {bytes} bytes"),
+            format!("waiting   {waiting}"),
+            format!("out       {out}"),
+            format!("dead      {dead}"),
+        ]
+    }
+}
+
+/// Entry of a queue.
+#[derive(Debug, Serialize)]
+pub(super) struct Entry {
+    id: u64,
+    session: String,
+    /// `waiting`, `out` or `dead`.
+    state: &'static str,
+    /// Number of hand-outs.
+    attempts: u32,
+    /// Number of hand-outs that failed.
+    failures: u32,
+    bytes: u64,
+    /// Last error of an agent.
+    error: Option<String>,
+    /// The message, if it is to be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Value>,
+}
+
+impl Entry {
+    pub(super) fn new(id: EntryId, entry: &LedgerEntry, message: Option<Value>) -> Entry {
+        Entry {
+            id: id.0,
+            session: entry.session.to_string(),
+            state: match entry.state {
+                EntryState::Waiting => "waiting",
+                EntryState::Out => "out",
+                EntryState::Dead => "dead",
+                _ => "unknown",
+            },
+            attempts: entry.attempts,
+            failures: entry.charges,
+            bytes: entry.size,
+            error: entry.error.as_deref().map(str::to_owned),
+            message,
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        // All keys are strings, so writing to memory does not fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn text(&self) -> String {
+        let Entry { id, session, state, attempts, bytes, error, message, .. } = self;
+        let mut line = format!("{id}  {state:<8} attempts {attempts}  {bytes} bytes  {}", escaped(session));
+        if let Some(error) = error {
+            line += &format!("  error: {}", escaped(error));
+        }
+        if let Some(message) = message {
+            let text = message.get("text").and_then(Value::as_str).map(str::to_owned);
+            line += &format!("\n    {}", escaped(&text.unwrap_or_else(|| message.to_string())));
+        }
+        line
+    }
+}
+
+/// Escapes control characters, which could change a terminal.
+fn escaped(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry(message: Option<Value>) -> Entry {
+        let (session, error) = ("a:dm:7".to_owned(), Some("no\u{1b}[31m".to_owned()));
+        Entry { id: 17, session, state: "dead", attempts: 5, failures: 5, bytes: 90, error, message }
+    }
+
+    #[test]
+    fn an_entry_is_one_line_without_its_text() {
+        assert_eq!(entry(None).text(), "17  dead     attempts 5  90 bytes  a:dm:7  error: no\\u{1b}[31m");
+        assert!(!entry(None).json().contains("message"));
+        let shown = entry(Some(json!({"text": "hi\nyou"})));
+        assert!(shown.text().ends_with("\n    hi\\nyou"), "{}", shown.text());
+        assert!(shown.json().contains(r#""message":{"text":"hi\nyou"}"#));
+    }
+}
