@@ -1,13 +1,19 @@
 //! The durable queue of the program: `run --queue`, and the command `queue`.
 
+#[cfg(feature = "sqlite")]
 mod command;
 mod flags;
+#[cfg(feature = "sqlite")]
 mod list;
+// Without an engine no URL is accepted, so that the rest of these modules is not used.
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod location;
 #[cfg(feature = "sqlite")]
 mod operate;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 mod start;
 
+#[cfg(feature = "sqlite")]
 pub(crate) use command::{QueueCommand, run};
 pub(crate) use flags::QueueArguments;
 pub(crate) use location::QueueLocation;

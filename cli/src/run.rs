@@ -1,19 +1,18 @@
 //! `relayline run`: a gateway for an agent, with the bridge on stdin and stdout or on those of a child process.
 
+mod parts;
+
 use crate::acp::{self, AcpArguments};
-use crate::bridge::{
-    self, Agent, AgentKind, Agents, Cause, ControlSettings, ControlSocket, End, MediaFolder, OneAgent,
-    Options,
-};
-use crate::exec::{AgentStderr, Current};
-use crate::gateway::{GatewayArguments, RuntimeName};
-use crate::queue::{Acquired, QueueArguments, QueueStart};
-use crate::restart::{Restart, RestartLimits, Restarts};
+use crate::bridge::{self, AgentKind, Cause, ControlSettings, ControlSocket, End, MediaFolder, Options};
+use crate::exec::Current;
+use crate::gateway::GatewayArguments;
+use crate::queue::{Acquired, QueueArguments};
+use crate::restart::Restart;
 use crate::signals::{self, Shutdown};
 use crate::sleep::{ASLEEP, SleepArguments};
-use crate::supervisor::Supervisor;
 use crate::{boot, fail};
 use clap::{ArgGroup, Args};
+use parts::RunParts;
 use relayline_control::config::GatewayConfig;
 use relayline_core::json;
 use relayline_runtime::files;
@@ -262,66 +261,6 @@ pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
     match arguments.exec.first() {
         Some(program) => parts.run_exec(arguments, program, &current),
         None => parts.run_stdio(),
-    }
-}
-
-/// Parts of a gateway that is about to start.
-struct RunParts {
-    runtime: RuntimeName,
-    config: GatewayConfig,
-    options: Options,
-    shutdown: Shutdown,
-    queue: Option<QueueStart>,
-}
-
-impl RunParts {
-    /// Runs the gateway for the agent on its stdin and stdout.
-    fn run_stdio(self) -> ExitCode {
-        let (from, to) = (Box::new(io::stdin()), Box::new(io::stdout()));
-        let agent = Agent { from, to, errors: None, is_replaceable: false };
-        let ended = self.serve(&mut [OneAgent(Some(agent))]);
-        ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, true))))
-    }
-
-    /// Runs the gateway for agents that are child processes.
-    fn run_exec(self, arguments: &RunArguments, program: &str, current: &Current) -> ExitCode {
-        let default = if self.queue.is_some() { Restart::OnFailure } else { Restart::Never };
-        let when = arguments.restart.unwrap_or(default);
-        let (mut supervisors, mut jobs) = (Vec::new(), Vec::new());
-        for job in 0..arguments.queue.jobs() {
-            let restarts = Restarts::new(when, RestartLimits::of(&self.options.settings));
-            let (stderr, current) = (AgentStderr::Inherited, current.for_job(job));
-            match Supervisor::start(&arguments.exec, stderr, restarts, current, self.shutdown.clone()) {
-                Ok((supervisor, agents)) => {
-                    supervisors.push(supervisor);
-                    jobs.push(agents);
-                }
-                // Those that have started end, as their input is closed.
-                Err(error) => return fail(1, format_args!("--exec {program}: {error}")),
-            }
-        }
-        let ended = self.serve(&mut jobs);
-        // The agents' input is closed now, which ends an agent that reads to the end.
-        drop(jobs);
-        // All of them: each prints its failure.
-        let successes: Vec<bool> = supervisors.into_iter().map(Supervisor::finish).collect();
-        let succeeded = successes.iter().all(|succeeded| *succeeded);
-        ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, succeeded))))
-    }
-
-    /// Runs the gateway. Returns the exit code if its queue cannot be used, after it has printed the error.
-    fn serve<A: Agents>(self, jobs: &mut [A]) -> Result<io::Result<End>, ExitCode> {
-        let RunParts { runtime, config, options, shutdown, queue } = self;
-        match (queue, jobs) {
-            (Some(queue), jobs) => match bridge::run_jobs(runtime, config, queue, jobs, options, &shutdown) {
-                Ok(Ok(ended)) => Ok(Ok(ended)),
-                Ok(Err(error)) => Err(fail(1, error)),
-                Err(error) => Ok(Err(error)),
-            },
-            (None, [agents]) => Ok(bridge::run(runtime, config, agents, options, &shutdown)),
-            // Several jobs need a queue, which was checked.
-            (None, _) => Err(fail(2, "several jobs need a queue")),
-        }
     }
 }
 

@@ -2,10 +2,14 @@
 
 use super::list::{Entry, Summary};
 use super::location::QueueLocation;
+use super::operate::{operate, unbounded};
 use crate::{complain, fail};
 use clap::{Args, Subcommand};
 use relayline_queue::id::EntryId;
-use relayline_queue::ledger::EntryState;
+use relayline_queue::inbox::{entry_json, gateway_of};
+use relayline_queue::ledger::{EntryState, Ledger};
+use relayline_queue::output::OperatorRequest;
+use relayline_queue::sqlite::SqliteReader;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -98,8 +102,8 @@ pub(crate) fn run(command: &QueueCommand) -> ExitCode {
         Action::Dead(arguments) => {
             ended(&arguments.target, list(arguments, |state| state == EntryState::Dead))
         }
-        Action::Retry(arguments) => request(arguments, relayline_queue::output::OperatorRequest::Retry),
-        Action::Drop(arguments) => request(arguments, relayline_queue::output::OperatorRequest::Drop),
+        Action::Retry(arguments) => request(arguments, OperatorRequest::Retry),
+        Action::Drop(arguments) => request(arguments, OperatorRequest::Drop),
     }
 }
 
@@ -112,92 +116,49 @@ fn ended(target: &Target, lines: Result<Vec<String>, String>) -> ExitCode {
     }
 }
 
-#[cfg(feature = "sqlite")]
-mod sqlite {
-    use super::*;
-    use crate::queue::operate::{operate, unbounded};
-    use relayline_queue::inbox::{entry_json, gateway_of};
-    use relayline_queue::ledger::Ledger;
-    use relayline_queue::output::OperatorRequest;
-    use relayline_queue::sqlite::SqliteReader;
-
-    /// Opens the queue of a target, and reads it.
-    fn open(target: &Target) -> Result<(SqliteReader, Ledger), String> {
-        let reader = SqliteReader::open(target.queue.path()).map_err(|error| error.to_string())?;
-        let ledger = reader.ledger(&unbounded()).map_err(|error| error.to_string())?;
-        if let (Some(found), Some(wanted)) = (gateway_of(&ledger), &target.gateway_id)
-            && found != wanted
-        {
-            let why = format!("it belongs to the gateway {found:?}, and not to {wanted:?}");
-            return Err(format!("{why}: check --gateway-id and GATEWAY_RELAY_ID"));
-        }
-        Ok((reader, ledger))
+/// Opens the queue of a target, and reads it.
+fn open(target: &Target) -> Result<(SqliteReader, Ledger), String> {
+    let reader = SqliteReader::open(target.queue.path()).map_err(|error| error.to_string())?;
+    let ledger = reader.ledger(&unbounded()).map_err(|error| error.to_string())?;
+    if let (Some(found), Some(wanted)) = (gateway_of(&ledger), &target.gateway_id)
+        && found != wanted
+    {
+        let why = format!("it belongs to the gateway {found:?}, and not to {wanted:?}");
+        return Err(format!("{why}: check --gateway-id and GATEWAY_RELAY_ID"));
     }
-
-    pub(super) fn status(target: &Target) -> Result<Vec<String>, String> {
-        let (reader, ledger) = open(target)?;
-        let owner = reader.owner().map_err(|error| error.to_string())?;
-        let summary = Summary::new(target.queue.to_string(), &ledger, owner);
-        Ok(if target.json { vec![summary.json()] } else { summary.text() })
-    }
-
-    pub(super) fn list(
-        arguments: &ListArguments,
-        is_shown: fn(EntryState) -> bool,
-    ) -> Result<Vec<String>, String> {
-        let ListArguments { target, text } = arguments;
-        let (reader, ledger) = open(target)?;
-        let mut lines = Vec::new();
-        for (id, entry) in ledger.entries().filter(|(_, entry)| is_shown(entry.state)) {
-            let body = if *text { reader.body(id).map_err(|error| error.to_string())? } else { None };
-            let message = body.and_then(|body| entry_json(id, &body));
-            let entry = Entry::new(id, entry, message);
-            lines.push(if target.json { entry.json() } else { entry.text() });
-        }
-        Ok(lines)
-    }
-
-    pub(super) fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) -> ExitCode {
-        let EntryArguments { entry, target } = arguments;
-        // Before anything is changed.
-        let done = open(target).and_then(|_| operate(target.queue.path(), request(EntryId(*entry))));
-        match done {
-            Ok(()) if target.json => crate::print(format_args!(r#"{{"id":{entry},"ok":true}}"#)),
-            Ok(()) => {
-                complain(format_args!("entry {entry}: done"));
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(1, format_args!("entry {entry}: {error}")),
-        }
-    }
+    Ok((reader, ledger))
 }
 
-#[cfg(feature = "sqlite")]
-use sqlite::{list, request, status};
-
-/// Commands of a program without an engine: its flags refuse every URL before.
-#[cfg(not(feature = "sqlite"))]
-mod none {
-    use super::*;
-    use relayline_queue::output::OperatorRequest;
-
-    const NONE: &str = "this program was built without an engine for queues";
-
-    pub(super) fn status(target: &Target) -> Result<Vec<String>, String> {
-        let _ = (&target.gateway_id, target.json, Summary::new);
-        Err(NONE.to_owned())
-    }
-
-    pub(super) fn list(arguments: &ListArguments, _: fn(EntryState) -> bool) -> Result<Vec<String>, String> {
-        let _ = (arguments.text, Entry::new);
-        Err(NONE.to_owned())
-    }
-
-    pub(super) fn request(arguments: &EntryArguments, _: fn(EntryId) -> OperatorRequest) -> ExitCode {
-        complain(NONE);
-        fail(1, format_args!("entry {}", arguments.entry))
-    }
+fn status(target: &Target) -> Result<Vec<String>, String> {
+    let (reader, ledger) = open(target)?;
+    let owner = reader.owner().map_err(|error| error.to_string())?;
+    let summary = Summary::new(target.queue.to_string(), &ledger, owner);
+    Ok(if target.json { vec![summary.json()] } else { summary.text() })
 }
 
-#[cfg(not(feature = "sqlite"))]
-use none::{list, request, status};
+fn list(arguments: &ListArguments, is_shown: fn(EntryState) -> bool) -> Result<Vec<String>, String> {
+    let ListArguments { target, text } = arguments;
+    let (reader, ledger) = open(target)?;
+    let mut lines = Vec::new();
+    for (id, entry) in ledger.entries().filter(|(_, entry)| is_shown(entry.state)) {
+        let body = if *text { reader.body(id).map_err(|error| error.to_string())? } else { None };
+        let message = body.and_then(|body| entry_json(id, &body));
+        let entry = Entry::new(id, entry, message);
+        lines.push(if target.json { entry.json() } else { entry.text() });
+    }
+    Ok(lines)
+}
+
+fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) -> ExitCode {
+    let EntryArguments { entry, target } = arguments;
+    // Before anything is changed.
+    let done = open(target).and_then(|_| operate(target.queue.path(), request(EntryId(*entry))));
+    match done {
+        Ok(()) if target.json => crate::print(format_args!(r#"{{"id":{entry},"ok":true}}"#)),
+        Ok(()) => {
+            complain(format_args!("entry {entry}: done"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, format_args!("entry {entry}: {error}")),
+    }
+}
