@@ -6,17 +6,21 @@
 use super::queue_agent;
 use crate::support::{is_full, relayline};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Number of messages that are written again after a kill of the connector: more than those on their way to it.
-const REWRITTEN: usize = 400;
+/// Maximum number of messages that are written and not seen: the connector's buffer has room for them.
+const UNSEEN: usize = 500;
 
+#[derive(Clone, Copy)]
 struct Sizes {
     messages: usize,
     sessions: usize,
@@ -46,23 +50,18 @@ impl Random {
     }
 }
 
-/// Processes of the test.
-struct World {
-    folder: tempfile::TempDir,
-    address: String,
-    connector: Child,
-    gateway: Child,
-    /// Number of messages that were written to the connector.
-    written: usize,
-    sizes: Sizes,
+/// Connector, with the messages that it has not confirmed.
+struct Connector {
+    process: Child,
+    /// Messages on their way into its buffer, in order.
+    unconfirmed: VecDeque<usize>,
+    /// Number of messages that are in its buffer on the disk, by its own lines.
+    buffered: Arc<AtomicUsize>,
+    reader: Option<JoinHandle<()>>,
 }
 
-impl World {
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn start_connector(folder: &Path, address: &str) -> Child {
+impl Connector {
+    fn start(folder: &Path, address: &str) -> Connector {
         let state = folder.join("connector.json");
         let mut command = relayline([
             "connector",
@@ -73,8 +72,71 @@ impl World {
             "--gateway",
             "gw-1=s3cret",
         ]);
-        command.arg("--state").arg(state).stdin(Stdio::piped()).stdout(Stdio::null());
-        command.stderr(log(folder, "connector.log")).spawn().unwrap()
+        command.arg("--state").arg(state).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.stderr(log(folder, "connector.log")).spawn().unwrap();
+        let (stdout, buffered) = (process.stdout.take().unwrap(), Arc::<AtomicUsize>::default());
+        let counted = buffered.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if line.starts_with(r#"{"saw":"buffered""#) {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        Connector { process, unconfirmed: VecDeque::new(), buffered, reader: Some(reader) }
+    }
+
+    /// Forgets the messages that are in the buffer.
+    fn confirm(&mut self) {
+        let count = self.buffered.swap(0, Ordering::Relaxed);
+        self.unconfirmed.drain(..count);
+    }
+
+    /// Kills the process. Returns the messages that may not be in its buffer.
+    fn kill(&mut self) -> Vec<usize> {
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+        // What it has said before counts.
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.confirm();
+        self.unconfirmed.drain(..).collect()
+    }
+
+    /// Writes messages. An error means that it was killed.
+    fn write(&mut self, numbers: impl Iterator<Item = usize>, sessions: usize) {
+        let stdin = self.process.stdin.as_mut().unwrap();
+        for number in numbers {
+            self.unconfirmed.push_back(number);
+            let chat = number % sessions;
+            let event = json!({
+                "text": number.to_string(), "message_type": "text", "message_id": format!("m{number}"),
+                "source": {"platform": "discord", "chat_id": format!("c{chat}"), "chat_type": "dm", "user_id": "u"},
+            });
+            let line = json!({"do": "inbound", "event": event, "buffered": true, "gateway": "gw-1"});
+            if writeln!(stdin, "{line}").is_err() {
+                return;
+            }
+        }
+        let _ = stdin.flush();
+    }
+}
+
+/// Processes of the test.
+struct World {
+    folder: tempfile::TempDir,
+    address: String,
+    connector: Connector,
+    gateway: Child,
+    /// Number of messages that were written to a connector.
+    written: usize,
+    sizes: Sizes,
+}
+
+impl World {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn start_gateway(folder: &Path, address: &str) -> Child {
@@ -119,41 +181,29 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         // A port that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let connector = World::start_connector(folder.path(), &address);
+        let connector = Connector::start(folder.path(), &address);
         let gateway = World::start_gateway(folder.path(), &address);
         World { folder, address, connector, gateway, written: 0, sizes }
     }
 
-    /// Writes messages to the connector. An error means that it was killed.
-    fn write(&mut self, numbers: std::ops::Range<usize>) {
-        let Some(stdin) = &mut self.connector.stdin else { return };
-        for number in numbers {
-            let chat = number % self.sizes.sessions;
-            let event = json!({
-                "text": number.to_string(), "message_type": "text", "message_id": format!("m{number}"),
-                "source": {"platform": "discord", "chat_id": format!("c{chat}"), "chat_type": "dm", "user_id": "u"},
-            });
-            let line = json!({"do": "inbound", "event": event, "buffered": true, "gateway": "gw-1"});
-            if writeln!(stdin, "{line}").is_err() {
-                return;
-            }
+    /// Writes the next messages for a time, as far as the connector's buffer has room.
+    fn write_for(&mut self, span: Duration) {
+        let until = Instant::now() + span;
+        while Instant::now() < until {
+            self.connector.confirm();
+            let most = self.sizes.messages.min(self.seen().len() + UNSEEN);
+            let numbers = self.written..self.written.max(most);
+            self.written = numbers.end;
+            self.connector.write(numbers, self.sizes.sessions);
+            std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = stdin.flush();
-    }
-
-    fn write_more(&mut self, count: usize) {
-        let end = (self.written + count).min(self.sizes.messages);
-        let numbers = self.written..end;
-        self.written = end;
-        self.write(numbers);
     }
 
     fn restart_connector(&mut self) {
-        self.connector.kill().unwrap();
-        self.connector.wait().unwrap();
-        self.connector = World::start_connector(self.folder.path(), &self.address);
-        // What was in its stdin is lost, and in order: it is written again. The queue knows what it has.
-        self.write(self.written.saturating_sub(REWRITTEN)..self.written);
+        let lost = self.connector.kill();
+        self.connector = Connector::start(self.folder.path(), &self.address);
+        // What was in its stdin is written again, in order. The queue knows what it has.
+        self.connector.write(lost.into_iter(), self.sizes.sessions);
     }
 
     fn restart_gateway(&mut self, signal: &str) {
@@ -162,11 +212,10 @@ impl World {
         self.gateway = World::start_gateway(self.folder.path(), &self.address);
     }
 
-    /// Returns the processes of the agents.
+    /// Returns the processes of the agents. The gateway has their command in its own.
     fn agents(&self) -> Vec<u32> {
-        let log = self.path("log");
-        let ran =
-            Command::new("pgrep").args(["-f", &format!("queue_agent {}", log.display())]).output().unwrap();
+        let command = format!("^[^ ]*/queue_agent {}", self.path("log").display());
+        let ran = Command::new("pgrep").args(["-f", &command]).output().unwrap();
         String::from_utf8_lossy(&ran.stdout).lines().filter_map(|line| line.parse().ok()).collect()
     }
 
@@ -182,7 +231,7 @@ impl World {
                 }
             }
             6 => {
-                let (connector, gateway) = (self.connector.id(), self.gateway.id());
+                let (connector, gateway) = (self.connector.process.id(), self.gateway.id());
                 let stopped = if random.below(2) == 0 { connector } else { gateway };
                 send(stopped, "STOP");
                 std::thread::sleep(Duration::from_millis(100 + random.below(900) as u64));
@@ -205,17 +254,26 @@ impl World {
         log.lines().map(str::to_owned).collect()
     }
 
-    fn done(&self) -> BTreeSet<usize> {
+    /// Returns the messages of the lines that begin so.
+    fn messages(&self, begin: &str) -> BTreeSet<usize> {
         let log = self.log();
-        let done = log.iter().filter_map(|line| line.strip_prefix("done "));
-        done.map(|number| number.parse().unwrap()).collect()
+        let rest = log.iter().filter_map(|line| line.strip_prefix(begin));
+        rest.filter_map(|rest| rest.split(' ').next()?.parse().ok()).collect()
+    }
+
+    fn seen(&self) -> BTreeSet<usize> {
+        self.messages("seen ")
+    }
+
+    fn done(&self) -> BTreeSet<usize> {
+        self.messages("done ")
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        let _ = (self.gateway.kill(), self.connector.kill());
-        let _ = (self.gateway.wait(), self.connector.wait());
+        let _ = (self.gateway.kill(), self.connector.process.kill());
+        let _ = (self.gateway.wait(), self.connector.process.wait());
     }
 }
 
@@ -265,7 +323,7 @@ fn check(log: &[String], sessions: usize) -> usize {
 #[test]
 fn nothing_stored_is_lost_by_kills() {
     let sizes = Sizes::get();
-    let (messages, sessions, kills, within) = (sizes.messages, sizes.sessions, sizes.kills, sizes.within);
+    let Sizes { messages, sessions, kills, within } = sizes;
     let seed = std::env::var("RELAYLINE_QUEUE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or(0x9E37_79B9_7F4A_7C15);
     println!("seed {seed}: RELAYLINE_QUEUE_SEED={seed} runs it again, but for the scheduling");
@@ -273,12 +331,10 @@ fn nothing_stored_is_lost_by_kills() {
     let mut world = World::new(sizes);
     let began = Instant::now();
     for _ in 0..kills {
-        world.write_more(messages.div_ceil(kills));
-        std::thread::sleep(Duration::from_millis(100 + random.below(500) as u64));
+        world.write_for(Duration::from_millis(100 + random.below(500) as u64));
         world.disturb(&mut random);
     }
-    world.write_more(messages);
-    let mut rewritten = Instant::now();
+    let mut looked = Instant::now();
     while world.done().len() < messages {
         if began.elapsed() > within {
             let done = world.done();
@@ -292,19 +348,17 @@ fn nothing_stored_is_lost_by_kills() {
             );
         }
         // An ack whose result was lost with the agent: the message is done, and does not come again.
-        if rewritten.elapsed() > Duration::from_secs(2) {
-            rewritten = Instant::now();
+        if looked.elapsed() > Duration::from_secs(2) {
+            looked = Instant::now();
             if is_settled(&world) {
                 break;
             }
         }
-        std::thread::sleep(Duration::from_millis(50));
+        world.write_for(Duration::from_millis(50));
     }
     let log = world.log();
     let again = check(&log, sessions);
-    let seen: BTreeSet<&str> =
-        log.iter().filter_map(|line| line.strip_prefix("seen ")?.split(' ').next()).collect();
-    assert_eq!(seen.len(), messages, "each message reaches an agent");
+    assert_eq!(world.seen().len(), messages, "each message reaches an agent");
     println!(
         "{messages} messages, {kills} kills, {again} sightings again, {:.1} s",
         began.elapsed().as_secs_f32()
@@ -313,11 +367,8 @@ fn nothing_stored_is_lost_by_kills() {
 
 /// Returns true if every message was seen and the queue is empty: the rest is done, and nobody was left to hear of it.
 fn is_settled(world: &World) -> bool {
-    let log = world.log();
-    let seen: BTreeSet<&str> =
-        log.iter().filter_map(|line| line.strip_prefix("seen ")?.split(' ').next()).collect();
     let queue = format!("sqlite:{}", world.path("inbox.db").display());
     let ran = relayline(["queue", "status", "--json", "--queue", &queue]).output().unwrap();
     let status: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap_or_default();
-    seen.len() == world.sizes.messages && status["entries"] == 0
+    world.seen().len() == world.sizes.messages && status["entries"] == 0
 }
