@@ -211,8 +211,8 @@ fn i_3_an_answer_after_a_restart_reaches_its_session() {
         assert_eq!(chosen.session_key(), session);
         assert_eq!(chosen.event().prompt_response.as_ref().unwrap().option_id, "yes");
         chosen.ack().await.unwrap();
-        // All of them are acknowledged: none blocks the drain.
-        for _ in 0..4 {
+        // All of them are acknowledged, like the message before: none blocks the drain.
+        for _ in 0..5 {
             stage.sees(|frame| frame["type"] == "inbound_ack");
         }
         let stats = queue.status().unwrap().inbox;
