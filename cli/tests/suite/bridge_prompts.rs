@@ -10,6 +10,7 @@ on_one_runtime! {
     i_7_an_id_on_another_platform_is_another_chat i_7_a_prompt_for_a_foreign_platform_is_refused,
     i_7_the_same_as_text i_7_approvals_have_a_default_chat,
     i_8_only_approvers_answer_in_another_chat i_8_everybody_answers_in_the_own_chat,
+    i_8_only_approvers_answer_with_a_queue,
 }
 
 /// Returns a prompt of chat 7 with these fields besides.
@@ -149,6 +150,27 @@ fn i_8_only_approvers_answer_in_another_chat(runtime: &str) {
     }
     let status = bridge.ask(json!({"op": "status"}));
     assert_eq!(status["counters"]["unauthorized_answers"], 2, "{status}");
+}
+
+fn i_8_only_approvers_answer_with_a_queue(runtime: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = format!("sqlite:{}", folder.path().join("inbox.db").display());
+    let mut bridge = Bridge::start(runtime, &["--queue", &queue, "--approver", "telegram:boss"]);
+    let asked = bridge.ask(prompt(json!({"to": {"platform": "telegram", "chat_id": "-1010"}})));
+    bridge.sees();
+    press(&bridge, "eve");
+    let refused = bridge.next();
+    assert_eq!(
+        (&refused["event"], &refused["source"]["user_id"]),
+        (&json!("unauthorized_answer"), &json!("eve"))
+    );
+    press(&bridge, "boss");
+    let answer = bridge.next();
+    assert_eq!(
+        (&answer["event"], &answer["prompt_id"]),
+        (&json!("prompt_answer"), &asked["prompt_id"]),
+        "{answer}"
+    );
 }
 
 fn i_8_everybody_answers_in_the_own_chat(runtime: &str) {
