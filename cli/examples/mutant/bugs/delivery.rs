@@ -9,7 +9,7 @@ pub(super) const BUGS: &[Bug] = &[
     bug(
         "acks-at-once",
         &["a-ack-after-accept"],
-        &["a-one-ack"],
+        &["a-one-ack", "a-foreign-forward"],
         &[
             Down(|state, frame| {
                 if !frame["bufferId"].is_null() && frame["type"] == "inbound" {

@@ -261,7 +261,7 @@ pub(super) const BUGS: &[Bug] = &[
     bug(
         "no-raw-events",
         &["x-raw-events"],
-        &[],
+        &["x-unknown-frames"],
         &[ToAgent(|_, mut line| {
             remove(&mut line, "", "raw");
             vec![line]

@@ -44,7 +44,7 @@ pub(super) const BUGS: &[Bug] = &[
     bug(
         "dials-at-once",
         &["l-redial"],
-        &["l-flapping"],
+        &["l-flapping", "l-backoff-grows", "l-refusal-reason", "l-retry-after"],
         &[ToAgent(|state, line| {
             if line["event"] == "disconnected" && line["code"].is_null() && state.dials == 1 {
                 ghost_dial(state);
