@@ -23,8 +23,10 @@ impl<R: Runtime> Pump<R> {
         let mut state = shared.lock();
         let now = shared.clock.now();
         match incoming {
-            Some(Incoming::Message(delivery)) => self.arrive(&mut state, now, delivery, false),
-            Some(Incoming::PromptAnswer(delivery)) => self.arrive(&mut state, now, delivery, true),
+            Some(Incoming::Message(delivery)) => self.arrive(&mut state, now, delivery, false, &mut wakers),
+            Some(Incoming::PromptAnswer(delivery)) => {
+                self.arrive(&mut state, now, delivery, true, &mut wakers);
+            }
             Some(Incoming::Forward(delivery)) => {
                 let buffer_id = shared.relay.buffer_id(delivery.id());
                 let mut keyed = Event::default();
@@ -70,17 +72,20 @@ impl<R: Runtime> Pump<R> {
 
     fn notice(&self, state: &mut State, now: Time, notice: Notice, wakers: &mut Wakers) {
         match &notice {
-            Notice::Connected { .. } => hold(state, now, false),
-            Notice::Disconnected { .. } => hold(state, now, state.paused.is_none()),
-            _ => {}
-        }
-        match &notice {
-            // It began to dial before the pause.
-            Notice::Connected { .. } if state.paused.is_some() => self.go_dormant(),
-            Notice::Disconnected { code: Some(code), .. } if DISPLACED.contains(code) => {
-                let why = "the connector says that another connection uses this gateway's id: this process has the \
-                           queue, so look for a gateway outside of it that has the same id";
-                tracing::warn!(code, why, "queue_displaced");
+            Notice::Connected { .. } => {
+                hold(state, now, false);
+                // It began to dial before the pause.
+                if state.paused.is_some() {
+                    self.go_dormant();
+                }
+            }
+            Notice::Disconnected { code, .. } => {
+                hold(state, now, state.paused.is_none());
+                if let Some(code) = code.filter(|code| DISPLACED.contains(code)) {
+                    let why = "the connector says that another connection uses this gateway's id: this process has \
+                               the queue, so look for a gateway outside of it that has the same id";
+                    tracing::warn!(code, why, "queue_displaced");
+                }
             }
             _ => {}
         }
@@ -102,7 +107,7 @@ impl<R: Runtime> Pump<R> {
     }
 
     /// Handles a message, or the answer to a prompt.
-    fn arrive(&self, state: &mut State, now: Time, delivery: Delivery, is_answer: bool) {
+    fn arrive(&self, state: &mut State, now: Time, delivery: Delivery, is_answer: bool, wakers: &mut Wakers) {
         let relay = &self.shared.relay;
         let buffer_id = relay.buffer_id(delivery.id());
         let key = delivery.message().stable_key(buffer_id.as_deref()).map(DedupeKey);
@@ -134,10 +139,8 @@ impl<R: Runtime> Pump<R> {
                 Answered::Unauthorized => {
                     state.stats.unauthorized_answers += 1;
                     settlement.ack();
-                    let mut wakers = Wakers::new();
-                    let notice = Notice::UnauthorizedAnswer { answer: Box::new(event) };
-                    self.notice(state, now, notice, &mut wakers);
-                    return wakers.into_iter().for_each(Waker::wake);
+                    let answer = Box::new(event);
+                    return self.notice(state, now, Notice::UnauthorizedAnswer { answer }, wakers);
                 }
                 Answered::Late => {
                     state.stats.late_answers += 1;
@@ -150,9 +153,8 @@ impl<R: Runtime> Pump<R> {
                 Answered::Stale => {
                     state.stats.stale_answers += 1;
                     settlement.ack();
-                    let mut wakers = Wakers::new();
-                    self.notice(state, now, Notice::StalePrompt { answer: Box::new(event) }, &mut wakers);
-                    return wakers.into_iter().for_each(Waker::wake);
+                    let answer = Box::new(event);
+                    return self.notice(state, now, Notice::StalePrompt { answer }, wakers);
                 }
             }
         }
