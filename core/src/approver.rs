@@ -19,6 +19,12 @@ impl Approver {
     }
 }
 
+/// Returns true if the author of an event may answer a prompt: one of its approvers, or anybody if it has none. `platform`
+/// is the platform of the event, if it is known.
+pub fn may_answer(approvers: &[Approver], source: &Source, platform: Option<&str>) -> bool {
+    approvers.is_empty() || approvers.iter().any(|approver| approver.is_author_of(source, platform))
+}
+
 /// Returns the platform of an event: the one that it names, else the only one of the gateway.
 pub fn platform_of<'a, T: AsRef<str> + ?Sized + 'a>(
     source: &'a Source,

@@ -1,6 +1,6 @@
 //! Interactive prompts: their ids, and those that are open.
 
-use crate::approver::Approver;
+use crate::approver::{Approver, may_answer};
 use crate::event::Source;
 use crate::hash::{Table, table};
 use crate::time::Time;
@@ -196,9 +196,7 @@ impl Prompts {
 
     /// Returns true if the author of an event may answer an open prompt (I-8). `platform` is the platform of the event.
     pub(crate) fn may_answer(&self, number: u64, source: &Source, platform: Option<&str>) -> bool {
-        let Some(asked) = self.open.get(&number) else { return false };
-        asked.approvers.is_empty()
-            || asked.approvers.iter().any(|approver| approver.is_author_of(source, platform))
+        self.open.get(&number).is_some_and(|asked| may_answer(&asked.approvers, source, platform))
     }
 
     /// Marks a prompt as answered.

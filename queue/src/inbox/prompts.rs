@@ -1,6 +1,6 @@
 //! Open prompts, which outlive a gateway's process: each has the session that asked.
 
-use relayline_core::approver::Approver;
+use relayline_core::approver::{Approver, may_answer};
 use relayline_core::event::Source;
 use relayline_core::op::Prompt;
 use relayline_core::prompts::PROMPT_TTL;
@@ -39,18 +39,23 @@ struct Record {
     seconds: u64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     answered: bool,
-    /// Users who may answer, each perhaps with a platform; everybody if it is empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    approvers: Vec<(Option<Box<str>>, Box<str>)>,
+    /// Users who may answer; everybody if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "pairs")]
+    approvers: Vec<Approver>,
 }
 
-impl Record {
-    fn may_answer(&self, source: &Source, platform: Option<&str>) -> bool {
-        let is_author = |(on, user): &(Option<Box<str>>, Box<str>)| {
-            let approver = Approver { platform: on.as_deref().map(str::to_owned), user_id: user.to_string() };
-            approver.is_author_of(source, platform)
-        };
-        self.approvers.is_empty() || self.approvers.iter().any(is_author)
+/// Approvers as they are stored: a pair for each, of its platform and its user.
+mod pairs {
+    use relayline_core::approver::Approver;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(approvers: &[Approver], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(approvers.iter().map(|approver| (&approver.platform, &approver.user_id)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Approver>, D::Error> {
+        let pairs = Vec::<(Option<String>, String)>::deserialize(deserializer)?;
+        Ok(pairs.into_iter().map(|(platform, user_id)| Approver { platform, user_id }).collect())
     }
 }
 
@@ -142,10 +147,7 @@ impl Prompts {
         }
         let seconds = prompt.timeout.map_or(PROMPT_TTL, |time| time.min(PROMPT_TTL));
         let seconds = seconds.as_secs() + u64::from(seconds.subsec_nanos() > 0);
-        let approvers = prompt.approvers.iter();
-        let approvers =
-            approvers.map(|known| (known.platform.as_deref().map(Into::into), known.user_id.as_str().into()));
-        let approvers = approvers.collect();
+        let approvers = prompt.approvers.to_vec();
         let record = Record { session: session.map(Into::into), seconds, answered: false, approvers };
         let value = value(&record);
         let evicted = self.add(now, id, record);
@@ -190,14 +192,12 @@ impl Prompts {
     ) -> Answered {
         match self.known.get_mut(id) {
             Some(known) if known.record.answered => Answered::Late,
-            Some(known) if now < known.until && !known.record.may_answer(source, platform) => {
-                Answered::Unauthorized
-            }
-            Some(known) if now < known.until => {
+            Some(known) if known.until <= now => Answered::Stale,
+            Some(known) if may_answer(&known.record.approvers, source, platform) => {
                 known.record.answered = true;
                 Answered::Open { session: known.record.session.clone(), value: value(&known.record) }
             }
-            Some(_) => Answered::Stale,
+            Some(_) => Answered::Unauthorized,
             None if id.split_once('.').is_some_and(|(prefix, _)| prefix == &*self.prefix) => Answered::Stale,
             None => Answered::Foreign,
         }
@@ -286,6 +286,7 @@ mod tests {
         let approver = Approver { platform: Some("slack".to_owned()), user_id: "boss".to_owned() };
         let prompt = Prompt::new("", "", []).approvers([approver].into());
         let Opened { value, .. } = first.open(at(0), "own", Some("s"), &prompt).unwrap();
+        assert_eq!(value, r#"{"session":"s","seconds":3600,"approvers":[["slack","boss"]]}"#);
         let mut second = Prompts::new("abcdef", 2, 4);
         second.restore(at(0), "own", &value);
         let mut source = Source::default();
