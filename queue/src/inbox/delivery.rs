@@ -71,6 +71,14 @@ impl QueueSettlement {
     }
 }
 
+/// Settles a hand-out; `None` is one that was settled before.
+async fn settle_once(handed_out: Option<QueueSettlement>, settlement: Settlement) -> SettleResult {
+    match handed_out {
+        Some(handed_out) => handed_out.settle(settlement).await,
+        None => Err(NotSettled::Late),
+    }
+}
+
 /// Message or prompt answer that an agent got. Dropping it without a settlement refuses it.
 #[derive(Debug)]
 pub struct DurableDelivery {
@@ -171,10 +179,7 @@ impl DurableDelivery {
     /// # Errors
     /// The gateway does not have the queue any more: the message may be handed out again.
     pub async fn ack(mut self) -> Result<(), NotSettled> {
-        match self.settlement.take() {
-            Some(settlement) => settlement.ack().await,
-            None => Err(NotSettled::Late),
-        }
+        settle_once(self.settlement.take(), Settlement::Done).await
     }
 
     /// Refuses the message, which is handed out again after a back-off. Resolves once that is durable.
@@ -182,10 +187,7 @@ impl DurableDelivery {
     /// # Errors
     /// As for [`ack`](Self::ack).
     pub async fn refuse(mut self, reason: &str) -> Result<(), NotSettled> {
-        match self.settlement.take() {
-            Some(settlement) => settlement.refuse(reason).await,
-            None => Err(NotSettled::Late),
-        }
+        settle_once(self.settlement.take(), Settlement::Refused(reason.to_owned())).await
     }
 
     /// Begins the turn of the delivery. Its end settles the delivery: [`DurableTurn::done`] and
@@ -236,7 +238,7 @@ impl DurableTurn {
         if let Some(turn) = self.turn.take() {
             turn.done();
         }
-        self.ack().await
+        settle_once(self.settlement.take(), Settlement::Done).await
     }
 
     /// Ends the turn: a user has stopped it. The delivery is done; resolves once that is durable.
@@ -247,7 +249,7 @@ impl DurableTurn {
         if let Some(turn) = self.turn.take() {
             turn.stopped();
         }
-        self.ack().await
+        settle_once(self.settlement.take(), Settlement::Done).await
     }
 
     /// Ends the turn: the agent has failed. The delivery is refused; resolves once that is durable.
@@ -258,17 +260,7 @@ impl DurableTurn {
         if let Some(turn) = self.turn.take() {
             turn.failed();
         }
-        match self.settlement.take() {
-            Some(settlement) => settlement.refuse(reason).await,
-            None => Err(NotSettled::Late),
-        }
-    }
-
-    async fn ack(mut self) -> Result<(), NotSettled> {
-        match self.settlement.take() {
-            Some(settlement) => settlement.ack().await,
-            None => Err(NotSettled::Late),
-        }
+        settle_once(self.settlement.take(), Settlement::Refused(reason.to_owned())).await
     }
 }
 
@@ -322,10 +314,7 @@ impl DurableForward {
     /// # Errors
     /// As for [`DurableDelivery::ack`].
     pub async fn ack(mut self) -> Result<(), NotSettled> {
-        match self.settlement.take() {
-            Some(settlement) => settlement.ack().await,
-            None => Err(NotSettled::Late),
-        }
+        settle_once(self.settlement.take(), Settlement::Done).await
     }
 
     /// Refuses the request, which is handed out again after a back-off. Resolves once that is durable.
@@ -333,10 +322,7 @@ impl DurableForward {
     /// # Errors
     /// As for [`DurableDelivery::ack`].
     pub async fn refuse(mut self, reason: &str) -> Result<(), NotSettled> {
-        match self.settlement.take() {
-            Some(settlement) => settlement.refuse(reason).await,
-            None => Err(NotSettled::Late),
-        }
+        settle_once(self.settlement.take(), Settlement::Refused(reason.to_owned())).await
     }
 
     /// Returns the settlement. The caller settles it: dropping the request does not any more.
