@@ -52,33 +52,18 @@ pub(super) enum BridgeLine<'a> {
         buffered: bool,
         #[serde(flatten)]
         attempt: Option<Attempt>,
-        prompt_id: &'a str,
-        option_id: &'a str,
-        #[cfg_attr(test, schemars(with = "schema::Source"))]
-        source: &'a Source,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
-        raw: Option<&'a RawValue>,
+        #[serde(flatten)]
+        choice: Choice<'a>,
     },
     /// A user chose from a prompt that is no longer open.
     StalePrompt {
-        prompt_id: &'a str,
-        option_id: &'a str,
-        #[cfg_attr(test, schemars(with = "schema::Source"))]
-        source: &'a Source,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
-        raw: Option<&'a RawValue>,
+        #[serde(flatten)]
+        choice: Choice<'a>,
     },
     /// A user chose from an open prompt without the right to: it is still open (`--approver`).
     UnauthorizedAnswer {
-        prompt_id: &'a str,
-        option_id: &'a str,
-        #[cfg_attr(test, schemars(with = "schema::Source"))]
-        source: &'a Source,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
-        raw: Option<&'a RawValue>,
+        #[serde(flatten)]
+        choice: Choice<'a>,
     },
     /// A platform's HTTP request (`--passthrough`). Acknowledge it like a message.
     Passthrough {
@@ -132,6 +117,28 @@ impl Attempt {
     /// Returns that of a delivery; `None` without a queue.
     pub(super) fn of(settlement: &AgentSettlement) -> Option<Attempt> {
         settlement.attempt().map(|(attempt, redelivered)| Attempt { attempt, redelivered })
+    }
+}
+
+/// Choice of a user from a prompt.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Choice<'a> {
+    prompt_id: &'a str,
+    option_id: &'a str,
+    #[cfg_attr(test, schemars(with = "schema::Source"))]
+    source: &'a Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<Map<String, Value>>"))]
+    raw: Option<&'a RawValue>,
+}
+
+impl<'a> Choice<'a> {
+    /// Returns the choice of an event: both ids are empty if it is none.
+    pub(super) fn of(event: &'a Event) -> Choice<'a> {
+        let ids = event.prompt_response.as_ref();
+        let (prompt_id, option_id) = ids.map_or(("", ""), |ids| (&ids.prompt_id, &ids.option_id));
+        Choice { prompt_id, option_id, source: &event.source, raw: verbatim(event.raw.as_deref()) }
     }
 }
 
@@ -209,9 +216,4 @@ impl<'a> BridgeLine<'a> {
 pub(super) fn verbatim(raw: Option<&str>) -> Option<&RawValue> {
     // This cannot fail: the text was parsed as JSON before.
     serde_json::from_str(raw?).ok()
-}
-
-/// Returns the ids of the prompt and the option of an answer.
-pub(super) fn choice(answer: &Event) -> (&str, &str) {
-    answer.prompt_response.as_ref().map_or(("", ""), |response| (&response.prompt_id, &response.option_id))
 }

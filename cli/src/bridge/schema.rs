@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on should stop
 #![allow(dead_code)] // Only the shape of these types is used.
 
-use super::line::{BridgeLine, verbatim};
+use super::line::{BridgeLine, Choice, verbatim};
 use super::op::{self, OwnOp};
 use super::status::GatewayStatus;
 use relayline_core::descriptor::Descriptor;
@@ -439,13 +439,13 @@ fn every_field_of_a_message_is_described() {
 fn rare_lines_are_described() {
     let validator = jsonschema::validator_for(&bridge_out()).unwrap();
     let raw = verbatim(Some(r#"{"type":"x"}"#)).unwrap();
-    let (fatal, event) = (relayline_core::output::RELAY_DISABLED, Event::read("{}").unwrap());
-    let source = &event.source;
+    let fatal = relayline_core::output::RELAY_DISABLED;
+    let event = Event::read(r#"{"prompt_response":{"prompt_id":"p","option_id":"o"}}"#).unwrap();
     for line in [
         BridgeLine::fatal(&fatal),
         BridgeLine::Frame { kind: "x", raw },
-        BridgeLine::StalePrompt { prompt_id: "p", option_id: "o", source, raw: None },
-        BridgeLine::UnauthorizedAnswer { prompt_id: "p", option_id: "o", source, raw: None },
+        BridgeLine::StalePrompt { choice: Choice::of(&event) },
+        BridgeLine::UnauthorizedAnswer { choice: Choice::of(&event) },
         BridgeLine::Disconnected { code: None, reason: "r", retry_in_ms: None },
         BridgeLine::DeadLetter { reason: "r", buffer_id: None, line: "l" },
         BridgeLine::Invalid { line: "l", message: "m" },

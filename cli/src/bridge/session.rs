@@ -4,7 +4,7 @@ use super::change_signal::ChangeSignal;
 use super::delivery::{AgentDelivery, Content, Item};
 use super::execution::{OpContext, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
-use super::line::{self, Attempt, BridgeLine, ShownMessage};
+use super::line::{self, Attempt, BridgeLine, Choice, ShownMessage};
 use super::monitor::BusyMark;
 use super::op::OpLabel;
 use super::op_queue::OpQueue;
@@ -345,11 +345,8 @@ impl<'g> Session<'g> {
             }
             .text(),
             Content::PromptAnswer(event) => {
-                let (prompt_id, option_id) = line::choice(event);
-                let (source, raw) = (&event.source, line::verbatim(event.raw.as_deref()));
-                let delivery = number;
-                BridgeLine::PromptAnswer { delivery, buffered, attempt, prompt_id, option_id, source, raw }
-                    .text()
+                let choice = Choice::of(event);
+                BridgeLine::PromptAnswer { delivery: number, buffered, attempt, choice }.text()
             }
             Content::Forward(forward, raw) => {
                 let raw = line::verbatim(raw.as_deref());
@@ -371,14 +368,10 @@ impl<'g> Session<'g> {
                 self.urgent(&BridgeLine::DeadLetter { reason, buffer_id: buffer_id.as_deref(), line });
             }
             Notice::StalePrompt { answer } => {
-                let (prompt_id, option_id) = line::choice(answer);
-                let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
-                self.urgent(&BridgeLine::StalePrompt { prompt_id, option_id, source, raw });
+                self.urgent(&BridgeLine::StalePrompt { choice: Choice::of(answer) });
             }
             Notice::UnauthorizedAnswer { answer } => {
-                let (prompt_id, option_id) = line::choice(answer);
-                let (source, raw) = (&answer.source, line::verbatim(answer.raw.as_deref()));
-                self.urgent(&BridgeLine::UnauthorizedAnswer { prompt_id, option_id, source, raw });
+                self.urgent(&BridgeLine::UnauthorizedAnswer { choice: Choice::of(answer) });
             }
             Notice::UnknownFrame { kind, raw } => {
                 if let Some(raw) = line::verbatim(Some(raw)) {
