@@ -126,6 +126,13 @@ fn notified(at: Time, notice: &Notice) -> Entry {
         }
         entry(kind, text).with("descriptor", json!(descriptor)).with("changed", changed)
     };
+    let of_answer = |kind, what: &str, answer: &Event| {
+        let (prompt_id, option_id) = chosen(answer);
+        entry(kind, format!("{what} {prompt_id}, option {option_id}"))
+            .with("prompt_id", prompt_id)
+            .with("option_id", option_id)
+            .with("answer", json!(answer))
+    };
     match notice {
         Notice::Connected { descriptor: default, changed } => descriptor("connected", default, changed),
         Notice::Platform { descriptor: further, changed } => descriptor("platform", further, changed),
@@ -162,19 +169,9 @@ fn notified(at: Time, notice: &Notice) -> Entry {
                 .with("buffer_id", buffer_id)
                 .with("line", line)
         }
-        Notice::StalePrompt { answer } => {
-            let (prompt_id, option_id) = chosen(answer);
-            entry("stale_prompt", format!("stale prompt {prompt_id}, option {option_id}"))
-                .with("prompt_id", prompt_id)
-                .with("option_id", option_id)
-                .with("answer", json!(answer))
-        }
+        Notice::StalePrompt { answer } => of_answer("stale_prompt", "stale prompt", answer),
         Notice::UnauthorizedAnswer { answer } => {
-            let (prompt_id, option_id) = chosen(answer);
-            entry("unauthorized_answer", format!("unauthorized answer {prompt_id}, option {option_id}"))
-                .with("prompt_id", prompt_id)
-                .with("option_id", option_id)
-                .with("answer", json!(answer))
+            of_answer("unauthorized_answer", "unauthorized answer", answer)
         }
     }
 }
