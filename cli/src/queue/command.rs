@@ -12,7 +12,21 @@ use relayline_queue::output::OperatorRequest;
 use relayline_queue::sqlite::SqliteReader;
 use std::process::ExitCode;
 
-const AFTER_HELP: &str = "\
+macro_rules! exit_codes {
+    () => {
+        "Exit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
+    };
+}
+
+/// Writes the end of the help of an action.
+macro_rules! example {
+    ($command:literal) => {
+        concat!("Example:\n  ", $command, "\n\n", exit_codes!())
+    };
+}
+
+const AFTER_HELP: &str = concat!(
+    "\
 Examples:
   relayline queue status --queue sqlite:inbox.db
   relayline queue dead --queue sqlite:inbox.db --text
@@ -20,7 +34,9 @@ Examples:
 
 Each command works while a gateway has the queue, and while none has it.
 
-Exit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong.";
+",
+    exit_codes!()
+);
 
 /// Show the durable queue of a gateway, and retry or drop what failed.
 #[derive(Debug, Args)]
@@ -33,29 +49,19 @@ pub(crate) struct QueueCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Show how much waits, is handed out, and is dead.
-    #[command(
-        after_help = "Example:\n  relayline queue status --queue sqlite:inbox.db --json\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
-    )]
+    #[command(after_help = example!("relayline queue status --queue sqlite:inbox.db --json"))]
     Status(Target),
     /// List the entries, oldest first.
-    #[command(
-        after_help = "Example:\n  relayline queue list --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
-    )]
+    #[command(after_help = example!("relayline queue list --queue sqlite:inbox.db"))]
     List(ListArguments),
     /// List the dead letters, oldest first, with their last errors.
-    #[command(
-        after_help = "Example:\n  relayline queue dead --queue sqlite:inbox.db --text\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
-    )]
+    #[command(after_help = example!("relayline queue dead --queue sqlite:inbox.db --text"))]
     Dead(ListArguments),
     /// Hand an entry out again, and forget its failures: a dead letter, or one that waits.
-    #[command(
-        after_help = "Example:\n  relayline queue retry 17 --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
-    )]
+    #[command(after_help = example!("relayline queue retry 17 --queue sqlite:inbox.db"))]
     Retry(EntryArguments),
     /// Remove an entry. It is not handed out again.
-    #[command(
-        after_help = "Example:\n  relayline queue drop 17 --queue sqlite:inbox.db\n\nExit codes: 0 done; 1 no such entry, or the queue cannot be used; 2 flags or environment wrong."
-    )]
+    #[command(after_help = example!("relayline queue drop 17 --queue sqlite:inbox.db"))]
     Drop(EntryArguments),
 }
 
