@@ -65,43 +65,52 @@ pub(super) fn bugs(side: &str) -> Vec<Bug> {
     text.lines().map(bug).collect()
 }
 
-/// Returns the scenarios with a finding.
-fn findings(flags: &[&str], bug: &str) -> BTreeSet<String> {
-    let flags = [&["--json", "-"], flags].concat();
-    let output = conformance(&flags, &[example().to_str().unwrap(), bug, own(), "run"]);
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{bug}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
-    let has_finding = |one: &&Value| one["verdict"] == "fail" || one["verdict"] == "warn";
-    let scenarios = report["scenarios"].as_array().unwrap().iter().filter(has_finding);
-    scenarios.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
-}
-
-#[test]
-fn each_bug_is_found_by_its_scenarios() {
-    let bugs = bugs("gateway");
-    let is_chosen = |bug: &&Bug| is_full() || SAMPLE_BUGS.contains(&bug.name.as_str());
+/// Checks the bugs of a side, four at a time: all of them in a long test run, else those of the sample.
+pub(super) fn for_each_bug(side: &str, sample: &[&str], check: impl Fn(&Bug) + Sync) {
+    let bugs = bugs(side);
+    let is_chosen = |bug: &&Bug| is_full() || sample.contains(&bug.name.as_str());
     let queue: Mutex<Vec<&Bug>> = Mutex::new(bugs.iter().filter(is_chosen).collect());
     let next = || queue.lock().unwrap().pop();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some(bug) = next() {
-                    // The sample shows that nothing unrelated fails.
-                    let meant: Vec<&str> = bug.found_by.iter().map(String::as_str).collect();
-                    let mut only = meant.join(",");
-                    if is_full() {
-                        only = format!("{only},{SAMPLE}").trim_start_matches(',').to_owned();
-                    }
-                    let found = findings(&["--jobs", "4", "--only", &only], &bug.name);
-                    assert!(bug.found_by.is_subset(&found), "{}: {:?} find it", bug.name, found);
-                    let unrelated: Vec<&String> = found
-                        .iter()
-                        .filter(|name| !bug.found_by.contains(*name) && !bug.related.contains(*name))
-                        .collect();
-                    assert!(unrelated.is_empty(), "{}: {unrelated:?} fail, too", bug.name);
+                    check(bug);
                 }
             });
         }
+    });
+}
+
+/// Returns the scenarios of a report with a finding, and their verdicts. `name` is the name of the program that was tested.
+pub(super) fn findings(name: &str, output: &Output) -> Vec<(String, String)> {
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let has_finding = |one: &&Value| one["verdict"] == "fail" || one["verdict"] == "warn";
+    let scenarios = report["scenarios"].as_array().unwrap().iter().filter(has_finding);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    scenarios.map(|one| (text(&one["name"]), text(&one["verdict"]))).collect()
+}
+
+#[test]
+fn each_bug_is_found_by_its_scenarios() {
+    for_each_bug("gateway", &SAMPLE_BUGS, |bug| {
+        // The sample shows that nothing unrelated fails.
+        let meant: Vec<&str> = bug.found_by.iter().map(String::as_str).collect();
+        let mut only = meant.join(",");
+        if is_full() {
+            only = format!("{only},{SAMPLE}").trim_start_matches(',').to_owned();
+        }
+        let flags = ["--json", "-", "--jobs", "4", "--only", &only];
+        let output = conformance(&flags, &[example().to_str().unwrap(), &bug.name, own(), "run"]);
+        let found: BTreeSet<String> =
+            findings(&bug.name, &output).into_iter().map(|(name, _)| name).collect();
+        assert!(bug.found_by.is_subset(&found), "{}: {:?} find it", bug.name, found);
+        let unrelated: Vec<&String> = found
+            .iter()
+            .filter(|name| !bug.found_by.contains(*name) && !bug.related.contains(*name))
+            .collect();
+        assert!(unrelated.is_empty(), "{}: {unrelated:?} fail, too", bug.name);
     });
 }
 

@@ -1,7 +1,7 @@
 //! `relayline conformance connector`: our connector passes, the connectors that it imitates get the verdicts of a snapshot,
 //! and each bug of `cli/examples/mutant` is found by its scenario.
 
-use crate::conformance::{Bug, bugs, example};
+use crate::conformance::{bugs, example, findings, for_each_bug};
 use crate::support::{Program, is_full, relayline};
 use rcgen::{CertificateParams, KeyPair};
 use relayline_connector::{ConnectorConfig, EmbeddedConnector, ServerConfig, ServerTls};
@@ -9,7 +9,6 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::{Command, Output};
-use std::sync::Mutex;
 
 /// Id and secret of the gateway.
 const ACCOUNT: (&str, &str) = ("gw-1", "s3cret");
@@ -54,16 +53,6 @@ fn judge(flags: &[&str], bug: Option<&str>, suite: &[&str]) -> Output {
     std::fs::write(inbound, "\n").unwrap();
     reader.join().unwrap();
     output
-}
-
-/// Returns the scenarios with a finding, and their verdicts.
-fn findings(output: &Output) -> Vec<(String, String)> {
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    let has_finding = |one: &&Value| one["verdict"] == "fail" || one["verdict"] == "warn";
-    let scenarios = report["scenarios"].as_array().unwrap().iter().filter(has_finding);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    scenarios.map(|one| (text(&one["name"]), text(&one["verdict"]))).collect()
 }
 
 /// Returns the names of all scenarios.
@@ -140,7 +129,7 @@ fn imitated_connectors_get_their_verdicts() {
                 scope.spawn(move || {
                     let output = judge(&["--like", like], None, &["--json", "-"]);
                     let mut text = format!("{like}:\n");
-                    for (name, verdict) in findings(&output) {
+                    for (name, verdict) in findings(like, &output) {
                         writeln!(text, "  {verdict} {name}").unwrap();
                     }
                     text
@@ -166,21 +155,11 @@ const SAMPLE_BUGS: [&str; 4] = ["no-newlines", "no-success", "refuses-with-4403"
 
 #[test]
 fn each_bug_of_a_connector_is_found_by_one_scenario() {
-    let bugs = bugs("connector");
-    let is_chosen = |bug: &&Bug| is_full() || SAMPLE_BUGS.contains(&bug.name.as_str());
-    let queue: Mutex<Vec<&Bug>> = Mutex::new(bugs.iter().filter(is_chosen).collect());
-    let next = || queue.lock().unwrap().pop();
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(bug) = next() {
-                    let output = judge(&[], Some(&bug.name), &["--json", "-"]);
-                    let found: BTreeSet<String> =
-                        findings(&output).into_iter().map(|(name, _)| name).collect();
-                    assert_eq!(found, bug.found_by, "{}", bug.name);
-                }
-            });
-        }
+    for_each_bug("connector", &SAMPLE_BUGS, |bug| {
+        let output = judge(&[], Some(&bug.name), &["--json", "-"]);
+        let found: BTreeSet<String> =
+            findings(&bug.name, &output).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, bug.found_by, "{}", bug.name);
     });
 }
 
