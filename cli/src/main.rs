@@ -37,6 +37,7 @@ mod simulate;
 mod sleep;
 mod status;
 mod supervisor;
+mod temporary_folder;
 mod token;
 mod token_command;
 mod usage;

@@ -2,6 +2,7 @@
 
 use crate::bridge::{Media, MediaFolder};
 use crate::random;
+use crate::temporary_folder::TemporaryFolder;
 use futures_util::future::{BoxFuture, FutureExt};
 use relayline_acp::Fetched;
 use relayline_core::event::Media as MediaEntry;
@@ -23,8 +24,8 @@ pub(crate) struct MessageFiles(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     folder: PathBuf,
-    /// True if the folder is our own, and is removed in the end.
-    is_own: bool,
+    /// The folder, if it is our own: it is removed in the end.
+    _own: Option<TemporaryFolder>,
     transfers: Media,
     max_bytes: u64,
     /// Begin of the names of this process's files.
@@ -46,17 +47,20 @@ impl MessageFiles {
     /// # Errors
     /// The folder cannot be used.
     pub(crate) fn new(folder: Option<&Path>, transfers: usize, max_bytes: usize) -> io::Result<MessageFiles> {
-        let (path, is_own) = match folder {
-            Some(folder) => (folder.to_owned(), false),
-            None => (temporary_folder()?, true),
+        let (path, own) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let own = TemporaryFolder::create()?;
+                (own.path().to_owned(), Some(own))
+            }
         };
         let media = MediaFolder::find(Some(&path), false)?;
         let inner = Inner {
             folder: path.canonicalize()?,
-            is_own,
+            _own: own,
             transfers: Media::new(media, transfers),
             max_bytes: max_bytes as u64,
-            prefix: random_name()?,
+            prefix: random::hex::<8>().map_err(io::Error::other)?,
             count: AtomicU64::new(0),
             kept: Mutex::default(),
         };
@@ -105,30 +109,6 @@ impl Inner {
             }
         }
     }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if self.is_own {
-            // What cannot be removed is left to the system.
-            let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
-}
-
-/// Returns a name that nothing else has.
-fn random_name() -> io::Result<String> {
-    random::hex::<8>().map_err(io::Error::other)
-}
-
-/// Creates a folder that only its owner can enter.
-fn temporary_folder() -> io::Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("relayline-{}", random_name()?));
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&path)?;
-    Ok(path)
 }
 
 /// Returns the name of a local file: the process's prefix and a number, so that no file is replaced, and the harmless part

@@ -5,14 +5,14 @@ use super::transcript::Transcript;
 use super::{GATEWAY, durable_agent};
 use crate::exec::own_program;
 use crate::gateway::RuntimeName;
+use crate::temporary_folder::TemporaryFolder;
 use crate::{fail, random};
 use clap::ValueEnum;
 use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::Value;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -24,28 +24,6 @@ pub(super) fn run(runtime: RuntimeName) -> ExitCode {
     match play(runtime) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, error),
-    }
-}
-
-/// Temporary folder of the queue, which only this user can read. It is removed when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> Result<Folder, String> {
-        let name = random::hex::<8>().map_err(|error| error.to_string())?;
-        let path = std::env::temp_dir().join(format!("relayline-{name}"));
-        let mut builder = fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(|error| format!("the folder {}: {error}", path.display()))?;
-        Ok(Folder(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // A temporary folder: the system removes what is left.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -79,12 +57,14 @@ impl Drop for Gateway {
 }
 
 fn play(runtime: RuntimeName) -> Result<(), String> {
-    let (folder, mut transcript) = (Folder::create()?, Transcript::new());
+    let folder = TemporaryFolder::create()
+        .map_err(|error| format!("a folder in {}: {error}", std::env::temp_dir().display()))?;
+    let mut transcript = Transcript::new();
     let secret = random::hex::<16>().map_err(|error| error.to_string())?;
     let config = ConnectorConfig::default().gateway(GATEWAY, secret.clone());
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0")
         .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
-    let queue = folder.0.join("inbox.db");
+    let queue = folder.path().join("inbox.db");
     transcript.remark(&format!("connector  {} (on this machine)", connector.url()));
     let first = Gateway::start(runtime, &connector.url(), &secret, &queue)?;
     sees(&connector, |frame| frame["type"] == "hello")?;
