@@ -20,6 +20,7 @@ use std::time::Duration;
 
 /// Time-out of a request, unless the recording has another.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Reads a session line by line, and describes it.
 ///
 /// It can be fed a recording, or a session that is going on. Its memory is bounded: it remembers requests and deliveries
@@ -230,8 +231,7 @@ impl Analyzer {
             return;
         };
         let Some(socket) = self.sockets.all.get_mut(dial) else { return };
-        let stream = if is_gateways { &mut socket.from_gateway } else { &mut socket.from_connector };
-        let lines = stream.push(data.bytes());
+        let lines = socket.stream(is_gateways).push(data.bytes());
         for line in lines {
             let frame = ReadFrame::read(&line.bytes, is_gateways);
             let place = self.frame(dial, frame, is_gateways, out);
@@ -240,7 +240,7 @@ impl Analyzer {
             }
         }
         let Some(socket) = self.sockets.all.get_mut(dial) else { return };
-        let stream = if is_gateways { &mut socket.from_gateway } else { &mut socket.from_connector };
+        let stream = socket.stream(is_gateways);
         let Some(tail) = stream.unfinished().filter(|_| !stream.is_shown()) else { return };
         let text = String::from_utf8_lossy(tail).into_owned();
         let mut entry = out.entry(EntryKind::Part, from, to, "part of a frame");

@@ -27,15 +27,19 @@ pub(super) fn one_line(text: &str, most: usize) -> String {
         length += 1;
         match c {
             _ if is_space => line.push(' '),
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            _ if c.is_control() || changes_direction(c) => {
                 line.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
-            _ if c.is_control() => line.push_str(&format!("\\u{:04x}", u32::from(c))),
             _ => line.push(c),
         }
     }
     line.truncate(line.trim_end().len());
     line
+}
+
+/// Returns true if a character changes the direction of text.
+fn changes_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns a text in quotation marks, in one line.

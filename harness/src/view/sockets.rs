@@ -21,8 +21,8 @@ pub(super) struct ViewedSocket {
     /// Number in the recording.
     pub(super) number: Option<u32>,
     pub(super) place: Place,
-    pub(super) from_gateway: WireStream,
-    pub(super) from_connector: WireStream,
+    from_gateway: WireStream,
+    from_connector: WireStream,
     pub(super) idle: Idleness,
     /// Platforms of the hellos.
     hellos: Vec<String>,
@@ -33,6 +33,11 @@ pub(super) struct ViewedSocket {
 }
 
 impl ViewedSocket {
+    /// Returns what one side has sent.
+    pub(super) fn stream(&mut self, is_gateways: bool) -> &mut WireStream {
+        if is_gateways { &mut self.from_gateway } else { &mut self.from_connector }
+    }
+
     /// Notes a hello, or another frame of the gateway.
     pub(super) fn wrote(&mut self, frame: &ReadFrame, place: Place, marks: &mut Marks) {
         if frame.name == "hello" {
