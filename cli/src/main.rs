@@ -24,6 +24,7 @@ mod gateway;
 mod guard;
 mod logging;
 mod network;
+mod printable;
 mod provision;
 mod queue;
 mod random;

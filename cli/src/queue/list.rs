@@ -1,5 +1,6 @@
 //! Entries of a queue as lines: for people, or JSON.
 
+use crate::printable::printable;
 use relayline_queue::id::EntryId;
 use relayline_queue::ledger::{EntryState, Ledger, LedgerEntry};
 use serde::Serialize;
@@ -112,22 +113,16 @@ impl Entry {
 
     pub(super) fn text(&self) -> String {
         let Entry { id, session, state, attempts, bytes, error, message, .. } = self;
-        let mut line = format!("{id}  {state:<8} attempts {attempts}  {bytes} bytes  {}", escaped(session));
+        let mut line = format!("{id}  {state:<8} attempts {attempts}  {bytes} bytes  {}", printable(session));
         if let Some(error) = error {
-            line += &format!("  error: {}", escaped(error));
+            line += &format!("  error: {}", printable(error));
         }
         if let Some(message) = message {
             let text = message.get("text").and_then(Value::as_str).map(str::to_owned);
-            line += &format!("\n    {}", escaped(&text.unwrap_or_else(|| message.to_string())));
+            line += &format!("\n    {}", printable(&text.unwrap_or_else(|| message.to_string())));
         }
         line
     }
-}
-
-/// Escapes control characters, which could change a terminal.
-fn escaped(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]

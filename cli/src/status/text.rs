@@ -1,6 +1,7 @@
 //! A status as text for people: aligned sections.
 
 use crate::bridge::{AgentKind, DurableStatus, ErrorStatus, GatewayStatus, QueueStatus};
+use crate::printable::printable;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -176,15 +177,6 @@ fn rows(text: &mut String, all: &[Vec<String>]) {
         text.push_str(line.trim_end());
         text.push('\n');
     }
-}
-
-/// Escapes control characters: a connector's text must not control the terminal.
-fn printable(cell: &str) -> String {
-    let mut text = String::with_capacity(cell.len());
-    for char in cell.chars() {
-        if char.is_control() { text.extend(char.escape_default()) } else { text.push(char) }
-    }
-    text
 }
 
 /// Returns a duration for people, in its two largest units.
