@@ -5,7 +5,7 @@ use relayline_core::approver::Approver;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// Where the agent's prompts are shown, and who may answer them there.
+/// Handling of the agent's prompts: the chat that shows them, and the users who may answer there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PromptPolicy {
     /// Chat in which requests for approval are shown, unless they name one; their own by default.

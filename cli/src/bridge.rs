@@ -116,7 +116,7 @@ pub(crate) struct Options {
     pub(crate) media: MediaFolder,
     /// Set if the gateway sleeps while it has no work.
     pub(crate) sleep: Option<SleepOptions>,
-    /// Where the agent's prompts are shown, and who may answer them.
+    /// Handling of the agent's prompts: the chat that shows them, and the users who may answer.
     pub(crate) prompts: PromptPolicy,
 }
 

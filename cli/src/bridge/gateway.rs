@@ -83,7 +83,7 @@ pub(crate) struct Gateway {
     pub(crate) auto_ack: bool,
     pub(crate) media: Media,
     pub(crate) monitor: Monitor,
-    /// Where the agent's prompts are shown, and who may answer them.
+    /// Handling of the agent's prompts: the chat that shows them, and the users who may answer.
     pub(crate) prompts: PromptPolicy,
     lifetime: Rc<Lifetime>,
     /// True if the current agent has missed the notice of the connection.

@@ -503,7 +503,7 @@ fn the_doctor_examines_the_queue() {
     assert_eq!(doctor(), (Some(0), expected));
 }
 
-/// What the agent had not done when the gateway was killed is done by the next one.
+/// The next agent does what was not done when the gateway was killed.
 #[test]
 fn an_acp_agent_is_served_from_the_queue() {
     let mut stage = Stage::new("tokio");

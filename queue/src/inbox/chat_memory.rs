@@ -1,4 +1,4 @@
-//! What the gateway remembers of a chat, as it is stored.
+//! Memory of a chat, as it is stored.
 
 use relayline_core::chats::Chat;
 use relayline_core::event::CompactString;
