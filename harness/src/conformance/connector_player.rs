@@ -187,16 +187,11 @@ impl ConnectorPlayer {
             SocketContent::Ping => {}
             SocketContent::Pong => self.journal.note(Lane::Wire, json!({"saw": "pong", "conn": conn})),
             SocketContent::Message(data) => {
-                let (kind, text) = match &data {
-                    Data::Text(text) => ("text", text.clone()),
-                    Data::Binary(bytes) => ("binary", String::from_utf8_lossy(bytes).into_owned()),
-                };
+                let text = self.journal.note_message("conn", conn, &data);
                 let mut last: String = text.chars().take(MAX_LAST_CHARS).collect();
                 if last.len() < text.len() {
                     last.push('…');
                 }
-                let entry = json!({"saw": "message", "conn": conn, "kind": kind, "text": text});
-                self.journal.note(Lane::Wire, entry);
                 self.journal.record(LineContent::Connector(data.clone()));
                 let Some(connection) = self.connections.get_mut(&conn) else { return };
                 connection.last = last;

@@ -181,13 +181,8 @@ impl GatewayPlayer {
     fn handle_socket(&mut self, conn: u32, content: SocketContent) {
         match content {
             SocketContent::Message(data) => {
-                let (kind, text) = match &data {
-                    Data::Text(text) => ("text", text.clone()),
-                    Data::Binary(bytes) => ("binary", String::from_utf8_lossy(bytes).into_owned()),
-                };
+                let text = self.journal.note_message("dial", conn, &data);
                 self.leaked |= text.contains(self.secret.expose());
-                self.journal
-                    .note(Lane::Wire, json!({"saw": "message", "dial": conn, "kind": kind, "text": text}));
                 self.journal.record(LineContent::Gateway(data.clone()));
                 self.with(|machine, now| machine.handle_bytes(now, ConnId(conn), data.bytes()));
             }

@@ -1,9 +1,9 @@
 //! Journal of a scenario: observations in lanes, with a place up to which each was read, and the session's recording.
 
 use super::pattern::Variables;
-use crate::recording::{Header, LineContent, RecordedLine, Recording};
+use crate::recording::{Data, Header, LineContent, RecordedLine, Recording};
 use relayline_core::json::weight_of_fields;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 /// Maximum number of observations of a scenario. A program that exceeds it fails.
@@ -89,6 +89,16 @@ impl Journal {
             true => entries.push(entry),
             false => self.is_full = true,
         }
+    }
+
+    /// Adds a message of a socket, with the number of its connection in `field`. Returns its text.
+    pub(super) fn note_message(&mut self, field: &str, conn: u32, data: &Data) -> String {
+        let (kind, text) = match data {
+            Data::Text(text) => ("text", text.clone()),
+            Data::Binary(bytes) => ("binary", String::from_utf8_lossy(bytes).into_owned()),
+        };
+        self.note(Lane::Wire, json!({"saw": "message", field: conn, "kind": kind, "text": text}));
+        text
     }
 
     /// Returns true if observations were lost.
