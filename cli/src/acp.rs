@@ -14,14 +14,12 @@ mod start;
 
 use crate::approvals::PromptPolicy;
 use crate::bridge::{
-    AgentKind, Agents, ControlServer, ControlSocket, End, Gateway, GatewayParts, MediaFolder, Options,
-    hand_over,
+    AgentKind, Agents, ControlServer, End, Facilities, Gateway, GatewayParts, MediaFolder, Options, hand_over,
 };
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::queue::QueueStart;
 use crate::signals::Shutdown;
-use crate::sleep::SleepOptions;
 pub(crate) use flags::{AcpArguments, prompt_prefix};
 use host::AcpHost;
 use relayline_acp::{AcpMachine, StopCause};
@@ -29,7 +27,6 @@ use relayline_control::config::GatewayConfig;
 use relayline_queue::inbox::DurableQueue;
 use relayline_runtime::Relay;
 use std::io;
-use std::net::TcpListener;
 use std::path::Path;
 
 pub(crate) use files::MessageFiles;
@@ -44,12 +41,7 @@ pub(crate) struct AcpOptions {
     /// File with the sessions; without one they are kept in memory.
     pub(crate) state: Option<SessionFile>,
     pub(crate) files: MessageFiles,
-    /// Port of the metrics page.
-    pub(crate) metrics: Option<TcpListener>,
-    /// Control socket.
-    pub(crate) control: Option<ControlSocket>,
-    /// Set if the gateway sleeps while it has no work.
-    pub(crate) sleep: Option<SleepOptions>,
+    pub(crate) facilities: Facilities,
     pub(crate) limits: HostLimits,
     /// True if the agent's commands are declared to Discord: no others were named.
     pub(crate) declares_commands: bool,
@@ -121,13 +113,11 @@ impl AcpOptions {
     ) -> io::Result<(GatewayParts, Option<ControlServer>)> {
         let options = Options {
             auto_ack: true,
-            metrics: self.metrics.take(),
-            control: self.control.take(),
+            facilities: std::mem::take(&mut self.facilities),
             settings: self.limits.agent.clone(),
             kind: AgentKind::Acp,
             // The transfers of a bridge, which is not in use here.
             media: MediaFolder::none(),
-            sleep: self.sleep.take(),
             // The machine of the agent decides who may answer.
             prompts: PromptPolicy::default(),
         };

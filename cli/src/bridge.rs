@@ -101,21 +101,27 @@ impl Agents for OneAgent {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// Acknowledge buffered deliveries once their line is written.
-    pub(crate) auto_ack: bool,
+/// Facilities of a gateway beside its agents. Each is there if it is requested.
+#[derive(Debug, Default)]
+pub(crate) struct Facilities {
     /// Port of the metrics page.
     pub(crate) metrics: Option<TcpListener>,
     /// Control socket.
     pub(crate) control: Option<ControlSocket>,
+    /// Set if the gateway sleeps while it has no work.
+    pub(crate) sleep: Option<SleepOptions>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Acknowledge buffered deliveries once their line is written.
+    pub(crate) auto_ack: bool,
+    pub(crate) facilities: Facilities,
     pub(crate) settings: AgentSettings,
     /// Way in which the agents are connected.
     pub(crate) kind: AgentKind,
     /// Folder of the agent's files.
     pub(crate) media: MediaFolder,
-    /// Set if the gateway sleeps while it has no work.
-    pub(crate) sleep: Option<SleepOptions>,
     /// Handling of the agent's prompts: the chat that shows them, and the users who may answer.
     pub(crate) prompts: PromptPolicy,
 }
@@ -158,7 +164,8 @@ impl Options {
         queue: Option<&DurableQueue>,
         shutdown: &Shutdown,
     ) -> io::Result<(GatewayParts, Option<ControlServer>)> {
-        let Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts } = self;
+        let Options { auto_ack, facilities, settings, kind, media, prompts } = self;
+        let Facilities { metrics, control, sleep } = facilities;
         let media = Media::new(media, settings.media_transfers);
         let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
         if let Some(queue) = queue {

@@ -3,10 +3,12 @@
 mod parts;
 
 use crate::acp::{self, AcpArguments};
-use crate::bridge::{self, AgentKind, Cause, ControlSettings, ControlSocket, End, MediaFolder, Options};
+use crate::bridge::{
+    self, AgentKind, Cause, ControlSettings, ControlSocket, End, Facilities, MediaFolder, Options,
+};
 use crate::exec::Current;
 use crate::gateway::GatewayArguments;
-use crate::queue::{Acquired, QueueArguments};
+use crate::queue::{Acquired, QueueArguments, QueueStart};
 use crate::restart::Restart;
 use crate::signals::{self, Shutdown};
 use crate::sleep::{ASLEEP, SleepArguments};
@@ -15,6 +17,7 @@ use clap::{ArgGroup, Args};
 use parts::RunParts;
 use relayline_control::config::GatewayConfig;
 use relayline_core::json;
+use relayline_queue::config::QueueLimits;
 use relayline_runtime::files;
 use serde_json::{Map, Value};
 use std::io::{self, BufRead};
@@ -144,7 +147,7 @@ pub(crate) struct RunArguments {
     ///
     /// GET /metrics returns counters and queue sizes in the Prometheus text format.
     #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics: Option<String>,
+    metrics: Option<String>,
 
     /// Unix socket on which the gateway takes ops of other programs, as relayline send and status; none by default.
     ///
@@ -176,92 +179,64 @@ pub(crate) struct RunArguments {
     pub(crate) queue: QueueArguments,
 
     #[command(flatten)]
-    pub(crate) sleep: SleepArguments,
+    sleep: SleepArguments,
 
     #[command(flatten)]
     pub(crate) acp: AcpArguments,
 }
 
 pub(crate) fn run(arguments: &RunArguments) -> ExitCode {
+    start(arguments).unwrap_or_else(|code| code)
+}
+
+/// Starts the gateway, and runs it to its end. Returns the exit code.
+///
+/// # Errors
+/// It was not started: the exit code, after the error was printed.
+fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
     let runtime = arguments.gateway.network.runtime;
     let flags: Vec<String> = arguments.acp.limits().into_iter().chain(arguments.queue.limits()).collect();
-    let (resolved, limits) = match arguments.gateway.resolve_for_agent(&flags) {
-        Ok(resolved) => resolved,
-        Err(error) => return error.end(),
-    };
-    if let Err(error) = arguments.check_queue() {
-        return fail(2, error);
-    }
-    let manifest = match arguments.command_manifest.as_deref().map(manifest).transpose() {
-        Ok(manifest) => manifest,
-        Err(error) => return fail(2, error),
-    };
+    let (resolved, limits) = arguments.gateway.resolve_for_agent(&flags).map_err(|error| error.end())?;
+    arguments.check_queue().map_err(|error| fail(2, error))?;
+    let manifest = arguments.command_manifest.as_deref().map(manifest).transpose();
+    let manifest = manifest.map_err(|error| fail(2, error))?;
     if arguments.acp.is_given() {
         if !arguments.exec.is_empty() {
-            return fail(2, "exec and acp are both set: each names the agent, so remove one of them");
+            let what = "exec and acp are both set: each names the agent, so remove one of them";
+            return Err(fail(2, what));
         }
         return acp::start(arguments, resolved, limits, manifest);
     }
     if arguments.exec.is_empty() && stdin_has_ended() {
         let what = "stdin is at its end, so there is no agent to serve: start one with --exec CMD or --acp CMD, or \
                     connect stdin and stdout to one";
-        return fail(2, what);
+        return Err(fail(2, what));
     }
-    let prompts = match arguments.acp.prompt_policy(&platforms(&resolved.config)) {
-        Ok(prompts) => prompts,
-        Err(error) => return fail(2, error),
-    };
+    let prompts = arguments.acp.prompt_policy(&platforms(&resolved.config));
+    let prompts = prompts.map_err(|error| fail(2, error))?;
     if !prompts.approvers.is_empty() && !resolved.config.machine.prompts {
         let what = "--approver and --prompts off: with --prompts off every answer goes to the agent, which must compare its \
                     author itself; remove one of them";
-        return fail(2, what);
+        return Err(fail(2, what));
     }
-    let media = match MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere) {
-        Ok(media) => media,
-        Err(error) => {
-            let folder = arguments.media_dir.as_deref().unwrap_or(Path::new("."));
-            return fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()));
-        }
-    };
-    // The gateway does not run without the metrics page that was requested.
-    let metrics = match arguments.metrics.as_deref().map(open).transpose() {
-        Ok(metrics) => metrics,
-        Err(error) => return fail(1, error),
-    };
-    let control = match arguments.control_socket(&limits.control) {
-        Ok(control) => control,
-        Err(error) => return fail(1, error),
-    };
-    let sleep = match arguments.sleep.options() {
-        Ok(sleep) => sleep,
-        Err((code, error)) => return fail(code, error),
-    };
-    let mut config = match boot::ready(runtime, resolved) {
-        Ok(config) => config,
-        Err(error) => return fail(1, error),
-    };
+    let media = MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere);
+    let media = media.map_err(|error| {
+        let folder = arguments.media_dir.as_deref().unwrap_or(Path::new("."));
+        fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()))
+    })?;
+    let facilities = arguments.facilities(&limits.control)?;
+    let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     arguments.configure(&mut config, manifest);
     let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
-    let settings = limits.agent;
-    let auto_ack = arguments.auto_ack;
-    let options = Options { auto_ack, metrics, control, settings, kind, media, sleep, prompts };
-    let (shutdown, current) = match watch_signals() {
-        Ok(watched) => watched,
-        Err(code) => return code,
-    };
-    let mut queue = arguments.queue.start(&config, limits.queue);
-    if let Some(queue) = &mut queue {
-        match queue.acquire(&shutdown) {
-            Ok(Acquired::Ours) => {}
-            Ok(Acquired::Stopped) => return ExitCode::SUCCESS,
-            Err(error) => return fail(1, error),
-        }
-    }
+    let (settings, auto_ack) = (limits.agent, arguments.auto_ack);
+    let options = Options { auto_ack, facilities, settings, kind, media, prompts };
+    let (shutdown, current) = watch_signals()?;
+    let queue = arguments.acquire_queue(&config, limits.queue, &shutdown)?;
     let parts = RunParts { runtime, config, options, shutdown, queue };
-    match arguments.exec.first() {
+    Ok(match arguments.exec.first() {
         Some(program) => parts.run_exec(arguments, program, &current),
         None => parts.run_stdio(),
-    }
+    })
 }
 
 impl RunArguments {
@@ -285,12 +260,35 @@ impl RunArguments {
         Ok(())
     }
 
-    /// Binds the control socket, if one is requested.
+    /// Opens the facilities that are requested: the gateway does not run without them.
     ///
     /// # Errors
-    /// The path cannot be used. The text names it.
-    pub(crate) fn control_socket(&self, limits: &ControlSettings) -> Result<Option<ControlSocket>, String> {
-        self.control.as_deref().map(|path| ControlSocket::bind(path, limits.clone())).transpose()
+    /// One of them cannot be used: the exit code, after the error was printed.
+    pub(crate) fn facilities(&self, limits: &ControlSettings) -> Result<Facilities, ExitCode> {
+        let metrics = self.metrics.as_deref().map(open).transpose().map_err(|error| fail(1, error))?;
+        let bind = |path: &Path| ControlSocket::bind(path, limits.clone());
+        let control = self.control.as_deref().map(bind).transpose().map_err(|error| fail(1, error))?;
+        let sleep = self.sleep.options().map_err(|(code, error)| fail(code, error))?;
+        Ok(Facilities { metrics, control, sleep })
+    }
+
+    /// Locks and opens the queue, if one is requested. With `--standby` it waits for it.
+    ///
+    /// # Errors
+    /// The gateway does not start, because the queue cannot be used, or a signal came first: the exit code, after the error
+    /// was printed.
+    pub(crate) fn acquire_queue(
+        &self,
+        config: &GatewayConfig,
+        limits: QueueLimits,
+        shutdown: &Shutdown,
+    ) -> Result<Option<QueueStart>, ExitCode> {
+        let Some(mut queue) = self.queue.start(config, limits) else { return Ok(None) };
+        match queue.acquire(shutdown) {
+            Ok(Acquired::Ours) => Ok(Some(queue)),
+            Ok(Acquired::Stopped) => Err(ExitCode::SUCCESS),
+            Err(error) => Err(fail(1, error)),
+        }
     }
 
     /// Sets the parts of the configuration that are flags of this program.
@@ -357,7 +355,7 @@ fn stdin_has_ended() -> bool {
 }
 
 /// Opens the port of the metrics page.
-pub(crate) fn open(address: &str) -> Result<TcpListener, String> {
+fn open(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address).map_err(|error| {
         format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
     })

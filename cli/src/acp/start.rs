@@ -6,7 +6,6 @@ use crate::bridge::{Cause, End};
 use crate::exec::AgentStderr;
 use crate::fail;
 use crate::gateway::HostLimits;
-use crate::queue::Acquired;
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::{self, RunArguments};
 use crate::supervisor::Supervisor;
@@ -17,109 +16,60 @@ use std::io;
 use std::process::ExitCode;
 
 /// Runs a gateway for an agent that speaks the Agent Client Protocol. Prints errors, and returns the exit code.
+///
+/// # Errors
+/// It was not started: the exit code, after the error was printed.
 pub(crate) fn start(
     arguments: &RunArguments,
     resolved: Resolved,
     limits: HostLimits,
     manifest: Option<Vec<Value>>,
-) -> ExitCode {
+) -> Result<ExitCode, ExitCode> {
     let (runtime, command) = (arguments.gateway.network.runtime, arguments.acp.command());
-    let mut acp_config = match arguments.acp.config(&limits.acp) {
-        Ok(config) => config,
-        Err(error) => return fail(2, error),
-    };
+    let mut acp_config = arguments.acp.config(&limits.acp).map_err(|error| fail(2, error))?;
     acp_config.platforms = run::platforms(&resolved.config);
-    acp_config.approvals = match arguments.acp.approvals(&acp_config.platforms) {
-        Ok(approvals) => approvals,
-        Err(error) => return fail(2, error),
-    };
-    let saved = match arguments.acp.saved() {
-        Ok(saved) => saved,
-        Err(error) => return fail(1, error),
-    };
+    let approvals = arguments.acp.approvals(&acp_config.platforms);
+    acp_config.approvals = approvals.map_err(|error| fail(2, error))?;
+    let saved = arguments.acp.saved().map_err(|error| fail(1, error))?;
     if arguments.queue.is_given() {
         acp_config.settling = Settling::TurnEnded;
     }
     let machine = AcpMachine::new(acp_config, &saved);
     let state = arguments.acp.state().map(SessionFile::new);
     // Before anything begins: a file that cannot be written would lose the sessions.
-    if let Some(file) = &state
-        && let Err(error) = file.write(&machine.state().to_json())
-    {
-        let path = file.path().display();
-        return fail(1, format_args!("--acp-state {path}: {error}; name a file in a folder that exists"));
+    if let Some(file) = &state {
+        file.write(&machine.state().to_json()).map_err(|error| {
+            let path = file.path().display();
+            fail(1, format_args!("--acp-state {path}: {error}; name a file in a folder that exists"))
+        })?;
     }
     let (transfers, max) = (limits.agent.media_transfers, limits.acp.acp_file_bytes);
-    let files = match MessageFiles::new(arguments.media_dir.as_deref(), transfers, max) {
-        Ok(files) => files,
-        Err(error) => {
-            return fail(
-                2,
-                format_args!("the folder for files of messages: {error}; name one with --media-dir"),
-            );
-        }
-    };
-    let metrics = match arguments.metrics.as_deref().map(run::open).transpose() {
-        Ok(metrics) => metrics,
-        Err(error) => return fail(1, error),
-    };
-    let control = match arguments.control_socket(&limits.control) {
-        Ok(control) => control,
-        Err(error) => return fail(1, error),
-    };
-    let sleep = match arguments.sleep.options() {
-        Ok(sleep) => sleep,
-        Err((code, error)) => return fail(code, error),
-    };
-    let mut config = match boot::ready(runtime, resolved) {
-        Ok(config) => config,
-        Err(error) => return fail(1, error),
-    };
+    let files = MessageFiles::new(arguments.media_dir.as_deref(), transfers, max).map_err(|error| {
+        fail(2, format_args!("the folder for files of messages: {error}; name one with --media-dir"))
+    })?;
+    let facilities = arguments.facilities(&limits.control)?;
+    let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     let declares_commands = manifest.is_none();
     arguments.configure(&mut config, manifest.or_else(|| machine.command_manifest()));
     if let Some(warning) = arguments.acp.warning() {
         tracing::warn!(warning, "configuration");
     }
-    let (shutdown, current) = match run::watch_signals() {
-        Ok(watched) => watched,
-        Err(code) => return code,
-    };
-    let mut queue = arguments.queue.start(&config, limits.queue.clone());
-    if let Some(queue) = &mut queue {
-        match queue.acquire(&shutdown) {
-            Ok(Acquired::Ours) => {}
-            Ok(Acquired::Stopped) => return ExitCode::SUCCESS,
-            Err(error) => return fail(1, error),
-        }
-    }
+    let (shutdown, current) = run::watch_signals()?;
+    let queue = arguments.acquire_queue(&config, limits.queue.clone(), &shutdown)?;
     let when = arguments.restart.unwrap_or(Restart::OnFailure);
     let restarts = Restarts::new(when, RestartLimits::of(&limits.agent));
     let stderr = AgentStderr::Piped;
     let started = Supervisor::start(command, stderr, restarts, current.clone(), shutdown.clone());
-    let (supervisor, mut agents) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            // Without its arguments, which can have keys.
-            let program = command.first().map_or("", String::as_str);
-            return fail(1, format_args!("--acp {program}: {error}"));
-        }
-    };
-    let options = AcpOptions {
-        machine,
-        state,
-        files,
-        metrics,
-        control,
-        sleep,
-        limits,
-        declares_commands,
-        current,
-        queue,
-    };
+    let (supervisor, mut agents) = started.map_err(|error| {
+        // Without its arguments, which can have keys.
+        let program = command.first().map_or("", String::as_str);
+        fail(1, format_args!("--acp {program}: {error}"))
+    })?;
+    let options = AcpOptions { machine, state, files, facilities, limits, declares_commands, current, queue };
     let ended = super::run(runtime, config, &mut agents, options, &shutdown);
     drop(agents);
     let failure = supervisor.wait();
-    conclude(ended, failure)
+    Ok(conclude(ended, failure))
 }
 
 /// Prints the error of a gateway that has ended, and returns its exit code. `failure` is that of its last agent.

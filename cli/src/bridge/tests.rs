@@ -40,6 +40,17 @@ fn agent() -> (Agent, TestAgent) {
     (agent, TestAgent { reads: BufReader::new(reads), writes })
 }
 
+fn options() -> Options {
+    Options {
+        auto_ack: false,
+        facilities: Facilities::default(),
+        settings: AgentSettings::default(),
+        kind: AgentKind::Exec,
+        media: MediaFolder::find(None, false).unwrap(),
+        prompts: PromptPolicy::default(),
+    }
+}
+
 impl TestAgent {
     fn next(&mut self) -> Value {
         let mut line = String::new();
@@ -66,18 +77,7 @@ fn a_2_a_dead_agents_deliveries_go_to_the_next() {
         let shutdown = Shutdown::new();
         let stop = shutdown.clone();
         let gateway = std::thread::spawn(move || {
-            let media = MediaFolder::find(None, false).unwrap();
-            let options = Options {
-                auto_ack: false,
-                metrics: None,
-                control: None,
-                settings: AgentSettings::default(),
-                kind: AgentKind::Exec,
-                media,
-                sleep: None,
-                prompts: PromptPolicy::default(),
-            };
-            run(runtime, config, &mut TestAgents { agents, ends }, options, &shutdown)
+            run(runtime, config, &mut TestAgents { agents, ends }, options(), &shutdown)
         });
         assert_eq!(ended.recv_timeout(SOON), Ok(None));
         let (first, mut hand) = agent();
@@ -133,20 +133,8 @@ fn l_14_a_stop_request_between_agents_ends_the_gateway() {
     let config = GatewayConfig::new(DialUrl::parse(&connector.url()).unwrap(), identity);
     let (shutdown, (waits, waiting)) = (Shutdown::new(), channel());
     let stop = shutdown.clone();
-    let gateway = std::thread::spawn(move || {
-        let media = MediaFolder::find(None, false).unwrap();
-        let options = Options {
-            auto_ack: false,
-            metrics: None,
-            control: None,
-            settings: AgentSettings::default(),
-            kind: AgentKind::Exec,
-            media,
-            sleep: None,
-            prompts: PromptPolicy::default(),
-        };
-        run(RuntimeName::Tokio, config, &mut Never(waits), options, &shutdown)
-    });
+    let gateway =
+        std::thread::spawn(move || run(RuntimeName::Tokio, config, &mut Never(waits), options(), &shutdown));
     waiting.recv_timeout(SOON).unwrap();
     let hello =
         |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == "hello");

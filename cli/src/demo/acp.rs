@@ -6,7 +6,7 @@ use super::script::{self, DemoChat, Step};
 use super::stage::{CHECK, ENDED};
 use super::{DemoArguments, EnrolledGateway, HELP_WIDTH};
 use crate::acp::{self, AcpEnd, AcpOptions, MessageFiles};
-use crate::bridge::{Cause, End};
+use crate::bridge::{Cause, End, Facilities};
 use crate::exec::{AgentStderr, own_program};
 use crate::gateway::HostLimits;
 use crate::restart::{Restart, RestartLimits, Restarts};
@@ -58,20 +58,9 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
             return fail(1, format_args!("--acp {program}: {error}"));
         }
     };
-    let (metrics, control, sleep) = (None, None, None);
-    let (declares_commands, queue) = (true, None);
-    let options = AcpOptions {
-        machine,
-        state: None,
-        files,
-        metrics,
-        control,
-        sleep,
-        limits,
-        declares_commands,
-        current,
-        queue,
-    };
+    let (facilities, declares_commands) = (Facilities::default(), true);
+    let (state, queue) = (None, None);
+    let options = AcpOptions { machine, state, files, facilities, limits, declares_commands, current, queue };
     let (runtime, stop) = (arguments.runtime, shutdown.clone());
     // The gateway runs on a thread of its own, like a separate process.
     let host = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || {
