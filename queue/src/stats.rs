@@ -1,14 +1,14 @@
 //! Counters of the dispatcher: every drop has one.
 
-/// Declares the counters, and their names, help texts and values in order.
+/// Declares counters, and their names, help texts and values in order.
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident;)*) => {
-        /// Counters since the dispatcher was created. Each drop has a counter.
+    ($(#[doc = $about:literal])+ $stats:ident: $($(#[doc = $doc:literal])+ $name:ident;)*) => {
+        $(#[doc = $about])+
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
         #[non_exhaustive]
-        pub struct QueueStats { $($(#[doc = $doc])+ pub $name: u64,)* }
+        pub struct $stats { $($(#[doc = $doc])+ pub $name: u64,)* }
 
-        impl QueueStats {
+        impl $stats {
             /// Returns the name, the help text and the value of each counter.
             pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
                 [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name)),*].into_iter()
@@ -17,7 +17,12 @@ macro_rules! counters {
     };
 }
 
+#[cfg(feature = "inbox")]
+pub(crate) use counters;
+
 counters! {
+    /// Counters since the dispatcher was created. Each drop has a counter.
+    QueueStats:
     /// Entries stored.
     stored;
     /// Entries that another leader had stored, and that were found later.

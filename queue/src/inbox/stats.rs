@@ -1,23 +1,10 @@
 //! Counters of the queue's host: every drop has one.
 
-/// Declares the counters, and their names, help texts and values in order.
-macro_rules! counters {
-    ($($(#[doc = $doc:literal])+ $name:ident;)*) => {
-        /// Counters of the queue's host since it was opened. Each drop has a counter.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-        #[non_exhaustive]
-        pub struct InboxStats { $($(#[doc = $doc])+ pub $name: u64,)* }
-
-        impl InboxStats {
-            /// Returns the name, the help text and the value of each counter.
-            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name)),*].into_iter()
-            }
-        }
-    };
-}
+use crate::stats::counters;
 
 counters! {
+    /// Counters of the queue's host since it was opened. Each drop has a counter.
+    InboxStats:
     /// Times that the gateway went idle, because the store was down or the queue was full.
     pauses;
     /// Entries whose body could not be read.
