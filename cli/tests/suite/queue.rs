@@ -506,7 +506,7 @@ fn the_doctor_examines_the_queue() {
 /// The next agent does what was not done when the gateway was killed.
 #[test]
 fn an_acp_agent_is_served_from_the_queue() {
-    let mut stage = Stage::new("tokio");
+    let stage = Stage::new("tokio");
     let agent = PathBuf::from(env!("CARGO_BIN_EXE_relayline"));
     let agent = agent.parent().unwrap().join("examples").join("acp_agent");
     let start = || {
@@ -522,10 +522,7 @@ fn an_acp_agent_is_served_from_the_queue() {
         "text": "hello", "message_type": "text", "message_id": "1",
         "source": {"platform": "discord", "chat_id": "7", "chat_type": "dm", "user_id": "u"},
     });
-    stage
-        .connector
-        .control(Act::Inbound { event: event.as_object().unwrap().clone(), buffered: Some(true) })
-        .unwrap();
+    stage.inbound(event.as_object().unwrap().clone());
     stage.sees("inbound_ack");
     drop(first);
     let second = start();
@@ -537,7 +534,6 @@ fn an_acp_agent_is_served_from_the_queue() {
     stage.sees_that(|frame| frame["type"] == "outbound" && frame["action"]["op"] == "send");
     second.terminate();
     assert_eq!(second.ended().code, Some(0));
-    let _ = &mut stage;
 }
 
 #[test]
