@@ -24,6 +24,8 @@ mod gateway;
 mod guard;
 mod logging;
 mod network;
+#[allow(dead_code, unused_imports)] // The inspector and the workbench use it.
+mod page_server;
 mod printable;
 mod provision;
 mod queue;
