@@ -10,6 +10,7 @@ pub(crate) mod writer;
 use crate::Runtime;
 use crate::dial::{DialError, dial};
 use crate::dialer::{BoxFuture, Dialer};
+use crate::observe::{ObservedMachine, WireEvent, WireSide};
 use crate::progress::Progress;
 use crate::shared::{Release, Shared, State};
 use crate::trace;
@@ -82,6 +83,8 @@ pub(crate) struct Driver<R> {
     counted: Stats,
     /// True once a dead letter was logged on this connection. Only the first one is logged as a warning.
     has_logged_dead_letter: bool,
+    /// The machine as the observer of the wire knows it, if there is one.
+    observed: Option<ObservedMachine>,
 }
 
 impl<R> fmt::Debug for Driver<R> {
@@ -105,6 +108,7 @@ impl<R: Runtime> Driver<R> {
             connection: Span::none(),
             counted: Stats::default(),
             has_logged_dead_letter: false,
+            observed: None,
         }
     }
 
@@ -156,6 +160,9 @@ impl<R: Runtime> Driver<R> {
             false => Next::Wait(state.set_deadline()),
         };
         let stats = counted(&state);
+        if let Some(observed) = &mut self.observed {
+            observed.compare(now.mono, &state.machine);
+        }
         state.release();
         // Last, since a host that gets an answer needs the lock next.
         send_answers(answers, now.mono);
@@ -210,8 +217,16 @@ impl<R: Runtime> Driver<R> {
     /// task of its own.
     fn feed_machine(&mut self, state: &mut State, now: Now) -> Option<SharedWriter> {
         let Socket::Open(open) = &mut self.socket else { return None };
-        let SocketEnd { code, reason, is_fault } = open.feed(&mut state.machine, now)?;
+        let SocketEnd { code, reason, is_fault, has_close_frame } =
+            open.feed(&mut state.machine, now, &mut self.observed)?;
         let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return None };
+        self.note(
+            now.mono,
+            match has_close_frame {
+                true => WireEvent::Close { by: WireSide::Connector, code, reason: &reason },
+                false => WireEvent::Cut { by: WireSide::Connector, reason: &reason },
+            },
+        );
         let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
         trace::log(|| Entry::io(now.mono, &event));
         state.machine.handle_io(now, event);
@@ -246,12 +261,13 @@ impl<R: Runtime> Driver<R> {
             return;
         }
         trace::log(|| Entry::timer(now.mono, timer));
+        self.note(now.mono, WireEvent::Timer(timer));
         match mem::replace(&mut self.socket, Socket::None) {
             // The loop fails a timed-out dial itself, since only the loop knows the step at which the dial stopped, and
             // the received part of a response (L-4, L-8).
             Socket::Dialing { conn, progress, .. } if timer == Timer::Dial => {
                 let error = DialError::timed_out(&progress, &self.shared.config);
-                dial_failed(state, now, conn, &error);
+                self.dial_failed(state, now, conn, &error);
             }
             socket => {
                 self.socket = socket;
@@ -271,12 +287,13 @@ impl<R: Runtime> Driver<R> {
                     let ids = Ids::of(&state.machine);
                     (Lines::new(conn, max_line_bytes, ids.clone()), ids)
                 });
-                let open = OpenSocket::new(conn, socket, lines);
+                let observer = self.observed.as_ref().map(|observed| observed.observer().clone());
+                let open = OpenSocket::new(conn, socket, lines, observer);
                 state.writer = open.writer.downgrade();
                 self.socket = Socket::Open(Box::new(open));
             }
             Err(error) => {
-                dial_failed(state, now, conn, &error);
+                self.dial_failed(state, now, conn, &error);
                 self.socket = Socket::None;
             }
         }
@@ -290,6 +307,7 @@ impl<R: Runtime> Driver<R> {
                 self.connection = trace::connection(&self.relay, *conn);
                 self.has_logged_dead_letter = false;
                 self.connection.in_scope(|| tracing::debug!("dialing"));
+                self.observe_dial(*conn, token.is_some());
                 let progress = Progress::default();
                 let dial = self.dial(token.clone(), progress.clone());
                 self.socket = Socket::Dialing { conn: *conn, dial, progress };
@@ -302,6 +320,8 @@ impl<R: Runtime> Driver<R> {
                 };
                 if current == Some(*conn) {
                     self.socket = Socket::None;
+                    let at = self.shared.now().mono;
+                    self.note(at, WireEvent::Cut { by: WireSide::Gateway, reason: "" });
                 }
             }
             Action::Interrupt { session_key, chat_id } => tracing::debug!(session_key, chat_id, "interrupt"),
@@ -313,6 +333,34 @@ impl<R: Runtime> Driver<R> {
             Action::Fatal(fatal) => tracing::error!(code = fatal.code, why = fatal.message, "fatal"),
             Action::Complete { .. } | Action::Respond { .. } => {}
         }
+    }
+
+    /// Notes an event of the wire for its observer.
+    fn note(&self, at: Time, event: WireEvent<'_>) {
+        if let Some(observed) = &self.observed {
+            observed.observer().note(at, event);
+        }
+    }
+
+    /// Notes a dial for the observer of the wire, if there is one.
+    fn observe_dial(&mut self, conn: Conn, has_token: bool) {
+        let Some(observer) = self.shared.observer.get() else { return };
+        let config = &self.shared.config;
+        let url = config.url.as_str();
+        let target = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let target = target.find('/').map_or("/", |at| &target[at..]);
+        let gateway_id = config.machine.credentials.as_ref().map(|known| known.gateway_id.as_str());
+        let observed = self.observed.get_or_insert_with(|| ObservedMachine::new(observer.clone()));
+        let event = WireEvent::Dial { target, gateway_id, has_token };
+        observed.begin(conn.number()).note(self.shared.now().mono, event);
+    }
+
+    /// Reports a failed dial to the machine.
+    fn dial_failed(&self, state: &mut State, now: Now, conn: Conn, error: &DialError) {
+        self.note(now.mono, WireEvent::DialFailed(error.failure()));
+        let event = IoEvent::DialFailed { conn, failure: error.failure() };
+        trace::log(|| Entry::io(now.mono, &event));
+        state.machine.handle_io(now, event);
     }
 
     /// Returns the future of a dial.
@@ -347,13 +395,6 @@ impl<R: Runtime> Driver<R> {
 /// Returns the counters, if a subscriber reads them.
 fn counted(state: &State) -> Option<Stats> {
     trace::counts().then(|| state.machine.stats().clone())
-}
-
-/// Reports a failed dial to the machine.
-fn dial_failed(state: &mut State, now: Now, conn: Conn, error: &DialError) {
-    let event = IoEvent::DialFailed { conn, failure: error.failure() };
-    trace::log(|| Entry::io(now.mono, &event));
-    state.machine.handle_io(now, event);
 }
 
 impl<R: Runtime> Future for Driver<R> {

@@ -79,6 +79,7 @@ pub mod files;
 pub mod http;
 mod inbox;
 mod media;
+pub mod observe;
 mod prefix_capture;
 mod progress;
 mod relay;

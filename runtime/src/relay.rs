@@ -3,6 +3,7 @@
 use crate::delivery::Delivery;
 use crate::error::{Closed, ConnectError};
 use crate::http::Client;
+use crate::observe::WireObserver;
 use crate::request::{PendingReply, Request};
 use crate::shared::Handle;
 use crate::watch::{ConnectionState, Ended, RecentEnd, Watch, present, recent_ends};
@@ -66,6 +67,14 @@ impl Relay {
     pub fn submit(&self, command: impl Into<Command>) -> Result<PendingReply, NotAccepted> {
         let answer = self.shared.submit(command.into())?;
         Ok(PendingReply::new(answer, self.shared.clone()))
+    }
+
+    /// Lets an observer see the wire from the next dial on. The first observer stays; a second one is ignored.
+    ///
+    /// To see the first dial, call it before that: see [`start_prepared`](crate::start_prepared).
+    pub fn observe(&self, observer: Arc<dyn WireObserver>) {
+        // The result tells whether there was one.
+        let _ = self.shared.observer.set(observer);
     }
 
     /// Checks whether an op would be accepted now, for instance before an upload that it depends on.

@@ -3,6 +3,7 @@
 use crate::control_queue::{ControlItem, ControlQueue};
 use crate::drive::writer::{SharedWriter, WeakWriter};
 use crate::http::Client;
+use crate::observe::WireObserver;
 #[cfg(any(feature = "metrics", feature = "webhook"))]
 use crate::serve::Closed;
 use crate::trace;
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) config: GatewayConfig,
     /// Address on which webhook requests are accepted, or the error; empty if that is not configured (H-6).
     pub(crate) inbound: OnceLock<Result<SocketAddr, String>>,
+    /// Observer of the wire, if there is one.
+    pub(crate) observer: OnceLock<Arc<dyn WireObserver>>,
     /// HTTP client of the gateway.
     pub(crate) client: Client,
     /// Counters of connections that the HTTP servers closed.
@@ -110,6 +113,7 @@ impl Shared {
             state: Mutex::new(state),
             config,
             inbound: OnceLock::new(),
+            observer: OnceLock::new(),
             client,
             #[cfg(any(feature = "metrics", feature = "webhook"))]
             closed: Arc::default(),

@@ -26,7 +26,7 @@ pub(crate) fn log(entry: impl FnOnce() -> Entry) {
 }
 
 /// Counters that are not logged: they have an event of their own, or increase in normal operation.
-const ORDINARY: [&str; 10] = [
+pub(crate) const ORDINARY: [&str; 10] = [
     "dials",
     "handshakes",
     "refusals",

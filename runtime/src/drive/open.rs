@@ -3,6 +3,7 @@
 use super::writer::{MAX_MESSAGES, SharedWriter};
 use crate::dial::message_room;
 use crate::error_chain::error_chain;
+use crate::observe::{DialObserver, ObservedMachine, WireEvent, WireSide};
 use crate::trace;
 use crate::web_socket::WebSocket;
 use relayline_core::config::Limits;
@@ -46,6 +47,8 @@ pub(super) struct SocketEnd {
     pub(super) reason: String,
     /// True if the peer violated the WebSocket protocol, and a close frame is queued.
     pub(super) is_fault: bool,
+    /// True if the peer sent a close frame.
+    pub(super) has_close_frame: bool,
 }
 
 /// Number of messages for which an empty batch keeps memory.
@@ -53,17 +56,22 @@ const KEPT_MESSAGES: usize = 4;
 
 impl SocketEnd {
     fn of(code: Option<u16>, reason: impl Into<String>) -> SocketEnd {
-        SocketEnd { code, reason: reason.into(), is_fault: false }
+        SocketEnd { code, reason: reason.into(), is_fault: false, has_close_frame: code.is_some() }
     }
 }
 
 impl OpenSocket {
     /// Wraps a socket. `trace` is the state of the trace, if it is enabled.
-    pub(super) fn new(conn: Conn, web_socket: WebSocket, trace: Option<(Lines, Ids)>) -> OpenSocket {
+    pub(super) fn new(
+        conn: Conn,
+        web_socket: WebSocket,
+        trace: Option<(Lines, Ids)>,
+        observer: Option<DialObserver>,
+    ) -> OpenSocket {
         let (lines, ids) = trace.unzip();
         OpenSocket {
             conn,
-            writer: SharedWriter::new(web_socket, ids),
+            writer: SharedWriter::new(web_socket, ids, observer),
             unread: VecDeque::new(),
             unread_from: 0,
             is_alive: false,
@@ -121,7 +129,12 @@ impl OpenSocket {
 
     /// Passes unread messages to the machine, up to a bound, while it reads. Returns the end of the socket after the last
     /// one, once the machine would read on.
-    pub(super) fn feed(&mut self, machine: &mut RelayMachine, now: Now) -> Option<SocketEnd> {
+    pub(super) fn feed(
+        &mut self,
+        machine: &mut RelayMachine,
+        now: Now,
+        observed: &mut Option<ObservedMachine>,
+    ) -> Option<SocketEnd> {
         if std::mem::take(&mut self.is_alive) {
             machine.handle_io(now, IoEvent::Alive { conn: self.conn });
         }
@@ -130,6 +143,12 @@ impl OpenSocket {
             && room > 0
             && machine.wants_read()
         {
+            if let Some(observed) = observed
+                && self.unread_from == 0
+            {
+                let event = WireEvent::Message { by: WireSide::Connector, bytes };
+                observed.observer().note(now.mono, event);
+            }
             let unread = &bytes[self.unread_from..];
             let taken = machine.handle_bytes(now, self.conn, &unread[..unread.len().min(room)]);
             room -= taken;
@@ -138,6 +157,9 @@ impl OpenSocket {
             } else {
                 self.unread.pop_front();
                 self.unread_from = 0;
+            }
+            if let Some(observed) = observed {
+                observed.compare(now.mono, machine);
             }
         }
         if self.unread.is_empty() {
@@ -163,7 +185,9 @@ fn closed(web_socket: &mut WebSocket, close: Option<CloseFrame>) -> SocketEnd {
         // The code as sent: the library replaces codes that a peer must not send by 1002.
         (Some((code, reason)), Some(_)) => SocketEnd::of(Some(code), reason),
         (None, Some(close)) => SocketEnd::of(Some(close.code.into()), close.reason.as_str()),
-        (_, None) => SocketEnd::of(None, "closed by the peer, without a code"),
+        (_, None) => {
+            SocketEnd { has_close_frame: true, ..SocketEnd::of(None, "closed by the peer, without a code") }
+        }
     }
 }
 
@@ -195,5 +219,5 @@ fn fail(web_socket: &mut WebSocket, error: &WsError, limits: &Limits) -> SocketE
     let is_fault = web_socket.queue(Message::Close(Some(frame))).is_ok();
     // The close frame itself can be invalid: its reason may not be UTF-8.
     let code = web_socket.peer_close().map(|(code, _)| code);
-    SocketEnd { code, reason, is_fault }
+    SocketEnd { code, reason, is_fault, has_close_frame: code.is_some() }
 }

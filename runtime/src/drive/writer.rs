@@ -1,5 +1,6 @@
 //! Writer of the machine's messages: the drive loop writes most of them, and a call of the host a lone request.
 
+use crate::observe::{DialObserver, WireEvent, WireSide};
 use crate::trace;
 use crate::web_socket::WebSocket;
 use relayline_core::machine::RelayMachine;
@@ -20,13 +21,14 @@ pub(crate) struct Writer {
     frame: Vec<u8>,
     /// Ids of the trace, if it was enabled when the socket opened.
     ids: Option<Ids>,
+    observer: Option<DialObserver>,
 }
 
 impl Writer {
     /// Queues the machine's messages, up to a bound, while the socket accepts messages. Write them by
     /// [`flush`](Self::flush).
     pub(crate) fn take_messages(&mut self, machine: &mut RelayMachine, now: Now) {
-        let Writer { web_socket, frame, ids } = self;
+        let Writer { web_socket, frame, ids, observer } = self;
         for _ in 0..MAX_MESSAGES {
             if !web_socket.has_room() {
                 break;
@@ -35,17 +37,26 @@ impl Writer {
             if let Some(ids) = ids {
                 trace::log(|| Entry::transmit(now.mono, &transmit, frame, ids));
             }
+            let by = WireSide::Gateway;
             let message = match transmit {
-                // Frames are JSON, so they are UTF-8.
-                Transmit::Frame { .. } => Message::Text(
-                    Utf8Bytes::try_from(Bytes::copy_from_slice(frame))
-                        .unwrap_or_else(|_| Utf8Bytes::from_static("\n")),
-                ),
+                Transmit::Frame { .. } => {
+                    let bytes = Bytes::copy_from_slice(frame);
+                    if let Some(observer) = observer {
+                        observer.note(now.mono, WireEvent::Message { by, bytes: &bytes });
+                    }
+                    // Frames are JSON, so they are UTF-8.
+                    Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_else(|_| Utf8Bytes::from_static("\n")))
+                }
                 Transmit::Ping { .. } => Message::Ping(Bytes::new()),
-                Transmit::Close { code, reason, .. } => Message::Close(Some(CloseFrame {
-                    code: code.into(),
-                    reason: Utf8Bytes::from_static(reason),
-                })),
+                Transmit::Close { code, reason, .. } => {
+                    if let Some(observer) = observer {
+                        observer.note(now.mono, WireEvent::Close { by, code: Some(code), reason });
+                    }
+                    Message::Close(Some(CloseFrame {
+                        code: code.into(),
+                        reason: Utf8Bytes::from_static(reason),
+                    }))
+                }
             };
             // The read side reports errors of the write side, since it knows the peer's close frame.
             if web_socket.queue(message).is_err() {
@@ -74,8 +85,12 @@ pub(crate) struct SharedWriter(Arc<Mutex<Writer>>);
 pub(crate) struct WeakWriter(Weak<Mutex<Writer>>);
 
 impl SharedWriter {
-    pub(super) fn new(web_socket: WebSocket, ids: Option<Ids>) -> SharedWriter {
-        SharedWriter(Arc::new(Mutex::new(Writer { web_socket, frame: Vec::new(), ids })))
+    pub(super) fn new(
+        web_socket: WebSocket,
+        ids: Option<Ids>,
+        observer: Option<DialObserver>,
+    ) -> SharedWriter {
+        SharedWriter(Arc::new(Mutex::new(Writer { web_socket, frame: Vec::new(), ids, observer })))
     }
 
     pub(super) fn downgrade(&self) -> WeakWriter {
