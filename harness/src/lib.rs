@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod har;
+pub mod live;
 pub mod recorder;
 pub mod recording;
 pub mod replay;

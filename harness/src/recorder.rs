@@ -30,15 +30,15 @@ pub use republish::redact_text;
 pub use upstream::Upstream;
 
 use crate::recording::Header;
-use encoder::Encoder;
+pub(crate) use encoder::{Encoder, UpgradeRejection, WireEvent};
 use files::Files;
 use http::Shared;
-use redactor::Redactor;
-pub(crate) use redactor::hidden_upgrade;
+pub(crate) use redactor::{Redactor, hidden_upgrade};
 use relayline_core::secret::Secret;
 use relayline_runtime::CurrentRuntime;
 use relayline_runtime::serve::{Bounds, Closed, Server};
 use relayline_tokio::{ConnectError, Tokio};
+pub(crate) use sniffer::SniffedMessage;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ pub enum Redaction {
 }
 
 /// Title of a recording with redacted texts.
-const REDACTED_TITLE: &str = "texts and ids are redacted";
+pub(crate) const REDACTED_TITLE: &str = "texts and ids are redacted";
 
 /// Settings of a recorder.
 #[derive(Clone, Debug)]

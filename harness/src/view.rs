@@ -26,7 +26,7 @@ mod wire;
 
 pub use analyzer::Analyzer;
 pub use model::{EntryKind, Lane, Link, LinkKind, StateSpan, TurnSpan, ViewEntry, ViewUpdate};
-pub use page::{Page, PageSize};
+pub use page::{Page, PageSize, rules};
 pub use problems::{Problem, ProblemKind, Severity};
 pub use session::SessionView;
 pub use svg::svg;

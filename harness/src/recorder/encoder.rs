@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// An event on the wire, with its secrets.
 #[derive(Debug)]
-pub(super) enum WireEvent {
+pub(crate) enum WireEvent {
     /// An upgrade request. The gateway's id is known beforehand, or is in its token.
     Connect { path: String, headers: Vec<(String, Secret)>, gateway_id: Option<String> },
     /// The upgrade was refused.
@@ -30,6 +30,8 @@ pub(super) enum WireEvent {
     Over { note: Option<String> },
     /// A request other than an upgrade was answered.
     Answered { method: String, path: String, status: u16 },
+    /// A note of the program itself about the dial.
+    Note(String),
     /// Such a request had this `Authorization` header.
     Authorized(Secret),
     /// The response to such a request issues credentials.
@@ -38,13 +40,13 @@ pub(super) enum WireEvent {
 
 /// Response that refused an upgrade, with its secrets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UpgradeRejection {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
-    pub(super) is_cut: bool,
-    pub(super) has_challenge: bool,
-    pub(super) retry_after: Option<String>,
-    pub(super) location: Option<String>,
+pub(crate) struct UpgradeRejection {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    pub(crate) is_cut: bool,
+    pub(crate) has_challenge: bool,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) location: Option<String>,
 }
 
 impl WireEvent {
@@ -67,6 +69,7 @@ impl WireEvent {
                 | WireEvent::Cut { .. }
                 | WireEvent::Over { .. } => 0,
                 WireEvent::Answered { method, path, .. } => method.len() + path.len(),
+                WireEvent::Note(text) => text.len(),
                 WireEvent::Authorized(secret) | WireEvent::Issued(secret) => secret.expose().len(),
             }
     }
@@ -74,7 +77,7 @@ impl WireEvent {
 
 /// Encoder of events as lines.
 #[derive(Debug, Default)]
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     redactor: Redactor,
     dials: BTreeMap<u32, Dial>,
     held: HeldLines,
@@ -91,12 +94,12 @@ struct Dial {
 
 impl Encoder {
     /// Creates an encoder with this redactor.
-    pub(super) fn new(redactor: Redactor) -> Encoder {
+    pub(crate) fn new(redactor: Redactor) -> Encoder {
         Encoder { redactor, ..Encoder::default() }
     }
 
     /// Encodes an event of a dial at that time. Returns the lines that are ready. The writer numbers the lines.
-    pub(super) fn encode(&mut self, t_ms: u64, dial: u32, event: WireEvent) -> Vec<RecordedLine> {
+    pub(crate) fn encode(&mut self, t_ms: u64, dial: u32, event: WireEvent) -> Vec<RecordedLine> {
         self.take(t_ms, dial, event);
         self.expire(t_ms)
     }
@@ -107,7 +110,7 @@ impl Encoder {
     }
 
     /// Returns the lines that are ready at that time. Frames whose rest did not come are given up.
-    pub(super) fn expire(&mut self, now_ms: u64) -> Vec<RecordedLine> {
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Vec<RecordedLine> {
         loop {
             let lines = self.held.ready();
             let late = self.held.first().filter(|first| self.held.is_over(first, now_ms));
@@ -157,6 +160,10 @@ impl Encoder {
             WireEvent::Answered { method, path, status } => {
                 let (method, path) = (self.redactor.name(&method), self.redactor.target(&path));
                 LineContent::Note(format!("{method} {path} was answered {status}"))
+            }
+            WireEvent::Note(text) => {
+                let text = self.redactor.without_known(&text);
+                LineContent::Note(format!("dial {dial}: {text}"))
             }
             WireEvent::Authorized(value) => {
                 self.redactor.authorization(value.expose());

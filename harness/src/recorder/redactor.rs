@@ -48,7 +48,7 @@ pub(super) struct Edit {
 
 /// Redactor with the known credentials.
 #[derive(Debug, Default)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     known: Known,
     /// Set if texts are redacted, too.
     pseudonyms: Option<Pseudonyms>,
@@ -56,14 +56,14 @@ pub(super) struct Redactor {
 
 impl Redactor {
     /// Creates a redactor with these known credentials.
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Redactor {
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Redactor {
         let mut redactor = Redactor::default();
         secrets.into_iter().for_each(|secret| redactor.known.add_permanent(secret.expose()));
         redactor
     }
 
     /// Enables redaction of texts and ids. Fails if the system has no randomness.
-    pub(super) fn redact_text(&mut self) -> io::Result<()> {
+    pub(crate) fn redact_text(&mut self) -> io::Result<()> {
         self.pseudonyms = Some(Pseudonyms::new()?);
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Redactor {
         }
     }
 
-    fn without_known(&self, text: &str) -> String {
+    pub(super) fn without_known(&self, text: &str) -> String {
         let clean = self.known.hide(text.as_bytes());
         clean.map_or_else(|| text.to_owned(), |clean| String::from_utf8_lossy(&clean).into_owned())
     }

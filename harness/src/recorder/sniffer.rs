@@ -12,7 +12,7 @@ const MAX_FRAME_HEADER_BYTES: usize = 14;
 
 /// An item read from the stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum SniffedMessage {
+pub(crate) enum SniffedMessage {
     /// A whole message, assembled from its frames.
     Message(Data),
     /// A message of this many bytes, too long to be recorded.

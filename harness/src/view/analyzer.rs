@@ -160,6 +160,13 @@ impl Analyzer {
         marks.0
     }
 
+    /// Marks what is overdue at a time, for a session that is going on. A line does so for its own time.
+    pub fn overdue(&mut self, t_ms: u64) -> Vec<ViewUpdate> {
+        let mut marks = Marks::default();
+        self.expire(t_ms, &mut marks);
+        marks.0
+    }
+
     /// Ends the session: marks what is unfinished.
     pub fn end_of_session(&mut self) -> Vec<ViewUpdate> {
         let mut marks = Marks::default();
@@ -172,9 +179,7 @@ impl Analyzer {
     fn expire(&mut self, now: u64, marks: &mut Marks) {
         self.requests.expire(now, marks);
         self.deliveries.expire(now, marks);
-        for socket in self.sockets.all.iter_mut().rev().take(2) {
-            socket.idle.expire(now, marks);
-        }
+        self.sockets.expire(now, marks);
     }
 
     fn add(&mut self, entry: ViewEntry, out: &mut Output<'_>) -> Place {
@@ -192,7 +197,7 @@ impl Analyzer {
         let place = Place { at: self.count, t: out.line.t_ms };
         let mut marks = Marks::default();
         let waited = self.sockets.dial(out.line.dial(), place, &mut marks);
-        let dial = self.sockets.all.len();
+        let dial = self.sockets.count();
         let mut entry = out.entry(EntryKind::Dial, Lane::Gateway, Lane::Connector, "dial");
         (entry.dial, entry.waited, entry.raw) = (Some(dial), waited, text);
         entry.gist = match waited {
@@ -230,7 +235,7 @@ impl Analyzer {
             self.add(entry, out);
             return;
         };
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
+        let Some(socket) = self.sockets.get_mut(dial) else { return };
         let lines = socket.stream(is_gateways).push(data.bytes());
         for line in lines {
             let frame = ReadFrame::read(&line.bytes, is_gateways);
@@ -239,7 +244,7 @@ impl Analyzer {
                 out.marks.link(begun, place, LinkKind::Rest);
             }
         }
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
+        let Some(socket) = self.sockets.get_mut(dial) else { return };
         let stream = socket.stream(is_gateways);
         let Some(tail) = stream.unfinished().filter(|_| !stream.is_shown()) else { return };
         let text = String::from_utf8_lossy(tail).into_owned();

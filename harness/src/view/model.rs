@@ -160,8 +160,10 @@ pub struct TurnSpan {
     pub entries: usize,
 }
 
-/// Addition to a view. Entries have positions, counted from 0 in the order in which they are added.
-#[derive(Clone, PartialEq, Debug)]
+/// Addition to a view. Entries have positions, counted from 0 in the order in which they are added. As JSON it is an object
+/// with one field, named after its kind.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ViewUpdate {
     /// The next entry.

@@ -59,6 +59,25 @@ struct Embedded {
     data: String,
 }
 
+/// Returns the rules of all problems in words, as a page reads them.
+pub fn rules() -> impl Serialize {
+    rules_by_name()
+}
+
+fn rules_by_name() -> BTreeMap<&'static str, RuleInWords> {
+    let rules = ProblemKind::ALL.iter().enumerate().map(|(order, kind)| {
+        let words = RuleInWords {
+            order,
+            rule: kind.rule(),
+            severity: kind.severity(),
+            title: kind.title(),
+            words: kind.words(),
+        };
+        (kind.name(), words)
+    });
+    rules.collect()
+}
+
 impl Page {
     /// Makes the page of sessions. `version` is that of the program.
     ///
@@ -66,17 +85,7 @@ impl Page {
     ///
     /// Fails if a value cannot be written as JSON, which does not happen with values that were read as JSON.
     pub fn new(version: &str, sessions: &[SessionView]) -> Result<Page, serde_json::Error> {
-        let rules = ProblemKind::ALL.iter().enumerate().map(|(order, kind)| {
-            let words = RuleInWords {
-                order,
-                rule: kind.rule(),
-                severity: kind.severity(),
-                title: kind.title(),
-                words: kind.words(),
-            };
-            (kind.name(), words)
-        });
-        let data = PageData { tool: format!("relayline {version}"), rules: rules.collect(), sessions };
+        let data = PageData { tool: format!("relayline {version}"), rules: rules_by_name(), sessions };
         let json = serde_json::to_vec(&data)?;
         let encoded = BASE64.encode(&compress_to_vec(&json, LEVEL));
         let compressed = encoded.len();

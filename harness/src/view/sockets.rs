@@ -8,10 +8,13 @@ use super::problems::ProblemKind;
 use super::wire::WireStream;
 use crate::recording::{Rejection, Side};
 use relayline_core::descriptor::Descriptor;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Maximum number of descriptors that are kept of a connection.
 const MAX_DESCRIPTORS: usize = 64;
+/// Number of dials that are remembered. The oldest leaves.
+const MAX_DIALS: usize = 1024;
 /// Time from a handshake after which the back-off begins anew.
 const RESET_MS: u64 = 60_000;
 
@@ -100,7 +103,10 @@ struct BackoffCheck {
 /// All dials of a session.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) all: Vec<ViewedSocket>,
+    /// Newest dials.
+    kept: VecDeque<ViewedSocket>,
+    /// Number of dials that have left.
+    left: usize,
     backoff: BackoffCheck,
     /// Time of the last end, and true if the back-off must follow it.
     last_end: Option<(u64, bool)>,
@@ -115,7 +121,8 @@ impl Sockets {
             time.map_or(usual, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
         };
         Sockets {
-            all: Vec::new(),
+            kept: VecDeque::new(),
+            left: 0,
             backoff: BackoffCheck { first_ms: ms(first, 1000), most_ms: ms(most, 30_000), attempts: 0 },
             last_end: None,
             was_connected: false,
@@ -140,7 +147,10 @@ impl Sockets {
                 marks.problem(place.at, ProblemKind::EarlyDial, detail);
             }
         }
-        self.all.push(ViewedSocket {
+        if self.kept.len() >= MAX_DIALS && self.kept.pop_front().is_some() {
+            self.left += 1;
+        }
+        self.kept.push_back(ViewedSocket {
             number,
             place,
             from_gateway: WireStream::default(),
@@ -157,18 +167,40 @@ impl Sockets {
 
     /// Returns the position of the dial with a number; of the newest one without a number.
     pub(super) fn find(&self, number: Option<u32>) -> Option<usize> {
-        let named = number.and_then(|_| self.all.iter().rposition(|socket| socket.number == number));
-        named.or_else(|| self.all.len().checked_sub(1))
+        let named = number.and_then(|_| self.kept.iter().rposition(|socket| socket.number == number));
+        named.map(|at| self.left + at).or_else(|| self.count().checked_sub(1))
+    }
+
+    /// Returns the number of dials so far.
+    pub(super) fn count(&self) -> usize {
+        self.left + self.kept.len()
+    }
+
+    /// Returns the dial at a position, unless it has left.
+    pub(super) fn get(&self, dial: usize) -> Option<&ViewedSocket> {
+        self.kept.get(dial.checked_sub(self.left)?)
+    }
+
+    /// Returns the dial at a position, unless it has left.
+    pub(super) fn get_mut(&mut self, dial: usize) -> Option<&mut ViewedSocket> {
+        self.kept.get_mut(dial.checked_sub(self.left)?)
+    }
+
+    /// Marks what is overdue on the newest dials.
+    pub(super) fn expire(&mut self, now: u64, marks: &mut Marks) {
+        for socket in self.kept.iter_mut().rev().take(2) {
+            socket.idle.expire(now, marks);
+        }
     }
 
     /// Notes that the handshake of a dial is complete.
     pub(super) fn note_handshake(&mut self, dial: usize) {
-        self.was_connected |= self.all.get(dial).is_some_and(|socket| socket.handshake.is_some());
+        self.was_connected |= self.get(dial).is_some_and(|socket| socket.handshake.is_some());
     }
 
     /// Ends a dial, and marks what is wrong with the end. Returns false if it had ended before.
     pub(super) fn end(&mut self, dial: usize, end: SocketEnd<'_>, place: Place, marks: &mut Marks) -> bool {
-        let Some(socket) = self.all.get_mut(dial) else { return false };
+        let Some(socket) = self.get_mut(dial) else { return false };
         if std::mem::replace(&mut socket.has_ended, true) {
             return false;
         }
@@ -225,7 +257,7 @@ impl Sockets {
         };
         let is_refusal = matches!(end, SocketEnd::Rejected(_) | SocketEnd::Closed { code: Some(4401), .. });
         if handshake.is_none() && !is_refusal {
-            let waited = duration(place.t.saturating_sub(self.all.get(dial).map_or(0, |one| one.place.t)));
+            let waited = duration(place.t.saturating_sub(self.get(dial).map_or(0, |one| one.place.t)));
             marks.problem(place.at, ProblemKind::NoHandshake, format!("No descriptor came within {waited}."));
         }
         // A dial that was served uses the suspicion up (L-9).
@@ -259,7 +291,7 @@ impl Sockets {
 
     /// Marks what is unfinished at the end of the recording.
     pub(super) fn finish(&mut self, marks: &mut Marks) {
-        for socket in self.all.iter_mut().filter(|socket| !socket.has_ended) {
+        for socket in self.kept.iter_mut().filter(|socket| !socket.has_ended) {
             for stream in [&mut socket.from_connector, &mut socket.from_gateway] {
                 if let Some((begun, length)) = stream.end() {
                     let detail =
@@ -272,7 +304,7 @@ impl Sockets {
 
     /// Returns true if a later dial exists than this one.
     pub(super) fn is_replaced(&self, dial: usize) -> bool {
-        dial + 1 < self.all.len()
+        dial + 1 < self.count()
     }
 }
 

@@ -25,7 +25,7 @@ impl Analyzer {
         entry: &mut ViewEntry,
         marks: &mut Marks,
     ) {
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
+        let Some(socket) = self.sockets.get_mut(dial) else { return };
         socket.wrote(frame, place, marks);
         match frame.name.as_str() {
             "hello" => entry.platform = frame.id("platform"),
@@ -76,7 +76,7 @@ impl Analyzer {
         }
         self.requests.ask(dial, frame, place, op, entry.chat.as_deref());
 
-        let Some(socket) = self.sockets.all.get(dial) else { return };
+        let Some(socket) = self.sockets.get(dial) else { return };
         if let Some(platform) = entry.platform.as_deref().filter(|platform| !socket.fronts(platform)) {
             let detail = format!("The platform is {}.", gist::quoted(platform, 40));
             marks.problem(place.at, ProblemKind::NotFronted, detail);
@@ -109,7 +109,7 @@ impl Analyzer {
         entry: &mut ViewEntry,
         marks: &mut Marks,
     ) {
-        let Some(socket) = self.sockets.all.get_mut(dial) else { return };
+        let Some(socket) = self.sockets.get_mut(dial) else { return };
         match frame.name.as_str() {
             "descriptor" => {
                 socket.descriptor(frame, place, marks);
