@@ -8,7 +8,7 @@
 //! | `GET ?token=T` | 303 to the page, with the cookie; `T` is the token of the printed URL |
 //! | `GET ` (the path alone) | the page |
 //! | `GET session` | `{"token": …}`, the token of actions |
-//! | `GET events` | server-sent events: first `reset` with the app's [`Snapshot`], then those of its [`EventLog`] |
+//! | `GET events` | server-sent events: first `reset` with the app's [`Snapshot`], then those of its [`EventLog`]; `?last=ID` or `Last-Event-ID` continues after an event |
 //! | `POST action` | the app's result for a JSON body; needs `Content-Type: application/json` and the token of actions in the header `X-Relayline-Token` |
 //! | `GET files/NAME` | a file of the app |
 //!

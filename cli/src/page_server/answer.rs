@@ -73,7 +73,7 @@ impl Site {
             self.apps.iter().find_map(|(mount, app)| Some((*mount, app, path.strip_prefix(mount)?)));
         let Some((mount, app, name)) = mounted else { return Err(Refusal::not_found()) };
         let is_get = head.method == Method::GET;
-        if let ("", true, Some(token)) = (name, is_get, token_of(head.uri.query())) {
+        if let ("", true, Some(token)) = (name, is_get, field_of(head.uri.query(), "token=")) {
             self.access.check_entry(token)?;
             return Ok(self.enter(mount));
         }
@@ -90,9 +90,9 @@ impl Site {
             "" => Ok(page(&app.page())),
             "session" => Ok(json_response(StatusCode::OK, &json!({ "token": self.access.action_token() }))),
             "events" => {
-                let last =
-                    head.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
-                self.events(app, last)
+                let header = head.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+                let last = header.or_else(|| field_of(head.uri.query(), "last="));
+                self.events(app, last.and_then(|last| last.parse().ok()))
             }
             "action" => {
                 self.access.check_action(&head.headers)?;
@@ -147,9 +147,9 @@ impl From<Denial> for Refusal {
     }
 }
 
-/// Returns the token in a query. Tokens need no decoding.
-fn token_of(query: Option<&str>) -> Option<&str> {
-    query?.split('&').find_map(|field| field.strip_prefix("token="))
+/// Returns a field of a query, by its name and `=`. Tokens and numbers need no decoding.
+fn field_of<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    query?.split('&').find_map(|field| field.strip_prefix(name))
 }
 
 /// Performs an action.

@@ -52,11 +52,23 @@ struct LogState {
     /// Events as they are sent.
     events: VecDeque<Box<str>>,
     bytes: usize,
-    /// Wakers of clients that wait, by the client's number.
-    clients: BTreeMap<u64, Option<Waker>>,
+    /// Newest events of names that need no history, each with its revision.
+    latest: BTreeMap<&'static str, (u64, Box<str>)>,
+    /// Number of changes of these events.
+    revision: u64,
+    /// Clients by number.
+    clients: BTreeMap<u64, Client>,
     next_client: u64,
     is_closed: bool,
     stats: EventLogStats,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    /// Set while it waits.
+    waker: Option<Waker>,
+    /// Revision of the newest events that it has.
+    revision: u64,
 }
 
 /// Result of a read.
@@ -76,6 +88,8 @@ impl EventLog {
             first: 1,
             events: VecDeque::new(),
             bytes: 0,
+            latest: BTreeMap::new(),
+            revision: 0,
             clients: BTreeMap::new(),
             next_client: 0,
             is_closed: false,
@@ -87,7 +101,7 @@ impl EventLog {
     /// Adds an event with a name and data, usually JSON. The oldest events leave the log if it is full.
     pub(crate) fn publish(&self, name: &str, data: &str) {
         let mut state = self.lock();
-        let event = event(state.next(), name, data);
+        let event = event(Some(state.next()), name, data);
         state.bytes += event.len();
         state.events.push_back(event);
         while state.events.len() > self.limits.events
@@ -95,9 +109,16 @@ impl EventLog {
         {
             state.drop_oldest();
         }
-        let waiting: Vec<Waker> = state.clients.values_mut().filter_map(Option::take).collect();
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(state);
+    }
+
+    /// Sets an event that needs no history, such as a status: a client gets the newest only, and after other events.
+    pub(crate) fn set(&self, name: &'static str, data: &str) {
+        let mut state = self.lock();
+        state.revision += 1;
+        let revision = state.revision;
+        state.latest.insert(name, (revision, event(None, name, data)));
+        wake_all(state);
     }
 
     /// Drops all events. Clients continue with the next one.
@@ -125,9 +146,7 @@ impl EventLog {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
-        let waiting: Vec<Waker> = state.clients.values_mut().filter_map(Option::take).collect();
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(state);
     }
 
     /// Adds a client. Returns its number, or `None` if there are too many.
@@ -139,7 +158,7 @@ impl EventLog {
         }
         let client = state.next_client;
         state.next_client += 1;
-        state.clients.insert(client, None);
+        state.clients.insert(client, Client::default());
         Some(client)
     }
 
@@ -147,8 +166,8 @@ impl EventLog {
         self.lock().clients.remove(&client);
     }
 
-    #[cfg(test)]
-    pub(super) fn has_clients(&self) -> bool {
+    /// Returns true if a client reads.
+    pub(crate) fn has_clients(&self) -> bool {
         !self.lock().clients.is_empty()
     }
 
@@ -178,11 +197,16 @@ impl EventLog {
             text.push_str(event);
             next += 1;
         }
-        if text.is_empty() {
-            state.clients.insert(client, Some(cx.waker().clone()));
-            return Poll::Pending;
+        let revision = state.revision;
+        let known = state.clients.get(&client).map_or(0, |client| client.revision);
+        for (_, event) in state.latest.values().filter(|(changed, _)| *changed > known) {
+            text.push_str(event);
         }
-        Poll::Ready(EventRead::Events(text, next))
+        let waker = text.is_empty().then(|| cx.waker().clone());
+        if let Some(client) = state.clients.get_mut(&client) {
+            *client = Client { waker, revision };
+        }
+        if text.is_empty() { Poll::Pending } else { Poll::Ready(EventRead::Events(text, next)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, LogState> {
@@ -204,12 +228,22 @@ impl LogState {
     }
 }
 
+/// Wakes the clients that wait, without the lock.
+fn wake_all(mut state: MutexGuard<'_, LogState>) {
+    let waiting: Vec<Waker> = state.clients.values_mut().filter_map(|client| client.waker.take()).collect();
+    drop(state);
+    waiting.into_iter().for_each(Waker::wake);
+}
+
 /// Returns an event as it is sent.
-pub(super) fn event(id: u64, name: &str, data: &str) -> Box<str> {
+pub(super) fn event(id: Option<u64>, name: &str, data: &str) -> Box<str> {
     use std::fmt::Write;
     let mut text = String::with_capacity(name.len() + data.len() + 40);
     // Writing to a string does not fail.
-    let _ = write!(text, "id: {id}\nevent: {name}\n");
+    if let Some(id) = id {
+        let _ = writeln!(text, "id: {id}");
+    }
+    let _ = writeln!(text, "event: {name}");
     for line in data.split(['\n', '\r']) {
         let _ = writeln!(text, "data: {line}");
     }

@@ -52,7 +52,8 @@ impl Body for EventStream {
                 let snapshot = this.app.snapshot();
                 this.next = Some(snapshot.next);
                 // Whoever continues after this id continues with the next event.
-                break event(snapshot.next.saturating_sub(1), "reset", &snapshot.data.to_string()).into();
+                break event(Some(snapshot.next.saturating_sub(1)), "reset", &snapshot.data.to_string())
+                    .into();
             };
             match this.app.events().poll_read(this.client, next, cx) {
                 Poll::Ready(EventRead::Events(text, next)) => {

@@ -355,6 +355,28 @@ fn a_slow_reader_begins_again() {
 }
 
 #[test]
+fn an_event_without_history_is_only_sent_newest() {
+    let log = EventLog::new(EventLogLimits { events: 2, bytes: 1 << 20, clients: 2 });
+    let cx = &mut std::task::Context::from_waker(futures_util::task::noop_waker_ref());
+    let (first, late) = (log.join().unwrap(), log.join().unwrap());
+    let mut read = |client, next| match log.poll_read(client, next, cx) {
+        std::task::Poll::Ready(event_log::EventRead::Events(text, next)) => Some((text, next)),
+        _ => None,
+    };
+    log.set("status", "1");
+    log.set("status", "2");
+    log.publish("e", "{}");
+    let (text, next) = read(first, 1).unwrap();
+    assert_eq!((text.as_str(), next), ("id: 1\nevent: e\ndata: {}\n\nevent: status\ndata: 2\n\n", 2));
+    assert_eq!(read(first, 2), None);
+    log.set("status", "3");
+    assert_eq!(read(first, 2), Some(("event: status\ndata: 3\n\n".to_owned(), 2)));
+    // A client that comes later has it, too.
+    assert_eq!(read(late, 2), Some(("event: status\ndata: 3\n\n".to_owned(), 2)));
+    assert_eq!(log.next(), 2, "it takes no room");
+}
+
+#[test]
 fn the_log_is_bounded_in_bytes() {
     let log = EventLog::new(EventLogLimits { events: 100, bytes: 1000, clients: 1 });
     for _ in 0..10 {
