@@ -21,6 +21,7 @@ use crate::values::Stats;
 use hub::Hub;
 use relayline_core::time::Now;
 use relayline_runtime::CurrentRuntime;
+use relayline_runtime::observe::WireObserver;
 use relayline_runtime::serve::{Closed, Server};
 use relayline_tokio::Tokio;
 use std::fmt;
@@ -145,6 +146,11 @@ impl EmbeddedConnector {
     ) -> Result<(), ControlError> {
         let result = self.hub.with(input);
         self.hub.failure().map_or(result, |why| Err(ControlError::NotKept(why)))
+    }
+
+    /// Lets an observer see the gateways' sockets from now on. The first observer stays; a second one is ignored.
+    pub fn observe(&self, observer: Arc<dyn WireObserver>) {
+        self.hub.observe(observer);
     }
 
     /// Returns the reason for which the state file could not be written. The connector has ended then.

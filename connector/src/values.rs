@@ -81,3 +81,32 @@ pub struct Stats {
     /// Files removed before they expired, to make room for newer ones.
     pub evicted_media: u64,
 }
+
+impl Stats {
+    /// Returns all counters with their names.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        let Stats {
+            malformed,
+            unknown,
+            too_long,
+            stray_acks,
+            cut_slow,
+            not_delayed,
+            lost_observations,
+            evicted_prompts,
+            evicted_media,
+        } = *self;
+        [
+            ("malformed", malformed),
+            ("unknown", unknown),
+            ("too_long", too_long),
+            ("stray_acks", stray_acks),
+            ("cut_slow", cut_slow),
+            ("not_delayed", not_delayed),
+            ("lost_observations", lost_observations),
+            ("evicted_prompts", evicted_prompts),
+            ("evicted_media", evicted_media),
+        ]
+        .into_iter()
+    }
+}

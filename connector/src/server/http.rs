@@ -14,6 +14,9 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use relayline_core::machine::DialFailure;
+use relayline_core::upgrade::Refusal;
+use relayline_runtime::observe::{WireEvent, WireSide};
 use relayline_runtime::serve::{Received, Server};
 use relayline_tokio::Tokio;
 use std::future::pending;
@@ -120,13 +123,19 @@ fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Respons
     let path = request.uri().path().to_owned();
     let (conn, wake) = hub.open();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let has_token = authorization.is_some();
+    let dial = |gateway_id| WireEvent::Dial { target: &path, gateway_id, has_token };
     match hub.with(|machine, now| machine.handle_upgrade(now, conn, &path, authorization)) {
         Upgrade::Refuse { status, body } => {
+            hub.note(conn, dial(None));
+            let refusal = Refusal::new(status, body.as_bytes());
+            hub.note(conn, WireEvent::DialFailed(DialFailure::Refused(refusal)));
             hub.close(conn);
             let headers = vec![("content-type", "application/json".to_owned())];
             exchange::response(HttpResponse { status, headers, body: body.into() })
         }
-        Upgrade::Accept { .. } => {
+        Upgrade::Accept { gateway } => {
+            hub.note(conn, dial(Some(&gateway)));
             let upgraded = hyper::upgrade::on(&mut request);
             tokio::spawn(run_socket(Arc::clone(hub), conn, wake, upgraded));
             switching_protocols(key)
@@ -140,6 +149,8 @@ async fn run_socket(hub: Arc<Hub>, conn: ConnId, wake: Arc<Wake>, upgraded: OnUp
     if let Ok(upgraded) = upgraded.await {
         socket::run(&hub, conn, &wake, TokioIo::new(upgraded), limits).await;
     }
+    // After an end by the connector it is not the gateway's.
+    hub.note(conn, WireEvent::Cut { by: WireSide::Gateway, reason: "" });
     hub.close(conn);
 }
 

@@ -6,10 +6,11 @@ use crate::machine::ConnectorMachine;
 use crate::observation::Observation;
 use crate::values::{ConnId, Post, Transmit};
 use relayline_core::time::{Now, Time};
+use relayline_runtime::observe::{WireEvent, WireObserver};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore};
 
@@ -53,6 +54,8 @@ impl State {
 pub(super) struct Hub {
     state: Mutex<State>,
     origin: Instant,
+    /// Observer of the gateways' sockets, if there is one.
+    observer: OnceLock<Arc<dyn WireObserver>>,
     observed: Condvar,
     /// The deadline may have changed.
     pub(super) timer: Notify,
@@ -93,6 +96,7 @@ impl Hub {
         Hub {
             state: Mutex::new(State { machine, wakes: BTreeMap::new(), next_conn: 0, file, failure: None }),
             origin,
+            observer: OnceLock::new(),
             observed: Condvar::new(),
             timer: Notify::new(),
             ended: Notify::new(),
@@ -121,6 +125,19 @@ impl Hub {
         self.timer.notify_one();
         self.posts.notify_one();
         result
+    }
+
+    /// Lets an observer see the gateways' sockets. The first one stays.
+    pub(super) fn observe(&self, observer: Arc<dyn WireObserver>) {
+        // The result tells whether there was one.
+        let _ = self.observer.set(observer);
+    }
+
+    /// Notes an event of a socket for the observer, if there is one.
+    pub(super) fn note(&self, conn: ConnId, event: WireEvent<'_>) {
+        if let Some(observer) = self.observer.get() {
+            observer.observe(self.now().mono, conn.0.wrapping_add(1), event);
+        }
     }
 
     /// Names a connection that is about to be upgraded.

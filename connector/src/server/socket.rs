@@ -10,6 +10,7 @@ use async_tungstenite::{WebSocketReceiver, WebSocketSender, WebSocketStream};
 use futures_util::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use relayline_runtime::observe::{WireEvent, WireSide};
 use std::time::Duration;
 
 /// Transport of a WebSocket.
@@ -50,10 +51,11 @@ fn config(limits: Limits) -> WebSocketConfig {
 async fn read(hub: &Hub, conn: ConnId, mut receiver: WebSocketReceiver<Wire>) {
     while let Some(message) = receiver.next().await {
         match message {
-            Ok(Message::Text(text)) => {
-                hub.with(|machine, now| machine.handle_bytes(now, conn, text.as_bytes()))
+            Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                let bytes = message.into_data();
+                hub.note(conn, WireEvent::Message { by: WireSide::Gateway, bytes: &bytes });
+                hub.with(|machine, now| machine.handle_bytes(now, conn, &bytes));
             }
-            Ok(Message::Binary(bytes)) => hub.with(|machine, now| machine.handle_bytes(now, conn, &bytes)),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
             // Polling goes on until the stream ends: the close frame is answered on the way.
             Ok(Message::Close(frame)) => {
@@ -61,6 +63,8 @@ async fn read(hub: &Hub, conn: ConnId, mut receiver: WebSocketReceiver<Wire>) {
                     Some(frame) => (frame.code.into(), frame.reason.as_str()),
                     None => (NO_STATUS, ""),
                 };
+                let shown = frame.as_ref().map(|_| code);
+                hub.note(conn, WireEvent::Close { by: WireSide::Gateway, code: shown, reason });
                 hub.with(|machine, now| machine.handle_closed(now, conn, Some(code), reason));
             }
             Err(_) => return,
@@ -79,12 +83,20 @@ async fn write(hub: &Hub, conn: ConnId, wake: &Wake, mut sender: WebSocketSender
             }
             Some(Transmit::Frame { .. }) => {
                 // Lines are made from JSON values and texts, so they are UTF-8.
-                sender.send(Message::text(String::from_utf8_lossy(&out).into_owned())).await
+                let message = Message::text(String::from_utf8_lossy(&out).into_owned());
+                let bytes = message.clone().into_data();
+                hub.note(conn, WireEvent::Message { by: WireSide::Connector, bytes: &bytes });
+                sender.send(message).await
             }
             Some(Transmit::Close { code, reason, .. }) => {
+                let event = WireEvent::Close { by: WireSide::Connector, code: Some(code), reason: &reason };
+                hub.note(conn, event);
                 sender.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await
             }
-            Some(Transmit::Drop { .. }) => return,
+            Some(Transmit::Drop { .. }) => {
+                hub.note(conn, WireEvent::Cut { by: WireSide::Connector, reason: "" });
+                return;
+            }
         };
         if written.is_err() {
             return;
