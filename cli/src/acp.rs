@@ -71,13 +71,14 @@ pub(crate) fn run(
     config.machine.passthrough = false;
     // Answers to prompts arrive as messages: an answer of somebody who may not give it leaves the prompt open.
     config.machine.prompts = false;
+    let observer = options.facilities.observer();
     match options.queue.take() {
-        None => runtime.host(config, |relay, inbox| async move {
+        None => runtime.host(config, observer, |relay, inbox| async move {
             let (parts, control) = options.begin(runtime, &relay, None, shutdown)?;
             serve(AcpHost::new(Gateway::new(relay, inbox, parts), options), agents, control).await
         })?,
         Some(queue) => {
-            let served = runtime.host_with_queue(config, queue, |queue| async move {
+            let served = runtime.host_with_queue(config, queue, observer, |queue| async move {
                 let relay = queue.relay().clone();
                 let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
                 let gateway = Gateway::queued(queue.clone(), parts);
@@ -103,7 +104,7 @@ async fn serve(
 }
 
 impl AcpOptions {
-    /// Begins to serve the metrics page and the control socket, and lets the gateway sleep. Returns the parts of the gateway.
+    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of the gateway.
     fn begin(
         &mut self,
         runtime: RuntimeName,

@@ -15,6 +15,7 @@ mod control;
 mod delivery;
 mod execution;
 mod gateway;
+mod inspected;
 mod jobs;
 mod line;
 mod line_queue;
@@ -40,6 +41,7 @@ mod writer;
 
 use crate::approvals::PromptPolicy;
 use crate::gateway::RuntimeName;
+use crate::inspector::InspectorPort;
 use crate::signals::Shutdown;
 use crate::sleep::SleepOptions;
 pub(crate) use change_signal::ChangeSignal;
@@ -58,11 +60,13 @@ use relayline_control::config::GatewayConfig;
 use relayline_core::output::Fatal;
 use relayline_queue::inbox::DurableQueue;
 use relayline_runtime::Relay;
+use relayline_runtime::observe::WireObserver;
 use session::Session;
 pub(crate) use settings::AgentSettings;
 pub(crate) use status::{DurableStatus, ErrorStatus, GatewayStatus, QueueStatus};
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 pub(crate) use unsettled::{Unsettled, settle};
 pub(crate) use writer::Writer;
 
@@ -110,6 +114,15 @@ pub(crate) struct Facilities {
     pub(crate) control: Option<ControlSocket>,
     /// Set if the gateway sleeps while it has no work.
     pub(crate) sleep: Option<SleepOptions>,
+    /// Port of the inspector.
+    pub(crate) inspector: Option<InspectorPort>,
+}
+
+impl Facilities {
+    /// Returns the observer of the gateway's wire, if one is needed.
+    pub(crate) fn observer(&self) -> Option<Arc<dyn WireObserver>> {
+        self.inspector.as_ref().map(InspectorPort::observer)
+    }
 }
 
 #[derive(Debug)]
@@ -144,7 +157,8 @@ pub(crate) fn run(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<End> {
-    runtime.host(config, |relay, inbox| async move {
+    let observer = options.facilities.observer();
+    runtime.host(config, observer, |relay, inbox| async move {
         let (parts, control) = options.begin(runtime, &relay, None, shutdown)?;
         let end = serve(Gateway::new(relay, inbox, parts), agents).await;
         if let Some(control) = control {
@@ -155,7 +169,7 @@ pub(crate) fn run(
 }
 
 impl Options {
-    /// Begins to serve the metrics page and the control socket, and lets the gateway sleep. Returns the parts of the
+    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of the
     /// gateway's agents.
     pub(crate) fn begin(
         self,
@@ -165,7 +179,7 @@ impl Options {
         shutdown: &Shutdown,
     ) -> io::Result<(GatewayParts, Option<ControlServer>)> {
         let Options { auto_ack, facilities, settings, kind, media, prompts } = self;
-        let Facilities { metrics, control, sleep } = facilities;
+        let Facilities { metrics, control, sleep, inspector } = facilities;
         let media = Media::new(media, settings.media_transfers);
         let monitor = Monitor::new(kind, control.as_ref().map(ControlSocket::monitor));
         if let Some(queue) = queue {
@@ -178,9 +192,11 @@ impl Options {
             socket.serve(relay, &monitor, shutdown, settings.media_transfers, prompts.approvers.clone())
         };
         let control = control.map(serve_control).transpose()?;
+        let inspect = |port: InspectorPort| port.start(runtime, inspected::inspected(relay, &monitor));
+        let inspector = inspector.map(inspect).transpose()?.map(Arc::new);
         sleep.map(|sleep| sleep.start(relay, &monitor, shutdown)).transpose()?;
         let shutdown = shutdown.clone();
-        Ok((GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts }, control))
+        Ok((GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts, inspector }, control))
     }
 }
 

@@ -2,14 +2,17 @@
 
 mod flags;
 
+use crate::gateway::RuntimeName;
+use crate::inspector::{InspectArguments, Inspected, Inspector, InspectorPort};
 use clap::{Args, ValueEnum};
 use relayline_connector::script::{Step, is_part_of};
 use relayline_connector::{
-    ConnectorConfig, Control, EmbeddedConnector, Like, Observation, StateError, StateFile,
+    ConnectorConfig, Control, EmbeddedConnector, Like, Observation, StateError, StateFile, Stats,
 };
 use relayline_core::line::{Line, LineSplitter};
 use relayline_core::secret::Secret;
-use serde_json::{Map, Value};
+use relayline_harness::recording::Gateway;
+use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, IsTerminal, Read, Write};
@@ -62,6 +65,8 @@ A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unack
 
 Behavior of other connectors, for --like:
 {likes}
+
+--inspect ADDR serves a page that shows the frames of each gateway as they pass: open the URL that is printed on stderr.
 
 With --state FILE, buffers, issued secrets, used tokens, and revoked and idle gateways are restored at the next start,
 even if the process is killed. Flags apply in addition. {\"saw\":\"buffered\"} means that an entry is on disk,
@@ -138,6 +143,9 @@ pub(crate) struct ConnectorArgs {
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
+    #[command(flatten)]
+    inspect: InspectArguments,
+
     /// Play the commands of this file instead of reading stdin, then exit.
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
@@ -166,16 +174,25 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(script) => script,
         Err(message) => return fail(1, &message),
     };
+    let inspector = match args.inspect.open() {
+        Ok(inspector) => inspector,
+        Err(error) => return fail(error.code(), &error.to_string()),
+    };
     let connector = match start(config, args.listen, args.state.as_deref()) {
-        Ok(connector) => connector,
+        Ok(connector) => Arc::new(connector),
         Err(message) => return fail(1, &message),
+    };
+    let inspector = match inspector.map(|port| inspect(port, &connector, known_secrets(&args))).transpose() {
+        Ok(inspector) => inspector,
+        Err(error) => return fail(1, &format!("--inspect: {error}")),
     };
     let mut out = ObservationPrinter { kept: VecDeque::new(), keeps: script.is_some() };
     let listening = out.print(&Observation::Listening { url: connector.url() });
     let result = listening.map_err(Stop::from).and_then(|()| match script {
         Some((file, steps)) => play(&connector, &mut out, file, steps),
-        None => bridge(connector, &mut out),
+        None => bridge(&connector, &mut out),
     });
+    drop(inspector);
     match result {
         // The reader of stdout has closed it.
         Ok(()) | Err(Stop::StdoutClosed) => ExitCode::SUCCESS,
@@ -200,6 +217,38 @@ fn start(
         Ok(error) => format!("--state: {error}"),
         Err(error) => format!("cannot listen on {listen}: {error}; choose another address with --listen"),
     })
+}
+
+/// Returns the secrets of the flags, without the names before them.
+fn known_secrets(args: &ConnectorArgs) -> Vec<Secret> {
+    let named = args.gateway.iter().chain(&args.delivery_key);
+    let named =
+        named.filter_map(|flag| flag.expose().split_once('=').map(|(_, secret)| Secret::from(secret)));
+    let tokens = args.enroll_token.iter().chain(&args.access_token);
+    let tokens = tokens.filter_map(|flag| flag.expose().split('=').next().map(Secret::from));
+    named.chain(tokens).collect()
+}
+
+/// Starts the inspector of a connector.
+fn inspect(
+    port: InspectorPort,
+    connector: &Arc<EmbeddedConnector>,
+    secrets: Vec<Secret>,
+) -> io::Result<Inspector> {
+    connector.observe(port.observer());
+    // Weak: the inspector must not keep the connector running.
+    let connector = Arc::downgrade(connector);
+    let status = move || {
+        let stats = connector.upgrade().map(|connector| connector.stats());
+        let counters = stats.iter().flat_map(Stats::all);
+        let counters: Map<String, Value> =
+            counters.map(|(name, count)| (name.to_owned(), count.into())).collect();
+        json!({ "counters": counters })
+    };
+    let status = Box::new(status);
+    let inspected = Inspected { is_connector: true, gateway: Gateway::default(), secrets, status };
+    // The connector runs on tokio.
+    port.start(RuntimeName::Tokio, inspected)
 }
 
 /// Reason to end the command early.
@@ -267,10 +316,9 @@ impl ObservationPrinter {
 
 /// Prints observations and executes the commands of stdin until stdout is closed. The end of stdin does not end it: a
 /// service may have no stdin.
-fn bridge(connector: EmbeddedConnector, out: &mut ObservationPrinter) -> Result<(), Stop> {
-    let connector = Arc::new(connector);
+fn bridge(connector: &Arc<EmbeddedConnector>, out: &mut ObservationPrinter) -> Result<(), Stop> {
     // Weak: a thread that waits for stdin must not keep the connector running.
-    let weak = Arc::downgrade(&connector);
+    let weak = Arc::downgrade(connector);
     std::thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || execute_stdin(&weak))

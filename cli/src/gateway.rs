@@ -16,9 +16,10 @@ use relayline_queue::config::QueueLimits;
 use relayline_queue::inbox::{DurableQueue, OpenError};
 use relayline_runtime::files::{self, Contents};
 use relayline_runtime::http::Client;
+use relayline_runtime::observe::WireObserver;
 use relayline_runtime::{
     CurrentRuntime, Inbox, Relay, ca_certificates, default_env_file, detect_host, read_certificates,
-    with_environment,
+    start_prepared, with_environment,
 };
 use relayline_smol::Smol;
 use relayline_tokio::Tokio;
@@ -28,6 +29,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runtime that does the socket work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -282,16 +284,19 @@ pub(crate) fn variable(name: &str) -> Result<Option<Secret>, ExitCode> {
 }
 
 impl RuntimeName {
-    /// Starts a gateway on this runtime, and runs `host` with it to completion.
+    /// Starts a gateway on this runtime, and runs `host` with it to completion. `observer` sees its wire from the first dial
+    /// on.
     pub(crate) fn host<F: Future>(
         self,
         config: GatewayConfig,
+        observer: Option<Arc<dyn WireObserver>>,
         host: impl FnOnce(Relay, Inbox) -> F,
     ) -> io::Result<F::Output> {
         self.run(|| async move {
+            let prepare = |relay: &Relay| observer.into_iter().for_each(|observer| relay.observe(observer));
             let (relay, inbox) = match self {
-                RuntimeName::Tokio => relayline_tokio::start(config)?,
-                RuntimeName::Smol => relayline_smol::start(config)?,
+                RuntimeName::Tokio => start_prepared(Tokio::current()?, config, prepare)?,
+                RuntimeName::Smol => start_prepared(Smol::current()?, config, prepare)?,
             };
             Ok(host(relay, inbox).await)
         })
@@ -302,12 +307,13 @@ impl RuntimeName {
         self,
         config: GatewayConfig,
         start: QueueStart,
+        observer: Option<Arc<dyn WireObserver>>,
         host: impl FnOnce(DurableQueue) -> F,
     ) -> io::Result<Result<T, OpenError>> {
         self.run(|| async move {
             let opened = match self {
-                RuntimeName::Tokio => start.open(Tokio::current()?, config).await?,
-                RuntimeName::Smol => start.open(Smol::current()?, config).await?,
+                RuntimeName::Tokio => start.open(Tokio::current()?, config, observer).await?,
+                RuntimeName::Smol => start.open(Smol::current()?, config, observer).await?,
             };
             Ok(match opened {
                 Ok(queue) => Ok(host(queue).await?),

@@ -22,9 +22,9 @@ mod flags;
 mod gateway;
 #[cfg(unix)]
 mod guard;
+mod inspector;
 mod logging;
 mod network;
-#[allow(dead_code, unused_imports)] // The inspector and the workbench use it.
 mod page_server;
 mod printable;
 mod provision;
@@ -156,6 +156,12 @@ fn main() -> ExitCode {
 /// Returns the time in Unix seconds; 0 for a clock before 1970.
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Returns the time in Unix milliseconds; 0 for a clock before 1970.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Prints the result of a command as one line on stdout. A closed stdout is not an error.

@@ -8,6 +8,7 @@ use crate::bridge::{
 };
 use crate::exec::Current;
 use crate::gateway::GatewayArguments;
+use crate::inspector::InspectArguments;
 use crate::queue::{Acquired, QueueArguments, QueueStart};
 use crate::restart::Restart;
 use crate::signals::{self, Shutdown};
@@ -60,6 +61,7 @@ Examples:
   Approvals      relayline run --platform slack --approval-chat slack:T0123/C0456 --acp -- claude-agent-acp
   Control        relayline run --platform discord --control relayline.sock --exec ./agent.py
   Configuration  relayline run --config relayline.toml --set handshake_timeout=1s
+  Inspector      relayline run --platform discord --inspect 127.0.0.1:7070 --exec ./agent.py
   Logging        relayline run -v --log-format json
 
 The bridge: the agent reads events, one JSON object per line with `event` first: connected, disconnected, message,
@@ -95,6 +97,10 @@ does not end the others.
 --control opens a Unix socket on which other programs of this user write ops beside the agent, and read their results,
 as relayline send and relayline status do. The socket of a gateway that was killed is replaced. If another gateway
 listens there, or if there is another file, this one exits with 1.
+
+--inspect serves a page that shows each frame as it passes, the state of the connection, queues and counters. Open the URL
+that is printed on stderr. The page has the texts of messages unless --inspect-hide-text is given. It costs the gateway
+nothing while it is slow: what it cannot take is left out, and counted.
 
 The agent cannot read the gateway's memory and environment. RELAYLINE_DEBUGGABLE=1 turns this protection off, for
 debuggers.
@@ -174,6 +180,9 @@ pub(crate) struct RunArguments {
     /// stays connected.
     #[arg(long, value_enum, value_name = "WHEN", requires = "child")]
     pub(crate) restart: Option<Restart>,
+
+    #[command(flatten)]
+    pub(crate) inspect: InspectArguments,
 
     #[command(flatten)]
     pub(crate) queue: QueueArguments,
@@ -269,7 +278,8 @@ impl RunArguments {
         let bind = |path: &Path| ControlSocket::bind(path, limits.clone());
         let control = self.control.as_deref().map(bind).transpose().map_err(|error| fail(1, error))?;
         let sleep = self.sleep.options().map_err(|(code, error)| fail(code, error))?;
-        Ok(Facilities { metrics, control, sleep })
+        let inspector = self.inspect.open().map_err(|error| fail(error.code(), error))?;
+        Ok(Facilities { metrics, control, sleep, inspector })
     }
 
     /// Locks and opens the queue, if one is requested. With `--standby` it waits for it.

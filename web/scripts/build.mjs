@@ -7,8 +7,15 @@ import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-/** Template, entry and place of each page. */
-const PAGES = [["viewer.html", "src/viewer/main.tsx", "../harness/src/view/page/viewer.html"]];
+/** Source that a page of a running program may load from: the program itself. */
+const SERVED = ["connect-src 'self'"];
+/** Template, entry, place and further sources of each page. */
+const PAGES = [
+  ["viewer.html", "src/viewer/main.tsx", "../harness/src/view/page/viewer.html", []],
+  ["inspector.html", "src/inspector/main.tsx", "../cli/src/inspector/page/inspector.html", SERVED],
+];
+/** Maximum size of all pages together: the program embeds them. */
+const MOST_BYTES = 300 * 1024;
 
 async function bundle(entry) {
   const [{ output }] = await build({
@@ -35,7 +42,7 @@ function hash(text) {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }
 
-function page(template, { script, style }) {
+function page(template, { script, style }, sources) {
   // A script must not contain the end of its element.
   const safe = script.replaceAll("</script", "<\\/script");
   const policy = [
@@ -43,6 +50,7 @@ function page(template, { script, style }) {
     `script-src ${hash(safe)}`,
     `style-src ${hash(style)}`,
     "worker-src blob:",
+    ...sources,
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
@@ -51,8 +59,10 @@ function page(template, { script, style }) {
 }
 
 let isStale = false;
-for (const [template, entry, place] of PAGES) {
-  const html = page(readFileSync(join(root, template), "utf8"), await bundle(entry));
+let bytes = 0;
+for (const [template, entry, place, sources] of PAGES) {
+  const html = page(readFileSync(join(root, template), "utf8"), await bundle(entry), sources);
+  bytes += html.length;
   const path = join(root, place);
   if (process.argv.includes("--check")) {
     const committed = readFileSync(path, "utf8");
@@ -65,4 +75,5 @@ for (const [template, entry, place] of PAGES) {
   }
   console.log(`${template}: ${(html.length / 1024).toFixed(1)} KiB`);
 }
-process.exit(isStale ? 1 : 0);
+if (bytes > MOST_BYTES) console.error(`the pages have ${bytes} bytes, ${MOST_BYTES} at most`);
+process.exit(isStale || bytes > MOST_BYTES ? 1 : 0);

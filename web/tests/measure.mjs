@@ -5,15 +5,13 @@
 import { chromium } from "playwright-core";
 import { pathToFileURL } from "node:url";
 import { LAUNCH } from "./browser.mjs";
+import { traceTasks } from "./trace.mjs";
 
 /** Opens a page, scrolls through it, and returns what it took. */
 export async function measure(path) {
   const browser = await chromium.launch(LAUNCH);
   try {
     const page = await browser.newPage({ viewport: { width: 1600, height: 1000 } });
-    const client = await page.context().newCDPSession(page);
-    const events = [];
-    client.on("Tracing.dataCollected", ({ value }) => events.push(...value));
     await page.addInitScript(() => {
       new PerformanceObserver((list) => {
         window.longest = Math.max(window.longest ?? 0, ...list.getEntries().map((entry) => entry.duration));
@@ -30,7 +28,7 @@ export async function measure(path) {
     const firstRows = Math.round(await page.evaluate(() => window.firstRows));
     const longestAtStart = Math.round((await page.evaluate(() => window.longest)) ?? 0);
     await page.evaluate(() => (window.longest = 0));
-    await client.send("Tracing.start", { transferMode: "ReportEvents", traceConfig: { includedCategories: ["devtools.timeline", "toplevel"] } });
+    const endTrace = await traceTasks(page);
     let elements = 0;
     for (let step = 0; step < 60; step += 1) {
       await page.evaluate((step) => {
@@ -40,14 +38,7 @@ export async function measure(path) {
       await page.waitForTimeout(30);
       elements = Math.max(elements, await page.evaluate(() => document.getElementsByTagName("*").length));
     }
-    const finished = new Promise((resolve) => client.once("Tracing.tracingComplete", resolve));
-    await client.send("Tracing.end");
-    await finished;
-    const main = events.find((event) => event.name === "thread_name" && event.args?.name === "CrRendererMain");
-    const tasks = events.filter((event) => event.name === "RunTask" || event.name === "ThreadControllerImpl::RunTask");
-    const ofPage = tasks.filter((event) => !main || (event.tid === main.tid && event.pid === main.pid));
-    // Time of the clock, and of the processor: on a busy machine the first also has the time of others.
-    const longest = (name) => Math.round(Math.max(0, ...ofPage.map((event) => (event[name] ?? 0) / 1000)));
+    const longest = await endTrace();
     const search = await page.evaluate(async () => {
       const input = document.querySelector("input[type=search]");
       const before = document.querySelector(".shown").textContent;
@@ -60,8 +51,8 @@ export async function measure(path) {
     return {
       firstRows,
       longestAtStart,
-      longestWhileScrolling: longest("dur"),
-      longestWhileScrollingCpu: longest("tdur"),
+      longestWhileScrolling: longest.clock,
+      longestWhileScrollingCpu: longest.processor,
       elements,
       search,
     };

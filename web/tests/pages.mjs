@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { MISSING } from "./browser.mjs";
 
 const ROOT = join(import.meta.dirname, "../..");
-const PROGRAM = process.env.RELAYLINE ?? join(ROOT, "target/debug/relayline");
+export const PROGRAM = process.env.RELAYLINE ?? join(ROOT, "target/debug/relayline");
 
 /** Reason for which the tests cannot run here, or false. */
 export const SKIP = MISSING || (existsSync(PROGRAM) ? false : `${PROGRAM} is needed: build it, or set RELAYLINE`);

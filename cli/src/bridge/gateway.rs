@@ -7,6 +7,7 @@ use super::monitor::Monitor;
 use super::queue_prompts::QueuePrompts;
 use super::settings::AgentSettings;
 use crate::approvals::PromptPolicy;
+use crate::inspector::Inspector;
 use crate::signals::Shutdown;
 use futures_util::future::{BoxFuture, Fuse, FutureExt};
 use futures_util::stream::StreamExt;
@@ -18,6 +19,7 @@ use relayline_runtime::{Inbox, Relay, Watch};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -85,6 +87,8 @@ pub(crate) struct Gateway {
     pub(crate) monitor: Monitor,
     /// Handling of the agent's prompts: the chat that shows them, and the users who may answer.
     pub(crate) prompts: PromptPolicy,
+    /// Inspector, which is served until the last gateway is dropped.
+    _inspector: Option<Arc<Inspector>>,
     lifetime: Rc<Lifetime>,
     /// True if the current agent has missed the notice of the connection.
     missed_connected: bool,
@@ -102,6 +106,8 @@ pub(crate) struct GatewayParts {
     pub(crate) media: Media,
     pub(crate) monitor: Monitor,
     pub(crate) prompts: PromptPolicy,
+    /// Inspector, if there is one.
+    pub(crate) inspector: Option<Arc<Inspector>>,
 }
 
 impl Gateway {
@@ -116,7 +122,7 @@ impl Gateway {
     }
 
     fn with_source(relay: Relay, source: Source, parts: GatewayParts) -> Gateway {
-        let GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts } = parts;
+        let GatewayParts { shutdown, settings, auto_ack, media, monitor, prompts, inspector } = parts;
         let (watch, stop) = (relay.watch(), shutdown.triggered().boxed().fuse());
         // An agent of a queue may be added after the connection.
         let missed_connected = matches!(source, Source::Queue(..));
@@ -130,6 +136,7 @@ impl Gateway {
             media,
             monitor,
             prompts,
+            _inspector: inspector,
             lifetime: Rc::default(),
             missed_connected,
         }

@@ -20,7 +20,8 @@ pub(crate) fn run_jobs<A: Agents>(
     options: Options,
     shutdown: &Shutdown,
 ) -> io::Result<Result<End, OpenError>> {
-    runtime.host_with_queue(config, queue, |queue| async move {
+    let observer = options.facilities.observer();
+    runtime.host_with_queue(config, queue, observer, |queue| async move {
         let relay = queue.relay().clone();
         let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
         let first = Gateway::queued(queue.clone(), parts.clone());

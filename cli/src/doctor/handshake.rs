@@ -20,7 +20,7 @@ pub(super) fn handshake(
     let gateway_id = config.machine.credentials.as_ref().map(|credentials| credentials.gateway_id.clone());
     let platforms: Vec<String> =
         config.machine.identities.iter().map(|identity| identity.platform.clone()).collect();
-    let result = runtime.host(config, |relay, mut inbox| async move {
+    let result = runtime.host(config, None, |relay, mut inbox| async move {
         while let Some(incoming) = inbox.next().await {
             match incoming {
                 Incoming::Notice(Notice::Connected { descriptor, .. }) => {

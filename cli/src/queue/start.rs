@@ -9,9 +9,11 @@ use relayline_queue::inbox::{DurableQueue, OpenError, QueueOptions};
 #[cfg(feature = "sqlite")]
 use relayline_queue::sqlite::{QueueLock, SqliteError, SqliteStore};
 use relayline_runtime::Runtime;
+use relayline_runtime::observe::WireObserver;
 #[cfg(feature = "sqlite")]
-use relayline_runtime::start_prepared;
+use relayline_runtime::{Relay, start_prepared};
 use std::io;
+use std::sync::Arc;
 
 /// Queue that is to be opened.
 #[derive(Debug)]
@@ -83,11 +85,12 @@ impl QueueStart {
         }
     }
 
-    /// Opens the queue, and starts its gateway.
+    /// Opens the queue, and starts its gateway. `observer` sees the gateway's wire from the first dial on.
     pub(crate) async fn open<R: Runtime>(
         self,
         runtime: R,
         mut config: GatewayConfig,
+        observer: Option<Arc<dyn WireObserver>>,
     ) -> io::Result<Result<DurableQueue, OpenError>> {
         let Some(store) = self.store else {
             return Err(io::Error::other("the queue was not opened before its gateway"));
@@ -97,7 +100,12 @@ impl QueueStart {
             Err(error) => return Ok(Err(error)),
         };
         opened.configure(&mut config);
-        let started = start_prepared(runtime.clone(), config, opened.preparation());
+        let prime = opened.preparation();
+        let prepare = |relay: &Relay| {
+            observer.into_iter().for_each(|observer| relay.observe(observer));
+            prime(relay);
+        };
+        let started = start_prepared(runtime.clone(), config, prepare);
         let (relay, inbox) = started.map_err(io::Error::other)?;
         Ok(Ok(opened.serve(runtime, relay, inbox)))
     }
@@ -126,6 +134,7 @@ impl QueueStart {
         self,
         _: R,
         _: GatewayConfig,
+        _: Option<Arc<dyn WireObserver>>,
     ) -> io::Result<Result<DurableQueue, OpenError>> {
         Err(io::Error::other(NO_ENGINE))
     }

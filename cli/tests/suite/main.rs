@@ -68,6 +68,8 @@ mod exec;
 mod files;
 mod help;
 #[cfg(unix)]
+mod inspect;
+#[cfg(unix)]
 mod memory;
 #[cfg(unix)]
 mod metrics;

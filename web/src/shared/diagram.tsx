@@ -22,11 +22,17 @@ interface DiagramProps {
   hasHost: boolean;
   selected: number | undefined;
   joined: number[];
+  isFiltered?: boolean;
   /** Text that is searched for, in lower case. */
   needle: string;
   onSelect: (at: number) => void;
   onTurn: (turn: number) => void;
+  /** Set for a session that is going on. */
+  live?: { sticks: boolean; onStick: (sticks: boolean) => void };
 }
+
+/** Distance from the end, in pixels, at which the diagram follows it. */
+const NEAR = 24;
 
 /** Pixels beyond the visible ones for which rows are elements. */
 const BEYOND = 400;
@@ -34,7 +40,7 @@ const BEYOND = 400;
 const MOST_HEIGHT = 8_000_000;
 
 export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref<DiagramHandle>) {
-  const { sessions, rules, layout, hasHost, selected, joined, needle, onSelect, onTurn } = props;
+  const { sessions, rules, layout, hasHost, selected, joined, needle, onSelect, onTurn, live } = props;
   const box = useRef<HTMLDivElement>(null);
   const [rows, setRows] = useState<Row[]>([]);
   const asked = useRef(0);
@@ -59,12 +65,34 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
     if (mine === asked.current) setRows(found);
   }, [layout.version]);
 
+  /** Place of the first row in sight, which stays where it is while rows come and go. */
+  const anchor = useRef<{ at: number; offset: number } | undefined>(undefined);
+  /** The newest value, also for callbacks that were made before. */
+  const newest = useRef(live);
+  newest.current = live;
+  const follow = async () => {
+    const element = box.current;
+    if (!element || !newest.current) return;
+    if (newest.current.sticks) element.scrollTop = element.scrollHeight;
+    else if (anchor.current && layout.height <= MOST_HEIGHT) {
+      const { at, offset } = anchor.current;
+      const place = await sessions.place(at);
+      if (place && Math.abs(place.top - offset - element.scrollTop) > 1) element.scrollTop = place.top - offset;
+    }
+  };
   useLayoutEffect(() => {
-    void load();
-  }, [load]);
+    void follow().then(load);
+  }, [load, live?.sticks]);
+  const keepAnchor = () => {
+    const element = box.current;
+    if (!element || !live) return;
+    const first = rows.find((row) => row.kind === "entry" && row.top >= element.scrollTop);
+    if (first) anchor.current = { at: first.at, offset: first.top - element.scrollTop };
+  };
+  useEffect(keepAnchor, [rows]);
 
   useEffect(() => {
-    const observer = new ResizeObserver(() => void load());
+    const observer = new ResizeObserver(() => void follow().then(load));
     if (box.current) observer.observe(box.current);
     return () => observer.disconnect();
   }, [load]);
@@ -88,7 +116,17 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
     focus: () => box.current?.focus(),
   }));
 
+  const lastTop = useRef(0);
   const onScroll = () => {
+    const element = box.current;
+    if (element && live) {
+      const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= NEAR;
+      // Rows that come do not scroll: only a person leaves the end.
+      if (live.sticks && !isAtEnd && element.scrollTop < lastTop.current - 1) live.onStick(false);
+      else if (!live.sticks && isAtEnd) live.onStick(true);
+      lastTop.current = element.scrollTop;
+      keepAnchor();
+    }
     if (isWaiting.current) return;
     isWaiting.current = true;
     requestAnimationFrame(() => {
@@ -140,7 +178,7 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
           {layout.rows === 0 && (
             <div role="row">
               <p class="nothing" role="gridcell">
-                No frame fits the filters.
+                {live && !props.isFiltered ? "Nothing has passed yet." : "No frame fits the filters."}
               </p>
             </div>
           )}

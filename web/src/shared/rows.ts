@@ -64,6 +64,10 @@ export interface Layout {
   height: number;
   /** Number of entries that are shown. */
   shown: number;
+  /** Number of entries that are kept. */
+  entries: number;
+  /** Position after the last entry. */
+  end: number;
 }
 
 export interface Summary {
@@ -74,6 +78,8 @@ export interface Summary {
 
 export interface Choice {
   value: string;
+  /** Text in its place. */
+  shown?: string;
   number: number;
 }
 
@@ -92,6 +98,8 @@ export interface Facets {
   hasHost: boolean;
   noStates: string | undefined;
   entries: number;
+  /** Number of older entries that are not kept. */
+  dropped: number;
   turns: number;
   lastMs: number;
   chats: Choice[];

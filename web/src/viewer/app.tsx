@@ -1,10 +1,12 @@
 // The viewer: header, problems, filters, diagram, details.
 
-import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Sessions } from "../shared/client";
-import { Diagram, type DiagramHandle } from "../shared/diagram";
+import { Diagram } from "../shared/diagram";
+import { useExplorer } from "../shared/explorer";
 import { count, duration } from "../shared/format";
-import type { Details, Facets, Filter, Layout, Summary } from "../shared/rows";
+import { Logo } from "../shared/logo";
+import type { Summary } from "../shared/rows";
 import { emptyFilter, isEmpty } from "../shared/rows";
 import { ThemeButton } from "../shared/theme";
 import { DetailPane } from "./detail-pane";
@@ -16,151 +18,27 @@ import { Problems } from "./problems";
 
 export function App({ sessions, summary }: { sessions: Sessions; summary: Summary }) {
   const [linked] = useState<LinkedState>(() => readLink());
-  const [session, setSession] = useState(Math.min(linked.session, summary.sessions.length - 1));
-  const [facets, setFacets] = useState<Facets>();
-  const [filter, setFilter] = useState<Filter>({ ...emptyFilter(), ...linked.filter });
-  const [layout, setLayout] = useState<Layout & { version: number }>();
-  const [selected, setSelected] = useState<number>();
-  const [details, setDetails] = useState<Details>();
-  const [isHelp, setHelp] = useState(false);
-  const [said, say] = useState("");
-  const diagram = useRef<DiagramHandle>(null);
-  const search = useRef<HTMLInputElement>(null);
+  const first = Math.min(linked.session, summary.sessions.length - 1);
+  const explorer = useExplorer({ sessions, session: first, filter: linked.filter });
+  const { session, facets, filter, setFilter, layout, selected, details, diagram, search, show, close, toProblem, say } = explorer;
   const opened = useRef(false);
-  /** Selected entry, also between two renderings: keys may be faster than they are. */
-  const cursor = useRef<number | undefined>(undefined);
-  /** Steps of keys, one after the other. */
-  const steps = useRef(Promise.resolve());
 
   useEffect(() => {
-    let isCurrent = true;
-    void (async () => {
-      const found = await sessions.open(session);
-      if (!isCurrent) return;
-      setFacets(found);
-      document.title = `${found.title || found.name} · relayline view`;
-    })();
-    return () => {
-      isCurrent = false;
-    };
-  }, [session]);
+    if (facets) document.title = `${facets.title || facets.name} · relayline view`;
+  }, [facets]);
 
   useEffect(() => {
-    if (!facets) return;
-    let isCurrent = true;
+    if (!layout || opened.current) return;
+    opened.current = true;
     void (async () => {
-      const found = await sessions.layout(filter);
-      if (!isCurrent) return;
-      setLayout((before) => ({ ...found, version: (before?.version ?? 0) + 1 }));
-      if (!opened.current) {
-        opened.current = true;
-        const at = linked.entry ? await sessions.byId(linked.entry) : undefined;
-        if (at !== undefined) await show(at, true);
-      }
+      const at = linked.entry ? await sessions.byId(linked.entry) : undefined;
+      if (at !== undefined) await show(at, true);
     })();
-    return () => {
-      isCurrent = false;
-    };
-  }, [facets, filter]);
+  }, [layout]);
 
   useEffect(() => {
     writeLink({ session, filter, entry: details?.entry.id });
   }, [session, filter, details]);
-
-  /** Selects an entry, with its details, and scrolls to it. A filter that hides it is lifted. */
-  const show = useCallback(async (at: number, isFar = false) => {
-    if (!(await sessions.place(at))) {
-      setFilter(emptyFilter());
-      const found = await sessions.layout(emptyFilter());
-      setLayout((before) => ({ ...found, version: (before?.version ?? 0) + 1 }));
-    }
-    cursor.current = at;
-    setSelected(at);
-    setDetails(await sessions.details(at));
-    await diagram.current?.reveal(at, isFar);
-  }, []);
-
-  const close = useCallback(() => {
-    setDetails(undefined);
-    diagram.current?.focus();
-  }, []);
-
-  /** Does something after all that keys asked for before. */
-  const inOrder = useCallback((act: () => Promise<void>) => {
-    steps.current = steps.current.then(act).catch((error: unknown) => say(String(error)));
-  }, []);
-
-  const toProblem = useCallback(
-    (forward: boolean, kind?: string, hidden?: number) =>
-      inOrder(async () => {
-        const at = (await sessions.nextProblem(cursor.current, forward, kind)) ?? hidden;
-        if (at === undefined) say("No problem is shown.");
-        else await show(at, true);
-      }),
-    [],
-  );
-
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      const target = event.target as HTMLElement;
-      const isTyping = target.matches("input, select, textarea");
-      if (event.key === "Escape") {
-        if (isHelp) setHelp(false);
-        else if (isTyping) target.blur();
-        else if (details) close();
-        return;
-      }
-      if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
-      const act = keyActions[event.key];
-      if (!act) return;
-      event.preventDefault();
-      act();
-    };
-    const move = (by: number) =>
-      inOrder(async () => {
-        const at = await sessions.step(cursor.current, by);
-        if (at === undefined) return;
-        cursor.current = at;
-        setSelected(at);
-        if (details) setDetails(await sessions.details(at));
-        await diagram.current?.reveal(at, false);
-      });
-    const jump = (later: boolean) =>
-      inOrder(async () => {
-        const found = cursor.current === undefined ? undefined : await sessions.details(cursor.current);
-        const link = found?.links.find((one) => one.isLater === later);
-        if (link) await show(link.at);
-        else say("This frame is joined to no other.");
-      });
-    const keyActions: Record<string, () => void> = {
-      "/": () => search.current?.focus(),
-      "?": () => setHelp((shown) => !shown),
-      j: () => move(1),
-      ArrowDown: () => move(1),
-      k: () => move(-1),
-      ArrowUp: () => move(-1),
-      PageDown: () => move(15),
-      PageUp: () => move(-15),
-      Home: () => move(-1e9),
-      End: () => move(1e9),
-      Enter: () => inOrder(async () => {
-        if (cursor.current !== undefined) await show(cursor.current);
-      }),
-      n: () => toProblem(true),
-      p: () => toProblem(false),
-      "]": () => jump(true),
-      "[": () => jump(false),
-      x: () => setFilter(emptyFilter()),
-    };
-    // The browser's own use of Enter, on buttons and links, stays.
-    const guarded = (event: KeyboardEvent) => {
-      const target = event.target as HTMLElement;
-      if (event.key === "Enter" && target.matches("button, a, summary")) return;
-      onKey(event);
-    };
-    document.addEventListener("keydown", guarded);
-    return () => document.removeEventListener("keydown", guarded);
-  }, [details, isHelp]);
 
   const errors = useMemo(
     () => facets?.problems.filter((group) => summary.rules[group.kind]?.severity === "error") ?? [],
@@ -174,12 +52,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
         Skip to the diagram
       </a>
       <header class="top">
-        <div class="brand" aria-hidden="true">
-          <svg viewBox="0 0 24 24" width="22" height="22">
-            <path d="M5 3v18M19 3v18" />
-            <path d="M5 8h12m-3-3 3 3-3 3M19 16H7m3-3-3 3 3 3" />
-          </svg>
-        </div>
+        <Logo />
         <div class="headline">
           <h1>{facets.title || facets.name}</h1>
           <p class="facts">
@@ -199,13 +72,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
             <span>Session</span>
             <select
               value={session}
-              onChange={(event) => {
-                setDetails(undefined);
-                setSelected(undefined);
-                cursor.current = undefined;
-                setFilter(emptyFilter());
-                setSession(Number(event.currentTarget.value));
-              }}
+              onChange={(event) => explorer.choose(Number(event.currentTarget.value))}
             >
               {summary.sessions.map((one, at) => (
                 <option key={at} value={at}>
@@ -217,7 +84,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
         )}
         <div class="tools">
           <ThemeButton />
-          <button type="button" class="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => setHelp(true)}>
+          <button type="button" class="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => explorer.setHelp(true)}>
             ?
           </button>
         </div>
@@ -261,9 +128,9 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
           />
         )}
       </main>
-      {isHelp && <Help tool={summary.tool} onClose={() => setHelp(false)} />}
+      {explorer.isHelp && <Help tool={summary.tool} onClose={() => explorer.setHelp(false)} />}
       <p class="visually-hidden" role="status">
-        {said}
+        {explorer.said}
       </p>
     </div>
   );

@@ -16,6 +16,8 @@ interface DetailPaneProps {
   onShow: (at: number) => void;
   onFilter: (change: Partial<Filter>) => void;
   say: (text: string) => void;
+  /** True if the page's address leads to a frame. */
+  hasLinks?: boolean;
 }
 
 const RELATIONS: Record<string, [string, string]> = {
@@ -27,7 +29,7 @@ const RELATIONS: Record<string, [string, string]> = {
   end: ["ends", "ends with"],
 };
 
-export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onFilter, say }: DetailPaneProps) {
+export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onFilter, say, hasLinks = true }: DetailPaneProps) {
   const { entry } = details;
   const [isRaw, setRaw] = useState(false);
   const title = useRef<HTMLHeadingElement>(null);
@@ -68,9 +70,11 @@ export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onF
         <h2 ref={title}>
           {entry.type} {entry.op && <span class="op">{entry.op}</span>}
         </h2>
-        <button type="button" class="quiet" onClick={() => void copy(location.href, "Link")}>
-          Copy link
-        </button>
+        {hasLinks && (
+          <button type="button" class="quiet" onClick={() => void copy(location.href, "Link")}>
+            Copy link
+          </button>
+        )}
         <button type="button" class="quiet" aria-label="Close the details" title="Close (Esc)" onClick={onClose}>
           ✕
         </button>

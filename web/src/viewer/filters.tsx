@@ -49,7 +49,7 @@ export function Filters({ facets, rules, filter, shown, isFiltered, search, onCh
     </select>
   );
   const counted = (choices: Choice[]): [string, string][] =>
-    choices.map(({ value, number }) => [value, `${cut(value)} (${number.toLocaleString("en")})`]);
+    choices.map(({ value, number, shown }) => [value, `${cut(shown ?? value)} (${number.toLocaleString("en")})`]);
   const problems: [string, string][] = facets.problems.map(({ kind, count }) => [kind, `${rules[kind]?.title ?? kind} (${count})`]);
   return (
     <form class="filters" role="search" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>

@@ -1,9 +1,12 @@
 // Starts the viewer: hands the embedded sessions to the worker, and shows what it finds.
 
 import { render } from "preact";
-import { startWorker } from "../shared/client";
+import { ask } from "../shared/client";
+import type { Summary } from "../shared/rows";
 import "../shared/theme.css";
 import "./viewer.css";
+import type { Store } from "../worker/store";
+import SessionWorker from "../worker/worker?worker&inline";
 import { App } from "./app";
 
 interface Embedded {
@@ -19,7 +22,7 @@ async function start(root: HTMLElement): Promise<void> {
   if (!embedded || typeof embedded === "string") throw new Error("this page has no session: make one with `relayline view FILE`");
   // The text is not needed twice.
   element?.remove();
-  const sessions = startWorker();
+  const sessions = ask<Store & { load(base64: string): Promise<Summary> }>(new SessionWorker());
   const summary = await sessions.load(embedded.data);
   render(<App sessions={sessions} summary={summary} />, root);
 }

@@ -1,20 +1,8 @@
-// The worker: decodes the sessions of the page, and answers its questions.
+// The worker of the viewer: decodes the sessions of the page, and answers its questions.
 
 import type { PageData } from "../shared/model";
+import { answerQuestions, call } from "./answers";
 import { Store } from "./store";
-
-/** A question: a method of the store, or `load`. */
-export interface Question {
-  id: number;
-  method: string;
-  values: unknown[];
-}
-
-export interface Reply {
-  id: number;
-  value?: unknown;
-  error?: string;
-}
 
 let store: Store | undefined;
 
@@ -28,20 +16,8 @@ async function load(base64: string): Promise<unknown> {
   return store.summary();
 }
 
-async function answer(question: Question): Promise<unknown> {
+answerQuestions((question) => {
   if (question.method === "load") return load(question.values[0] as string);
   if (!store) throw new Error("the sessions are not loaded");
-  const method = (store as unknown as Record<string, (...values: unknown[]) => unknown>)[question.method];
-  if (typeof method !== "function") throw new Error(`there is no method ${question.method}`);
-  return method.apply(store, question.values);
-}
-
-self.onmessage = async ({ data }: MessageEvent<Question>) => {
-  const reply: Reply = { id: data.id };
-  try {
-    reply.value = await answer(data);
-  } catch (error) {
-    reply.error = String(error);
-  }
-  self.postMessage(reply);
-};
+  return call(store, question);
+});
