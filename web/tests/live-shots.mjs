@@ -1,12 +1,12 @@
 // Takes screenshots of the inspector, for people to look at: node tests/live-shots.mjs FOLDER. It starts the program that
-// RELAYLINE names, and lets an agent answer.
+// RELAYLINE names, and lets an agent answer. With --docs after FOLDER it takes the one of the documentation.
 
 import { chromium } from "playwright-core";
 import { join } from "node:path";
 import { LAUNCH } from "./browser.mjs";
 import { startPrograms } from "./programs.mjs";
 
-const [folder] = process.argv.slice(2);
+const [folder, docs] = process.argv.slice(2);
 const programs = await startPrograms();
 const browser = await chromium.launch(LAUNCH);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -39,6 +39,12 @@ for (let at = 0; at < 30; at += 1) {
 }
 const details = (tab) => tab.locator(".row", { hasText: "outbound_result" }).last().click();
 const counters = (tab) => tab.getByRole("button", { name: "Counters" }).click();
+if (docs === "--docs") {
+  await shoot(url, "inspect", { scheme: "light", width: 1280, height: 800, act: details });
+  await browser.close();
+  await programs.stop();
+  process.exit(0);
+}
 for (const scheme of ["light", "dark"]) {
   for (const [width, height] of [[1000, 800], [1600, 1000]]) {
     await shoot(url, `live-${scheme}-${width}`, { scheme, width, height });

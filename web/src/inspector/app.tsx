@@ -42,10 +42,12 @@ export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) 
 
   const onStick = useCallback(
     (now: boolean) => {
+      // A frame that is looked at may be the last one: only the button leads away from it.
+      if (now && details) return;
       if (!now) left.current = layout?.end ?? 0;
       setSticks(now);
     },
-    [layout],
+    [layout, details],
   );
   const show = async (at: number, isFar = false) => {
     // What is looked at must not scroll away.

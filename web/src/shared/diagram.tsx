@@ -111,6 +111,8 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
         const scale = layout.height <= MOST_HEIGHT ? 1 : (height - element.clientHeight) / (layout.height - element.clientHeight);
         element.scrollTop = target * scale;
       }
+      // It stays in sight if the height changes.
+      anchor.current = { at, offset: place.top - element.scrollTop };
       await load();
     },
     focus: () => box.current?.focus(),

@@ -70,6 +70,8 @@ export function useExplorer({ sessions, session: first, filter: start, rowsVersi
     setSelected(at);
     setDetails(await sessions.details(at));
     await diagram.current?.reveal(at, isFar);
+    // The details may have taken a part of the diagram's height.
+    requestAnimationFrame(() => void diagram.current?.reveal(at, false));
   }, []);
 
   const close = useCallback(() => {
