@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod lingering_close;
+mod observation;
 mod open;
 pub(crate) mod writer;
 
@@ -220,13 +221,7 @@ impl<R: Runtime> Driver<R> {
         let SocketEnd { code, reason, is_fault, has_close_frame } =
             open.feed(&mut state.machine, now, &mut self.observed)?;
         let Socket::Open(open) = mem::replace(&mut self.socket, Socket::None) else { return None };
-        self.note(
-            now.mono,
-            match has_close_frame {
-                true => WireEvent::Close { by: WireSide::Connector, code, reason: &reason },
-                false => WireEvent::Cut { by: WireSide::Connector, reason: &reason },
-            },
-        );
+        self.note_end(now, has_close_frame, code, &reason);
         let event = IoEvent::Closed { conn: open.conn, code, reason: &reason };
         trace::log(|| Entry::io(now.mono, &event));
         state.machine.handle_io(now, event);
@@ -333,26 +328,6 @@ impl<R: Runtime> Driver<R> {
             Action::Fatal(fatal) => tracing::error!(code = fatal.code, why = fatal.message, "fatal"),
             Action::Complete { .. } | Action::Respond { .. } => {}
         }
-    }
-
-    /// Notes an event of the wire for its observer.
-    fn note(&self, at: Time, event: WireEvent<'_>) {
-        if let Some(observed) = &self.observed {
-            observed.observer().note(at, event);
-        }
-    }
-
-    /// Notes a dial for the observer of the wire, if there is one.
-    fn observe_dial(&mut self, conn: Conn, has_token: bool) {
-        let Some(observer) = self.shared.observer.get() else { return };
-        let config = &self.shared.config;
-        let url = config.url.as_str();
-        let target = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let target = target.find('/').map_or("/", |at| &target[at..]);
-        let gateway_id = config.machine.credentials.as_ref().map(|known| known.gateway_id.as_str());
-        let observed = self.observed.get_or_insert_with(|| ObservedMachine::new(observer.clone()));
-        let event = WireEvent::Dial { target, gateway_id, has_token };
-        observed.begin(conn.number()).note(self.shared.now().mono, event);
     }
 
     /// Reports a failed dial to the machine.

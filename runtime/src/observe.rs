@@ -52,11 +52,11 @@ pub enum WireEvent<'a> {
         /// Reason; may be empty.
         reason: &'a str,
     },
-    /// The connection ended without a close frame, or after one.
+    /// The end of a dial that had opened a connection: without a close frame, or after one.
     Cut {
         /// Side that ended it.
         by: WireSide,
-        /// Error of the connection; may be empty.
+        /// Error of the connection; empty after a close frame.
         reason: &'a str,
     },
     /// The gateway's connection has this phase from now on.
@@ -103,12 +103,13 @@ impl DialObserver {
 pub(crate) struct ObservedMachine {
     observer: DialObserver,
     phase: Option<Phase>,
-    stats: Stats,
+    /// `None` before the first comparison.
+    stats: Option<Stats>,
 }
 
 impl ObservedMachine {
     pub(crate) fn new(observer: Arc<dyn WireObserver>) -> ObservedMachine {
-        ObservedMachine { observer: DialObserver::new(observer, 0), phase: None, stats: Stats::default() }
+        ObservedMachine { observer: DialObserver::new(observer, 0), phase: None, stats: None }
     }
 
     /// Begins a dial. Returns its observer.
@@ -129,11 +130,12 @@ impl ObservedMachine {
             self.observer.note(at, WireEvent::Phase(phase));
         }
         let stats = machine.stats();
-        if *stats != self.stats {
-            for (counter, _) in stats.since(&self.stats).filter(|(counter, _)| !ORDINARY.contains(counter)) {
+        if self.stats.as_ref() != Some(stats) {
+            let before = self.stats.replace(stats.clone());
+            let grown = before.iter().flat_map(|before| stats.since(before));
+            for (counter, _) in grown.filter(|(counter, _)| !ORDINARY.contains(counter)) {
                 self.observer.note(at, WireEvent::Counted(counter));
             }
-            self.stats = stats.clone();
         }
     }
 }

@@ -90,6 +90,11 @@ impl FeedContent {
         }
     }
 
+    /// Returns true if nothing follows on the dial.
+    pub(super) fn ends_dial(&self) -> bool {
+        matches!(self, FeedContent::Cut { .. } | FeedContent::Unanswered(_) | FeedContent::Refused(_))
+    }
+
     /// Returns the approximate size in memory.
     fn size(&self) -> usize {
         let fixed = 160;
@@ -127,9 +132,12 @@ pub struct LiveFeed {
 struct FeedState {
     events: VecDeque<FeedEvent>,
     bytes: usize,
-    /// Number of events that were lost since the last queued one.
+    /// Time of the last event.
+    last: Time,
+    /// Number of events that were lost.
     lost: u64,
-    lost_in_all: u64,
+    /// Number of events that were lost since the last queued one.
+    lost_since: u64,
     is_closed: bool,
     /// True while the reader waits.
     is_awaited: bool,
@@ -166,7 +174,7 @@ impl LiveFeed {
 
     /// Returns the number of events that were lost for want of room.
     pub fn lost(&self) -> u64 {
-        self.lock().lost_in_all
+        self.lock().lost
     }
 
     fn lock(&self) -> MutexGuard<'_, FeedState> {
@@ -184,12 +192,14 @@ impl WireObserver for LiveFeed {
         }
         if state.events.len() >= self.limits.events || state.bytes + size > self.limits.bytes {
             state.lost += 1;
-            state.lost_in_all += 1;
+            state.lost_since += 1;
             return;
         }
         state.bytes += size;
-        let lost_before = mem::take(&mut state.lost);
-        state.events.push_back(FeedEvent { t_ms: at.as_millis(), dial, what, lost_before });
+        // A thread may have read the clock before another one, and note its event after that.
+        state.last = state.last.max(at);
+        let (t_ms, lost_before) = (state.last.as_millis(), mem::take(&mut state.lost_since));
+        state.events.push_back(FeedEvent { t_ms, dial, what, lost_before });
         // A wake-up is a system call, so only a reader that waits gets one.
         if mem::take(&mut state.is_awaited) {
             drop(state);

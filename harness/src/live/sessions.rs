@@ -13,7 +13,7 @@ use std::io;
 
 /// Maximum number of sessions. Further gateways share the last one.
 const MAX_SESSIONS: usize = 64;
-/// Maximum number of dials whose session is remembered.
+/// Maximum number of dials in progress whose session is remembered.
 const MAX_DIALS: usize = 1024;
 
 /// Options of the sessions.
@@ -78,6 +78,9 @@ impl LiveSessions {
     pub fn add(&mut self, event: FeedEvent) -> io::Result<LiveStep> {
         let FeedEvent { t_ms, dial, what, lost_before } = event;
         let (session, is_new) = self.session_of(dial, &what)?;
+        if what.ends_dial() {
+            self.session_of.remove(&dial);
+        }
         self.last = session;
         let mut updates = Vec::new();
         if let Some(OpenSession { live, .. }) = self.sessions.get_mut(session) {

@@ -232,6 +232,21 @@ fn what_is_overdue_is_marked_without_another_line() {
     assert_eq!((problem.kind, problem.at), (ProblemKind::NoResult, 2));
 }
 
+/// Two threads read the clock and note in another order.
+#[test]
+fn time_never_goes_back() {
+    let mut live = Live::new(LiveOptions::default());
+    live.dial(1, None);
+    for at in [50, 40, 60, 55] {
+        let bytes = Bytes::from_static(HELLO.as_bytes());
+        let event = WireEvent::Message { by: WireSide::Gateway, bytes: &bytes };
+        live.feed.observe(Time::from_micros(at * 1000), 1, event);
+    }
+    live.take();
+    let times: Vec<u64> = live.saved().lines.iter().map(|line| line.t_ms).collect();
+    assert_eq!(times, [10, 50, 50, 60, 60]);
+}
+
 #[test]
 fn a_closed_feed_ends_its_reader() {
     let feed = Arc::new(LiveFeed::new(FeedLimits::default()));

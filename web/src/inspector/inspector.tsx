@@ -66,7 +66,7 @@ export function Inspector({ sessions, subscribe }: InspectorProps) {
   if (!live) {
     return link === "over" ? (
       <p class="loading" role="alert">
-        The program does not let this page in: open the URL that it printed at its start.
+        The program does not let this page in: open the URL that it printed at its start, and close other pages of it.
       </p>
     ) : (
       <p class="loading">Connecting to the program…</p>
