@@ -41,6 +41,7 @@ Commands are JSON objects, one per line, with `do` and its fields (those with ? 
   passthrough   forward, buffered?
   interrupt     session_key, chat_id?
   drop          cuts the TCP connection
+  half_open     reads and writes nothing more on the connection, and leaves it open
   close         code? (1000), reason?
   revoke        on? (true): closes with 4401 `unauthorized`, and every dial with 4401 `revoked` (or 401)
   expire        closes with 4401 `expired`: the connection, or else the next dial (or 401)

@@ -152,6 +152,8 @@ pub struct ConnectorConfig {
     /// Time without an acknowledgement after which an entry is observed as
     /// [`Observation::Unacked`](crate::Observation::Unacked). Default 10 s; `None` observes none.
     pub unacked_after: Option<Duration>,
+    /// Observes results and frames that are sent, too. Default false.
+    pub observes_output: bool,
     /// Independent connector to play. Default `None`: the behavior of `PROTOCOL.md`.
     pub like: Option<Like>,
     /// Bounds on its memory.
@@ -169,6 +171,7 @@ impl Default for ConnectorConfig {
             duplicates: Duplicates::default(),
             upgrade_refusal: UpgradeRefusal::default(),
             unacked_after: Some(Duration::from_secs(10)),
+            observes_output: false,
             like: None,
             limits: Limits::default(),
         }
@@ -232,6 +235,13 @@ impl ConnectorConfig {
     #[must_use]
     pub fn unacked_after(mut self, unacked_after: Option<Duration>) -> Self {
         self.unacked_after = unacked_after;
+        self
+    }
+
+    /// Observes results and frames that are sent, too.
+    #[must_use]
+    pub fn observes_output(mut self, observes_output: bool) -> Self {
+        self.observes_output = observes_output;
         self
     }
 

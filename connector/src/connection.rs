@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     pub(crate) descriptors: BTreeMap<String, Map<String, Value>>,
     /// `botId` of its hellos, by platform.
     pub(crate) bot_ids: BTreeMap<String, String>,
+    /// True if nothing more is read or written, as if the network had lost the connection.
+    pub(crate) is_half_open: bool,
     queue: VecDeque<Output>,
     queued_bytes: usize,
 }
@@ -56,6 +58,7 @@ impl Connection {
             default_platform: None,
             descriptors: BTreeMap::new(),
             bot_ids: BTreeMap::new(),
+            is_half_open: false,
             queue: VecDeque::new(),
             queued_bytes: 0,
         }
@@ -69,6 +72,9 @@ impl Connection {
 
     /// Queues a frame. Returns false if `max_bytes` are already queued, because the gateway does not read.
     pub(crate) fn queue_frame(&mut self, line: Vec<u8>, max_bytes: usize) -> bool {
+        if self.is_half_open {
+            return true;
+        }
         if !self.has_room(line.len(), max_bytes) {
             return false;
         }
@@ -80,7 +86,15 @@ impl Connection {
     /// Queues the connection's end, after what is queued already.
     pub(crate) fn queue_end(&mut self, end: Output) {
         self.phase = Phase::Ending;
-        self.queue.push_back(end);
+        // A close frame would not arrive either.
+        self.queue.push_back(if self.is_half_open { Output::Drop } else { end });
+    }
+
+    /// Reads and writes nothing more. What is queued is lost.
+    pub(crate) fn lose(&mut self) {
+        self.is_half_open = true;
+        self.queue.clear();
+        self.queued_bytes = 0;
     }
 
     /// Ends the connection at once, and drops the queued output.

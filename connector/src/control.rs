@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 /// | `passthrough` | `forward`, `buffered`? | Delivers a forwarded platform request in the same way. |
 /// | `interrupt` | `session_key`, `chat_id`? | Sends an `interrupt_inbound`. |
 /// | `drop` | | Cuts the TCP connection, without a close frame. |
+/// | `half_open` | | Reads and writes nothing more on the open connection, and leaves it open: pings get no answer. The next dial is served. |
 /// | `close` | `code`? (1000), `reason`? ("") | Closes the connection. |
 /// | `revoke` | `on`? (true) | Closes the open connection with 4401 `unauthorized`, and refuses every further dial: with 4401 `revoked` or 401, by [`ConnectorConfig::upgrade_refusal`](crate::ConnectorConfig::upgrade_refusal). `false` admits the gateway again. |
 /// | `expire` | | Closes the open connection with 4401 `expired`. Without one it refuses the next dial so, or with 401. Once. |
@@ -79,6 +80,8 @@ pub enum Act {
     },
     /// Cut the TCP connection, without a close frame.
     Drop,
+    /// Read and write nothing more on the open connection, and leave it open.
+    HalfOpen,
     /// Close the connection.
     Close {
         /// WebSocket close code.
@@ -358,7 +361,7 @@ impl Act {
     /// Returns true for the acts without fields: serde accepts any field for those.
     fn is_bare(&self) -> bool {
         match self {
-            Act::Drop | Act::Expire => true,
+            Act::Drop | Act::HalfOpen | Act::Expire => true,
             Act::Inbound { .. }
             | Act::Passthrough { .. }
             | Act::Interrupt { .. }

@@ -124,4 +124,4 @@ pub use server::{
     DuplexStream, EmbeddedConnector, ServerConfig, ServerTls, StateError, StateFile, WaitTimeout,
 };
 pub use state::StateFault;
-pub use values::{ConnId, Post, Stats, Transmit, Upgrade};
+pub use values::{ConnId, Post, Stats, Transmit, Upgrade, UserFile};

@@ -184,7 +184,7 @@ impl ConnectorMachine {
         let mut input = bytes;
         loop {
             let Some(connection) = self.connections.get_mut(&conn) else { return };
-            if connection.phase == Phase::Ending {
+            if connection.phase == Phase::Ending || connection.is_half_open {
                 return;
             }
             let (weight, incoming) = match connection.splitter.next(&mut input) {
@@ -293,6 +293,12 @@ impl ConnectorMachine {
                 Transmit::Drop { conn }
             }
         })
+    }
+
+    /// Returns true if nothing more may be read on a connection: [`Act::HalfOpen`](crate::Act::HalfOpen) lost it. Its
+    /// pings must not be answered.
+    pub fn is_half_open(&self, conn: ConnId) -> bool {
+        self.connections.get(&conn).is_some_and(|connection| connection.is_half_open)
     }
 
     /// Returns true if a connection has output.

@@ -58,6 +58,28 @@ pub enum Observation {
         /// The whole frame.
         frame: Value,
     },
+    /// A request of a gateway got its result, which may be sent later. Observed only with
+    /// [`ConnectorConfig::observes_output`](super::ConnectorConfig::observes_output).
+    Answered {
+        /// Id of the gateway.
+        gateway: String,
+        /// Number of the dial that opened the connection.
+        dial: u64,
+        /// `requestId` of the request.
+        request_id: String,
+        /// The result.
+        result: Value,
+    },
+    /// A frame was queued for a gateway. Observed only with
+    /// [`ConnectorConfig::observes_output`](super::ConnectorConfig::observes_output).
+    Sent {
+        /// Id of the gateway.
+        gateway: String,
+        /// Number of the dial that opened the connection.
+        dial: u64,
+        /// The whole frame; a text if it is not JSON.
+        frame: Value,
+    },
     /// An HTTP request, a signed webhook request or a wake-up was answered.
     Http {
         /// Id of the gateway; empty if it is not known.
@@ -110,6 +132,14 @@ pub enum Observation {
         /// Side that ended the connection.
         by: ClosedBy,
     },
+}
+
+impl Observation {
+    /// Returns true for the observations that only
+    /// [`ConnectorConfig::observes_output`](super::ConnectorConfig::observes_output) adds.
+    pub fn is_output(&self) -> bool {
+        matches!(self, Observation::Answered { .. } | Observation::Sent { .. })
+    }
 }
 
 /// Side that ended a connection.

@@ -17,7 +17,7 @@ pub use tokio::io::DuplexStream;
 use crate::control::{Control, ControlError};
 use crate::machine::ConnectorMachine;
 use crate::observation::Observation;
-use crate::values::Stats;
+use crate::values::{Stats, UserFile};
 use hub::Hub;
 use relayline_core::time::Now;
 use relayline_runtime::CurrentRuntime;
@@ -138,6 +138,30 @@ impl EmbeddedConnector {
     /// Fails as that does, and if the state file cannot be written.
     pub fn say(&self, text: &str) -> Result<(), ControlError> {
         self.input(|machine, now| machine.say(now, text))
+    }
+
+    /// Returns a new id for a message of a user, as [`ConnectorMachine::message_id`] does.
+    pub fn message_id(&self, platform: &str) -> String {
+        self.hub.with(|machine, now| machine.message_id(now, platform))
+    }
+
+    /// Adds a user's file, as [`ConnectorMachine::add_file`] does, and returns its URL. Returns `None` if it is too large.
+    pub fn add_file(&self, gateway: &str, file: UserFile) -> Option<String> {
+        let id = self.hub.with(|machine, now| machine.add_file(now, gateway, file))?;
+        let url = self.url();
+        Some(format!("http{}/relay/media/{id}", url.strip_prefix("ws").unwrap_or(&url)))
+    }
+
+    /// Returns the file of a URL of this connector, as the platform shows it; `None` for other URLs, and for a file that
+    /// is gone.
+    pub fn file(&self, gateway: &str, url: &str) -> Option<UserFile> {
+        let (_, id) = url.split_once("/relay/media/")?;
+        self.hub.with(|machine, now| machine.file(now, gateway, id))
+    }
+
+    /// Returns the number of entries in a gateway's buffer.
+    pub fn buffered(&self, gateway: &str) -> usize {
+        self.hub.with(|machine, _| machine.buffered(gateway).count())
     }
 
     fn input(

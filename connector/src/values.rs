@@ -1,6 +1,8 @@
 //! Values that the machine and its driver exchange.
 
+use bytes::Bytes;
 use relayline_control::http::Request;
+use std::fmt;
 
 /// Id of a connection, given by the driver. Each id is used once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -29,6 +31,23 @@ pub enum Transmit {
         /// The connection.
         conn: ConnId,
     },
+}
+
+/// File of a chat.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserFile {
+    /// MIME type.
+    pub content_type: String,
+    /// File name, if there is one.
+    pub name: Option<String>,
+    /// Content.
+    pub content: Bytes,
+}
+
+impl fmt::Debug for UserFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserFile({}, {} bytes)", self.content_type, self.content.len())
+    }
 }
 
 /// Answer to an upgrade request.

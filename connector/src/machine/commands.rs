@@ -58,6 +58,15 @@ impl ConnectorMachine {
                 }
                 Ok(())
             }
+            Act::HalfOpen => {
+                for conn in self.connected(&ids)? {
+                    if let Some(connection) = self.connections.get_mut(&conn) {
+                        connection.lose();
+                        self.ready.remove(&conn);
+                    }
+                }
+                Ok(())
+            }
             Act::Close { code, reason } => {
                 check_close(code, &reason)?;
                 for conn in self.connected(&ids)? {

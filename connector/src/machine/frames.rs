@@ -92,6 +92,17 @@ impl ConnectorMachine {
             }
             None => (self.responder.answer(now, platform.ids, descriptor, action), self.config.like),
         };
+        if self.config.observes_output {
+            self.observations.push(
+                request_id.len(),
+                Observation::Answered {
+                    gateway: connection.gateway.clone(),
+                    dial: connection.dial,
+                    request_id: request_id.to_owned(),
+                    result: result.clone(),
+                },
+            );
+        }
         if result.get("success").and_then(Value::as_bool) == Some(true) {
             self.update_prompts(conn, name, op, action, &result);
         }

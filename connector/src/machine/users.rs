@@ -4,7 +4,9 @@ use super::ConnectorMachine;
 use crate::chats::{Room, guest, lobby};
 use crate::control::{ControlError, Press};
 use crate::frame::DeliveryKind;
+use crate::media::{File, Lookup};
 use crate::press;
+use crate::values::UserFile;
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::time::Now;
 
@@ -25,6 +27,44 @@ impl ConnectorMachine {
             source["platform"] = platform.into();
         }
         self.deliver(now, &[gateway], DeliveryKind::Inbound, event, None)
+    }
+
+    /// Returns a new id for a message of a user. It differs from the ids of the messages that gateways send.
+    pub fn message_id(&mut self, now: Now, platform: &str) -> String {
+        let style = self.config.platform(platform).ids;
+        self.responder.ids().next(style, now)
+    }
+
+    /// Adds a user's file, which a gateway can download under `/relay/media/` and the returned id. Returns `None` if it
+    /// is too large.
+    pub fn add_file(&mut self, now: Now, gateway: &str, file: UserFile) -> Option<String> {
+        let limits = &self.config.limits;
+        if file.content.len() > limits.media_file_bytes {
+            return None;
+        }
+        let id = self.issuer.media_id();
+        let file = File {
+            gateway: gateway.to_owned(),
+            content_type: file.content_type,
+            name: file.name,
+            content: file.content,
+            expires: now.mono + self.config.media_ttl,
+        };
+        self.stats.evicted_media +=
+            self.media.insert(id.clone(), file, limits.media_files, limits.media_bytes)?;
+        Some(id)
+    }
+
+    /// Returns a file that a gateway has uploaded, or a user has added, as the platform shows it.
+    pub fn file(&self, now: Now, gateway: &str, id: &str) -> Option<UserFile> {
+        match self.media.find(id, gateway, now.mono) {
+            Lookup::File(file) => Some(UserFile {
+                content_type: file.content_type.clone(),
+                name: file.name.clone(),
+                content: file.content.clone(),
+            }),
+            Lookup::Gone | Lookup::Unknown => None,
+        }
     }
 
     /// Returns the gateway that a message without an address is for: the only connected one, or else the only known

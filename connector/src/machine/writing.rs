@@ -13,6 +13,12 @@ impl ConnectorMachine {
         if connection.phase == Phase::Ending {
             return;
         }
+        if self.config.observes_output {
+            let frame = serde_json::from_slice(&line)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&line).into_owned().into());
+            let (gateway, dial) = (connection.gateway.clone(), connection.dial);
+            self.observations.push(line.len(), Observation::Sent { gateway, dial, frame });
+        }
         if !connection.queue_frame(line, self.config.limits.write_bytes) {
             self.stats.cut_slow += 1;
             connection.cut();

@@ -24,6 +24,8 @@ pub(super) struct Wake {
     pub(super) write: Notify,
     /// The machine has ended the connection.
     pub(super) over: Notify,
+    /// Nothing more is read on the connection.
+    pub(super) half_open: Notify,
 }
 
 struct State {
@@ -118,6 +120,9 @@ impl Hub {
             }
             if state.machine.is_over(*conn) {
                 wake.over.notify_one();
+            }
+            if state.machine.is_half_open(*conn) {
+                wake.half_open.notify_one();
             }
         }
         drop(state);

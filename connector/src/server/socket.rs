@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use relayline_runtime::observe::{WireEvent, WireSide};
+use std::future::pending;
 use std::time::Duration;
 
 /// Transport of a WebSocket.
@@ -26,7 +27,7 @@ pub(super) async fn run(hub: &Hub, conn: ConnId, wake: &Wake, io: TokioIo<Upgrad
     let stream = WebSocketStream::from_raw_socket(TokioAdapter::new(io), Role::Server, Some(config(limits)));
     let (sender, receiver) = stream.await.split();
     tokio::select! {
-        () = read(hub, conn, receiver) => {}
+        () = read(hub, conn, wake, receiver) => {}
         () = write(hub, conn, wake, sender) => {}
         () = async {
             wake.over.notified().await;
@@ -48,8 +49,15 @@ fn config(limits: Limits) -> WebSocketConfig {
 }
 
 /// Reads until the end. The library answers pings while the stream is polled.
-async fn read(hub: &Hub, conn: ConnId, mut receiver: WebSocketReceiver<Wire>) {
-    while let Some(message) = receiver.next().await {
+async fn read(hub: &Hub, conn: ConnId, wake: &Wake, mut receiver: WebSocketReceiver<Wire>) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            // Reading on would answer pings.
+            () = wake.half_open.notified() => pending().await,
+            message = receiver.next() => message,
+        };
+        let Some(message) = message else { return };
         match message {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
                 let bytes = message.into_data();

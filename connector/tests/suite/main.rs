@@ -14,3 +14,4 @@ mod machine;
 mod server;
 mod wakes;
 mod webhooks;
+mod workbench;

@@ -160,6 +160,22 @@ async fn l_5_a_drop_cuts_the_connection_without_a_close_frame() {
 }
 
 #[tokio::test]
+async fn l_11_a_half_open_connection_answers_no_ping() {
+    let connector = start();
+    let mut client = connect(&connector).await;
+    handshake(&mut client).await;
+    connector.control(Act::HalfOpen).unwrap();
+    SinkExt::send(&mut client, Message::Ping("p".into())).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_millis(300), client.next()).await;
+    assert!(answer.is_err(), "{answer:?}");
+    // A new connection replaces it, and is served.
+    let mut second = connect(&connector).await;
+    handshake(&mut second).await;
+    SinkExt::send(&mut second, Message::Ping("p".into())).await.unwrap();
+    assert_eq!(second.next().await.unwrap().unwrap(), Message::Pong("p".into()));
+}
+
+#[tokio::test]
 async fn l_7_a_close_carries_its_code_and_reason() {
     let connector = start();
     let mut client = connect(&connector).await;
