@@ -7,21 +7,16 @@ mod agent;
 mod conversation;
 mod durable;
 mod durable_agent;
-mod enroll;
 mod script;
 mod stage;
 mod transcript;
 
 use crate::fail;
 use crate::gateway::RuntimeName;
+use crate::local_gateway::LocalGateway;
 use clap::Args;
 use conversation::Conversation;
-use enroll::{TENANT, Tokens};
 use relayline_connector::chats::Platform;
-use relayline_connector::{ConnectorConfig, EmbeddedConnector};
-use relayline_control::config::GatewayConfig;
-use relayline_control::url::DialUrl;
-use relayline_core::config::{Credentials, Identity};
 use script::Step;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -110,34 +105,21 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     }
 }
 
-/// Connector that listens, and a gateway that has enrolled with it.
-struct EnrolledGateway {
-    connector: EmbeddedConnector,
-    config: GatewayConfig,
-}
-
-/// Starts the connector, and enrolls the gateway.
-fn enroll_gateway(runtime: RuntimeName) -> Result<EnrolledGateway, String> {
-    let tokens = Tokens::new()?;
-    let mut connector = ConnectorConfig::default()
-        .enroll_token(tokens.enrollment.clone(), TENANT)
-        .identity(tokens.access.clone(), TENANT);
+/// Starts the connector, and enrolls the gateway. `observes_output` is for a workbench.
+fn enroll_gateway(runtime: RuntimeName, observes_output: bool) -> Result<LocalGateway, String> {
+    let mut platforms = Platform::fakes();
     // Text messages cannot be edited.
     let mut sms = Platform::generic("sms");
     sms.descriptor.insert("supports_edit".to_owned(), false.into());
-    connector.platforms.push(sms);
-    let connector = EmbeddedConnector::start(connector, "127.0.0.1:0")
-        .map_err(|error| format!("the demo's connector cannot listen on 127.0.0.1: {error}"))?;
-    let credentials = tokens.enroll(runtime, &connector.url(), GATEWAY)?;
-    let config = config(&connector.url(), credentials)?;
-    Ok(EnrolledGateway { connector, config })
+    platforms.push(sms);
+    LocalGateway::start(runtime, GATEWAY, platforms, observes_output)
 }
 
 fn play(
     runtime: RuntimeName,
     script: impl FnOnce(&mut Conversation) -> Result<(), String>,
 ) -> Result<(), String> {
-    let EnrolledGateway { connector, config } = enroll_gateway(runtime)?;
+    let LocalGateway { connector, config } = enroll_gateway(runtime, false)?;
     // The gateway and its agent run on a thread of their own, like a separate process.
     let (events, received) = mpsc::channel();
     let (relays, relay) = mpsc::channel();
@@ -157,17 +139,6 @@ fn play(
     let played = conversation.open().and_then(|()| script(&mut conversation));
     smol::block_on(relay.disconnect());
     played.and_then(|()| conversation.close())
-}
-
-fn config(url: &str, credentials: Credentials) -> Result<GatewayConfig, String> {
-    let identity = |platform: &str, bot_id: &str| Identity::new(platform, bot_id);
-    let url = DialUrl::parse(url).map_err(|error| error.to_string())?;
-    let mut config = GatewayConfig::new(url, identity("discord", "1187654321098765432"));
-    config.machine.identities.push(identity("telegram", "7012345678"));
-    config.machine.identities.push(identity("slack", "B07RELAY"));
-    config.machine.identities.push(identity("sms", "+15550199"));
-    config.machine.credentials = Some(credentials);
-    Ok(config)
 }
 
 /// Commands of the chat.

@@ -39,7 +39,7 @@ pub(crate) enum RuntimeName {
 }
 
 /// Limits and time-outs of the program, besides those of the gateway.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct HostLimits {
     pub(crate) agent: AgentSettings,
     pub(crate) queue: QueueLimits,

@@ -7,6 +7,7 @@ mod agent_output;
 mod approvals;
 mod boot;
 mod bridge;
+mod browser;
 mod config_file;
 mod conformance;
 mod connector;
@@ -23,6 +24,7 @@ mod gateway;
 #[cfg(unix)]
 mod guard;
 mod inspector;
+mod local_gateway;
 mod logging;
 mod network;
 mod page_server;

@@ -372,7 +372,7 @@ fn open(address: &str) -> Result<TcpListener, String> {
 }
 
 /// Reads the commands to declare.
-fn manifest(path: &Path) -> Result<Vec<Value>, String> {
+pub(crate) fn manifest(path: &Path) -> Result<Vec<Value>, String> {
     let wrong = |what: &str| format!("--command-manifest {}: {what}", path.display());
     let contents = files::read(path).map_err(|error| wrong(&error.to_string()))?;
     let text = contents.text().map_err(|error| wrong(&error.to_string()))?;

@@ -1,12 +1,12 @@
 //! `relayline view`: recorded sessions as one page that loads nothing, or as pictures.
 
-use crate::complain;
+use crate::{browser, complain};
 use relayline_harness::recording::Recording;
 use relayline_harness::view::{Page, SessionView, Severity, svg};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 /// Show recorded sessions as a sequence diagram, in one page that loads nothing.
 ///
@@ -121,27 +121,13 @@ fn report(path: &Path, sessions: &[SessionView]) -> Result<(), String> {
     }
 }
 
-/// Opens a file with the program that the desktop has for it.
+/// Opens a file in the browser.
 fn open(path: &Path) -> Result<(), String> {
     if path == Path::new("-") {
         return Err("standard output cannot be opened: name a file with --out".to_owned());
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let program = match std::env::consts::OS {
-        "macos" => "open",
-        "windows" => "explorer",
-        _ => "xdg-open",
-    };
-    let mut command = Command::new(program);
-    command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match command.status() {
-        // The explorer ends with 1 also when it has opened the file.
-        Ok(status) if status.success() || cfg!(windows) => Ok(()),
-        Ok(_) => Err(format!("{program} cannot open it: open {} in a browser", path.display())),
-        Err(error) => {
-            Err(format!("{program} cannot be started ({error}): open {} in a browser", path.display()))
-        }
-    }
+    browser::open(path.as_os_str()).map_err(|error| format!("{error}: open {} in a browser", path.display()))
 }
 
 /// Returns a session's name as the name of a file.

@@ -4,11 +4,12 @@ use super::acp_agent;
 use super::acp_conversation::AcpConversation;
 use super::script::{self, DemoChat, Step};
 use super::stage::{CHECK, ENDED};
-use super::{DemoArguments, EnrolledGateway, HELP_WIDTH};
+use super::{DemoArguments, HELP_WIDTH};
 use crate::acp::{self, AcpEnd, AcpOptions, MessageFiles};
 use crate::bridge::{Cause, End, Facilities};
 use crate::exec::{AgentStderr, own_program};
 use crate::gateway::HostLimits;
+use crate::local_gateway::LocalGateway;
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::signals::Shutdown;
 use crate::supervisor::Supervisor;
@@ -39,8 +40,8 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
         Ok(watched) => watched,
         Err(code) => return code,
     };
-    let (connector, config) = match super::enroll_gateway(arguments.runtime) {
-        Ok(EnrolledGateway { connector, config }) => (connector, config),
+    let (connector, config) = match super::enroll_gateway(arguments.runtime, false) {
+        Ok(LocalGateway { connector, config }) => (connector, config),
         Err(error) => return fail(1, error),
     };
     let limits = HostLimits::default();

@@ -33,7 +33,7 @@ pub(crate) fn remove_drafts() {
 }
 
 /// Folder that the agent's paths are relative to, and that they may not leave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct MediaFolder {
     /// Canonical path.
     root: PathBuf,
