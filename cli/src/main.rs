@@ -13,6 +13,7 @@ mod conformance;
 mod connector;
 mod control;
 mod demo;
+mod dev;
 mod doctor;
 mod dumpable;
 mod enroll;
@@ -48,6 +49,7 @@ mod token_command;
 mod usage;
 mod verify;
 mod view;
+mod workbench;
 
 use crate::gateway::NetworkArguments;
 use clap::{Parser, Subcommand};
@@ -80,6 +82,7 @@ struct Program {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArguments),
+    Dev(dev::DevArguments),
     Run(run::RunArguments),
     Send(send::SendArguments),
     Status(status::StatusArguments),
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
     signals::report_file_limits();
     match program.command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),

@@ -7,12 +7,13 @@ import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-/** Source that a page of a running program may load from: the program itself. */
-const SERVED = ["connect-src 'self'"];
+/** Sources that a page of a running program may load from: the program itself. */
+const SERVED = ["connect-src 'self'", "img-src 'self' data:"];
 /** Template, entry, place and further sources of each page. */
 const PAGES = [
   ["viewer.html", "src/viewer/main.tsx", "../harness/src/view/page/viewer.html", []],
   ["inspector.html", "src/inspector/main.tsx", "../cli/src/inspector/page/inspector.html", SERVED],
+  ["workbench.html", "src/workbench/main.tsx", "../cli/src/workbench/page/workbench.html", SERVED],
 ];
 /** Maximum size of all pages together: the program embeds them. */
 const MOST_BYTES = 300 * 1024;

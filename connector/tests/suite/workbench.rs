@@ -26,7 +26,10 @@ fn results_and_sent_frames_are_observed_where_wanted() {
     // A result is observed once it is known, and the frame when it is sent.
     bench.does(Act::Delay { op: "send".to_owned(), ms: 50 });
     bench.request(A, "s", send.clone());
-    assert_eq!(bench.saws().iter().map(|seen| seen["saw"].clone()).collect::<Vec<_>>(), ["frame", "answered"]);
+    assert_eq!(
+        bench.saws().iter().map(|seen| seen["saw"].clone()).collect::<Vec<_>>(),
+        ["frame", "answered"]
+    );
     bench.passes(50);
     assert_eq!(bench.saws()[0]["saw"], "sent");
     let mut bench = Bench::live();
@@ -81,7 +84,10 @@ fn h_7_files_of_users_are_kept_as_those_of_gateways() {
     assert_eq!(bench.machine.file(bench.now, "other", &id), None);
     assert_eq!(bench.machine.file(bench.now, "", "0"), None);
     let large = vec![0; bench.machine.limits().media_file_bytes + 1];
-    assert_eq!(bench.machine.add_file(bench.now, "", UserFile { content: large.into(), ..file.clone() }), None);
+    assert_eq!(
+        bench.machine.add_file(bench.now, "", UserFile { content: large.into(), ..file.clone() }),
+        None
+    );
     assert!(!format!("{file:?}").contains("hello"), "its content is not for logs");
     bench.passes(3_600_000);
     assert_eq!(bench.machine.file(bench.now, "", &id), None, "it has expired");
