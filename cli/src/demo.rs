@@ -10,6 +10,7 @@ mod durable_agent;
 mod script;
 mod stage;
 mod transcript;
+mod web;
 
 use crate::fail;
 use crate::gateway::RuntimeName;
@@ -30,6 +31,7 @@ Examples:
   relayline demo                        chat with the agent; /help lists the commands
   relayline demo --acp                  chat with a scripted ACP agent: its steps, a permission, a growing answer
   relayline demo --acp -- gemini --acp  chat with an installed ACP agent
+  relayline demo --web                  chat in a page with a Discord, a Telegram and a Slack
   relayline demo --durable              kill the gateway and the agent in the middle of a turn; the message comes again
   relayline demo < /dev/null            play the built-in conversation
   relayline demo --script FILE          play your own: one step per line, # for comments
@@ -54,6 +56,16 @@ pub(crate) struct DemoArguments {
     #[arg(long, conflicts_with_all = ["acp", "script"])]
     durable: bool,
 
+    /// Chat in a page on this machine, as with relayline dev.
+    ///
+    /// The URL on stdout has a token that lets one browser in.
+    #[arg(long, conflicts_with_all = ["acp", "durable", "script"])]
+    web: bool,
+
+    /// Open the page of --web in the browser.
+    #[arg(long, requires = "web")]
+    open: bool,
+
     /// Program of an installed ACP agent, with its arguments, after --acp --.
     #[arg(value_name = "CMD", last = true, requires = "acp")]
     command: Vec<String>,
@@ -74,6 +86,9 @@ const HELP_WIDTH: usize = 15;
 pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     if arguments.durable {
         return durable::run(arguments.runtime);
+    }
+    if arguments.web {
+        return web::run(arguments);
     }
     let steps = match &arguments.script {
         Some(file) => match std::fs::read_to_string(file) {

@@ -12,7 +12,7 @@ use crate::local_gateway::LocalGateway;
 use crate::page_server::page_address;
 use crate::workbench::{WorkbenchParts, WorkbenchServer};
 use crate::{browser, complain, fail, run};
-use agent_process::{AgentProcess, DevAgents};
+use agent_process::AgentProcess;
 use clap::{ArgGroup, Args};
 use gateway_loop::GatewayLoop;
 use relayline_connector::chats::Platform;
@@ -47,7 +47,7 @@ named .git, node_modules, __pycache__, target, dist and build, and those that be
 The gateway pings every 5 s and waits 10 s for an answer, instead of 30 s and 60 s, so that a lost connection shows soon.
 
 Exit codes: 0 done; 1 the agent cannot be started, or a port or a file cannot be used; 2 wrong flags.")]
-#[command(group = ArgGroup::new("child").args(["exec", "acp"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("child").args(["exec", "acp"]).required(true))]
 pub(crate) struct DevArguments {
     /// Address of the page.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = page_address)]
@@ -123,10 +123,6 @@ pub(crate) fn run(arguments: &DevArguments) -> ExitCode {
 /// # Errors
 /// It was not started: the exit code, after the error was printed.
 fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
-    if arguments.acp.is_given() && !arguments.exec.is_empty() {
-        let what = "exec and acp are both set: each names the agent, so remove one of them";
-        return Err(fail(2, what));
-    }
     let command = if arguments.acp.is_given() { arguments.acp.command() } else { arguments.exec.as_slice() };
     let [program, ..] = command else {
         return Err(fail(2, "--acp: name the agent's program, as in --acp -- claude-agent-acp"));
@@ -149,7 +145,7 @@ fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
     let limits = settings::apply(&mut config, &arguments.limits()).map_err(|error| fail(2, error))?;
     config.machine.passthrough = arguments.passthrough;
     let (process, agents, control) = AgentProcess::new(command.to_vec(), current.clone());
-    let restart = control.clone();
+    let (restart, agent) = (control.clone(), control.clone());
     let restart = Box::new(move || restart.restart("the button of the page"));
     let server = WorkbenchServer::start(WorkbenchParts {
         listen: arguments.listen,
@@ -189,6 +185,7 @@ fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
         current,
         shutdown,
         page,
+        agent,
     };
     let code = gateway.run(agents);
     drop(watching);

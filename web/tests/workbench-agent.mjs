@@ -41,7 +41,7 @@ async function answer({ delivery, buffered, message }) {
   } else if (word === "hostile") {
     write({ op: "send", ...place, content: `<img src=x onerror="window.hacked = 1"><script>window.hacked = 1</script> \u202Eevil\u202C ${"w".repeat(1900)}` });
   } else if (word === "typing") {
-    write({ op: "typing", chat_id, platform, content: "reading the <i>manual</i>" });
+    write({ op: "typing", ...place, content: "reading the <i>manual</i>" });
   } else if (word === "image") {
     write({ op: "send_media", ...place, media_kind: "image", path: process.env.TEST_IMAGE, content: "As a picture" });
   } else if (message.media) {

@@ -1,10 +1,12 @@
 //! The agent's process: it starts again at a change or at a button, and a crash waits for one of them.
 
+use crate::agent_output::each_line;
 use crate::bridge::{Agent, AgentEnd, Agents};
 use crate::exec::{AgentStderr, Child, Current};
 use crate::workbench::{AgentState, WorkbenchPage};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::StreamExt;
+use relayline_core::line::Line;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -196,14 +198,22 @@ impl Runner {
 
 /// Passes the agent's stderr on to the page and to the program's own stderr.
 fn read_stderr(mut from: Box<dyn Read + Send>, page: &WorkbenchPage) {
-    use relayline_core::line::Line;
-    crate::agent_output::each_line(&mut *from, |line| {
+    // Blank lines that no other line has followed.
+    let mut blank = 0;
+    each_line(&mut *from, |line| {
         let text = match line {
+            Line::Whole(b"") => {
+                blank += 1;
+                return;
+            }
             Line::Whole(line) => String::from_utf8_lossy(line),
             Line::TooLong => "(a line that is too long)".into(),
         };
-        // A closed stderr is ignored.
-        let _ = writeln!(io::stderr(), "{text}");
-        page.add_stderr(&text);
+        let lines = std::iter::repeat_n("", std::mem::take(&mut blank)).chain([&*text]);
+        for line in lines {
+            // A closed stderr is ignored.
+            let _ = writeln!(io::stderr(), "{line}");
+            page.add_stderr(line);
+        }
     });
 }

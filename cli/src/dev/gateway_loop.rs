@@ -1,6 +1,6 @@
 //! The gateway of `relayline dev`. One that was revoked starts again when the workbench admits it.
 
-use super::DevAgents;
+use super::agent_process::{AgentControl, DevAgents};
 use crate::acp::{self, AcpArguments, AcpEnd, AcpOptions, MessageFiles};
 use crate::bridge::{self, AgentKind, End, Facilities, MediaFolder, Options};
 use crate::exec::Current;
@@ -34,6 +34,7 @@ pub(super) struct GatewayLoop<'a> {
     pub(super) current: Current,
     pub(super) shutdown: Shutdown,
     pub(super) page: Arc<WorkbenchPage>,
+    pub(super) agent: AgentControl,
 }
 
 impl GatewayLoop<'_> {
@@ -52,6 +53,8 @@ impl GatewayLoop<'_> {
                         return ExitCode::SUCCESS;
                     }
                     self.page.set_revoked(false);
+                    // The end of the gateway was the end of its agent.
+                    self.agent.restart("the gateway started again");
                 }
                 Ok(ended) => return run::end(ended.map(|end| (end, true))),
                 Err(code) => return code,

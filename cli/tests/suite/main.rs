@@ -57,6 +57,8 @@ mod deliveries;
 mod demo;
 #[cfg(unix)]
 mod demo_acp;
+#[cfg(unix)]
+mod dev;
 mod doctor;
 #[cfg(unix)]
 mod drain;

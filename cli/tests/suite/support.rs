@@ -1,6 +1,7 @@
 //! The program as a child process, and functions that wait for its output.
 
 pub(crate) mod http;
+pub(crate) mod page_client;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -81,23 +81,25 @@ export function App({ state, link, live }: { state: Snapshot; link: LinkState; l
       <a class="skip" href="#text" onClick={focusComposer}>
         To the message
       </a>
-      <header class="top">
-        <Brand />
-        <h1>Workbench</h1>
-        <div class="chips">
-          <GatewayChip gateway={state.gateway} />
-          {state.agent && <AgentChip agent={state.agent} act={act} />}
+      <header>
+        <div class="top">
+          <Brand />
+          <h1>Workbench</h1>
+          <div class="chips">
+            <GatewayChip gateway={state.gateway} />
+            {state.agent && <AgentChip agent={state.agent} act={act} />}
+          </div>
+          <div class="tools">
+            {state.inspector && (
+              <a class="button quiet" href={state.inspector}>
+                Frames
+              </a>
+            )}
+            <ThemeButton />
+          </div>
         </div>
-        <div class="tools">
-          {state.inspector && (
-            <a class="button quiet" href={state.inspector}>
-              Frames
-            </a>
-          )}
-          <ThemeButton />
-        </div>
+        <Troubles on={state.troubles} act={act} />
       </header>
-      <Troubles on={state.troubles} act={act} />
       <Banners state={state} link={link} problem={problem} dismiss={() => setProblem("")} />
       <div class="columns">
         <ChatList state={state} chosen={chat?.key ?? ""} unread={unread} open={open} act={act} />
@@ -176,7 +178,7 @@ function Banners({
 }) {
   const { agent, gateway, stderr } = state;
   return (
-    <div class="banners" aria-live="polite">
+    <section class="banners" aria-live="polite" aria-label="What is wrong">
       {link !== "open" && (
         <p class="banner is-error">
           {link === "connecting"
@@ -218,7 +220,7 @@ function Banners({
           </button>
         </p>
       )}
-    </div>
+    </section>
   );
 }
 

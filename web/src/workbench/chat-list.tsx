@@ -112,40 +112,42 @@ function AddForm({ platforms, state, act }: { platforms: string[]; state: Snapsh
     <details class="add">
       <summary>Add a chat or user</summary>
       <form onSubmit={(event) => void add(event)}>
-        <label>
-          Platform
-          <select value={platform} onChange={(event) => setPlatform(event.currentTarget.value)}>
-            {platforms.map((known) => (
-              <option key={known} value={known}>
-                {platformName(known)}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Add
-          <select value={what} onChange={(event) => setWhat(event.currentTarget.value)}>
-            <option value="chat">a channel or group</option>
-            <option value="dm">a direct chat</option>
-            <option value="user">a user</option>
-          </select>
-        </label>
+        <label for="add-platform">Platform</label>
+        <select id="add-platform" value={platform} onChange={(event) => setPlatform(event.currentTarget.value)}>
+          {platforms.map((known) => (
+            <option key={known} value={known}>
+              {platformName(known)}
+            </option>
+          ))}
+        </select>
+        <label for="add-what">Add</label>
+        <select id="add-what" value={what} onChange={(event) => setWhat(event.currentTarget.value)}>
+          <option value="chat">a channel or group</option>
+          <option value="dm">a direct chat</option>
+          <option value="user">a user</option>
+        </select>
         {what === "dm" ? (
-          <label>
-            With
-            <select value={user || people[0]?.id} onChange={(event) => setUser(event.currentTarget.value)}>
+          <>
+            <label for="add-with">With</label>
+            <select id="add-with" value={user || people[0]?.id} onChange={(event) => setUser(event.currentTarget.value)}>
               {people.map((person) => (
                 <option key={person.id} value={person.id}>
                   {person.name}
                 </option>
               ))}
             </select>
-          </label>
+          </>
         ) : (
-          <label>
-            Name
-            <input type="text" required value={name} onInput={(event) => setName(event.currentTarget.value)} />
-          </label>
+          <>
+            <label for="add-name">Name</label>
+            <input
+              id="add-name"
+              type="text"
+              required
+              value={name}
+              onInput={(event) => setName(event.currentTarget.value)}
+            />
+          </>
         )}
         <button type="submit">Add</button>
       </form>

@@ -7,6 +7,11 @@ import { Composer, type Answering } from "./composer";
 import { MessageView } from "./message";
 import { type Chat, type Message, type Snapshot, isTyping, platformName, threads } from "./model";
 
+/** Focuses an element when it is new. */
+function focus(element: HTMLElement | null) {
+  element?.focus();
+}
+
 export function Conversation({
   chat,
   state,
@@ -112,7 +117,7 @@ export function Conversation({
             <input
               type="text"
               required
-              autofocus
+              ref={focus}
               value={threadName}
               onInput={(event) => setThreadName(event.currentTarget.value)}
               onKeyDown={(event) => event.key === "Escape" && setThreadName(undefined)}

@@ -1,0 +1,292 @@
+// The workbench in a real browser, with the program and a real agent behind it.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, describe, test } from "node:test";
+import { chromium } from "playwright-core";
+import { LAUNCH } from "./browser.mjs";
+import { PROGRAM, SKIP, folder } from "./pages.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** A picture of 10 × 10 pixels. */
+const PICTURE = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC",
+  "base64",
+);
+const COMMANDS = [
+  { name: "status", type: 1, description: "Show what runs" },
+  { name: "steps", type: 1, description: "Show the steps of a turn" },
+];
+
+describe("the workbench", { skip: SKIP }, () => {
+  const into = folder();
+  let browser;
+  before(async () => {
+    browser = await chromium.launch(LAUNCH);
+    writeFileSync(join(into, "picture.png"), PICTURE);
+    writeFileSync(join(into, "commands.json"), JSON.stringify(COMMANDS));
+  });
+  after(() => browser?.close());
+
+  /** Starts `relayline dev` with the agent of the tests, and opens its page, which must log nothing. */
+  async function start({ width = 1280, scheme = "light", bypassCSP = false } = {}) {
+    const agent = join(into, "agent.mjs");
+    copyFileSync(join(import.meta.dirname, "workbench-agent.mjs"), agent);
+    const flags = ["--command-manifest", join(into, "commands.json"), "--media-dir", into];
+    const program = spawn(PROGRAM, ["-q", "dev", ...flags, "--exec", process.execPath, agent], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { ...process.env, TEST_IMAGE: "picture.png" },
+    });
+    const ended = new Promise((resolve) => program.once("exit", resolve));
+    const url = await new Promise((resolve) => createInterface({ input: program.stdout }).once("line", resolve));
+    const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: scheme, bypassCSP });
+    const page = await context.newPage();
+    page.agent = agent;
+    page.complaints = [];
+    page.on("console", (message) => page.complaints.push(message.text()));
+    page.on("pageerror", (error) => page.complaints.push(String(error)));
+    page.on("request", (request) => {
+      if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith("data:")) {
+        page.complaints.push(`it loads ${request.url()}`);
+      }
+    });
+    await page.goto(url);
+    await page.getByText("gateway connected").waitFor();
+    page.finish = async ({ complaints = [] } = {}) => {
+      assert.deepEqual(page.complaints.filter((text) => !complaints.some((known) => text.includes(known))), []);
+      await context.close();
+      program.kill("SIGINT");
+      assert.equal(await ended, 0);
+    };
+    return page;
+  }
+
+  const composer = (page) => page.locator("#text");
+  async function say(page, text) {
+    await composer(page).fill(text);
+    await page.keyboard.press("Enter");
+  }
+  const open = (page, name) => page.getByRole("navigation").getByRole("button", { name }).first().click();
+  const trouble = (page, name) => page.getByRole("toolbar").getByRole("button", { name }).click();
+  const bot = (page) => page.locator(".message.is-agent");
+
+  test("a conversation with buttons, edits, reactions and files", async () => {
+    const page = await start();
+    assert.match(await page.title(), /^general · relayline workbench$/);
+    await say(page, "Good morning");
+    await bot(page).getByText("echo: Good morning", { exact: true }).waitFor();
+    // The author is a user of one's choice.
+    await page.getByLabel("Write as").selectOption({ label: "grace" });
+    await say(page, "ask");
+    await page.getByRole("button", { name: "Ship it" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: "Not <b>yet</b>" }).count(), 1);
+    await page.getByRole("button", { name: "Ship it" }).click();
+    await bot(page).getByText("grace chose yes").waitFor();
+    assert.ok(await page.getByRole("button", { name: "Ship it" }).isDisabled());
+    await say(page, "edit");
+    await bot(page).getByText("second version").waitFor();
+    await bot(page).filter({ hasText: "second version" }).getByText("edited").waitFor();
+    await say(page, "react");
+    await page.locator(".reaction").getByText("👍").waitFor();
+    await say(page, "image");
+    await page.getByRole("img", { name: "picture.png" }).waitFor();
+    assert.equal(await page.getByRole("img", { name: "picture.png" }).evaluate((image) => image.naturalWidth), 10);
+    // A file of a user reaches the agent, and can be saved.
+    await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await bot(page).getByText("got document notes.txt, 5 bytes").waitFor();
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("link", { name: "notes.txt" }).click(),
+    ]);
+    assert.equal(readFileSync(await download.path(), "utf8"), "hello");
+    // A user edits and deletes.
+    const own = page.locator(".message.is-user").filter({ hasText: "Good morning" });
+    await own.getByRole("button", { name: "Edit" }).click();
+    await page.getByLabel("New text").fill("Good evening");
+    await page.getByRole("button", { name: "Save" }).click();
+    await bot(page).getByText("echo: Good evening").waitFor();
+    const changed = page.locator(".message.is-user").filter({ hasText: "Good evening" });
+    await changed.getByText("edited").waitFor();
+    await changed.getByRole("button", { name: "Delete" }).click();
+    await page.getByText("the protocol does not tell the agent").waitFor();
+    await page.finish();
+  });
+
+  test("a declared command is found by a slash and the keyboard", async () => {
+    const page = await start();
+    await composer(page).fill("/st");
+    const list = page.getByRole("listbox");
+    assert.deepEqual(await list.getByRole("option").allTextContents(), [
+      "/status Show what runs",
+      "/steps Show the steps of a turn",
+    ]);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    assert.equal(await composer(page).inputValue(), "/steps ");
+    await composer(page).fill("/status");
+    await page.keyboard.press("Enter");
+    await bot(page).getByText("echo: /status").waitFor();
+    await page.locator(".frame", { hasText: "passthrough_forward" }).waitFor();
+    // Chats are reached without a mouse.
+    await page.keyboard.press("Alt+ArrowDown");
+    await page.getByRole("heading", { name: "release plan" }).waitFor();
+    await page.getByRole("button", { name: "general" }).focus();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "ada" }).waitFor();
+    await page.finish();
+  });
+
+  test("threads, drafts that grow, and cards of steps", async () => {
+    const page = await start();
+    await open(page, /platform/);
+    await say(page, "steps");
+    await page.locator(".replies .card").getByText("Find the cause").waitFor();
+    await page.locator(".message.is-user").getByRole("button", { name: "Reply in thread" }).click();
+    await page.getByText("In the thread of").waitFor();
+    await say(page, "more of this");
+    await page.locator(".replies").getByText("echo: more of this").waitFor();
+    assert.equal(await page.locator(".thread").count(), 1);
+    await open(page, /Reading circle/);
+    await say(page, "stream");
+    await page.locator(".message.is-draft").getByText("Three things matter").waitFor();
+    await bot(page).getByText(/when the line drops\.$/).waitFor();
+    assert.equal(await page.locator(".message.is-draft").count(), 0);
+    await say(page, "thread");
+    await page.getByRole("navigation").getByRole("button", { name: /Follow-up/ }).waitFor();
+    await page.getByRole("button", { name: "New topic" }).click();
+    await page.locator(".new-thread input").fill("Books <b>");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Books <b>" }).waitFor();
+    await say(page, "typing");
+    await page.locator(".typing").getByText("agent: reading the <i>manual</i>").waitFor();
+    // A new user in a chat of their own.
+    await page.getByText("Add a chat or user").click();
+    await page.getByLabel("Add", { exact: true }).selectOption("user");
+    await page.getByLabel("Name", { exact: true }).fill("kim");
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByLabel("Add", { exact: true }).selectOption("dm");
+    await page.getByLabel("With").selectOption({ label: "kim" });
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await open(page, /kim/);
+    await say(page, "hi");
+    await bot(page).getByText("echo: hi").waitFor();
+    await page.finish();
+  });
+
+  test("a drop and its recovery are watched live", async () => {
+    const page = await start();
+    await trouble(page, "Mute");
+    await page.getByRole("button", { name: "Mute", pressed: true }).waitFor();
+    await trouble(page, "Drop");
+    await page.getByText(/The gateway is not connected|handshaking/).first().waitFor();
+    await say(page, "are you there?");
+    await page.getByText("waits in the buffer").waitFor();
+    await trouble(page, "Mute");
+    await page.getByText("gateway connected").waitFor();
+    await bot(page).getByText("echo: are you there?").waitFor();
+    await page.locator(".progress.is-acknowledged").waitFor();
+    await page.locator(".frame", { hasText: "closed" }).first().waitFor();
+    // A refused op is shown, and so is what the connector says about an impossible trouble.
+    await trouble(page, "Refuse ops");
+    await say(page, "hello");
+    await page.locator(".aside.is-error").getByText("send was refused: refused by the workbench").waitFor();
+    await trouble(page, "Revoke");
+    await page.getByText("The gateway was revoked and has ended").waitFor();
+    await trouble(page, "Drop");
+    await page.locator(".banner").getByText(/is not connected/).first().waitFor();
+    await trouble(page, "Revoke");
+    await page.getByText("gateway connected").waitFor();
+    // The browser reports the refused action.
+    await page.finish({ complaints: ["400"] });
+  });
+
+  test("a crash shows the agent's last words, and a changed file starts it again", async () => {
+    const page = await start();
+    await say(page, "crash");
+    await page.locator(".banner").getByText("Traceback: the answer is not 42").waitFor();
+    await page.getByText("agent node ended").waitFor();
+    await say(page, "hello");
+    writeFileSync(page.agent, readFileSync(page.agent, "utf8").replace('const NAME = "echo"', 'const NAME = "mended"'));
+    await bot(page).getByText("mended: hello").waitFor();
+    await page.getByRole("tab", { name: "Agent output" }).click();
+    await page.getByRole("tabpanel").getByText("ready").waitFor();
+    await page.getByRole("button", { name: "Restart the agent" }).click();
+    await say(page, "again");
+    await bot(page).getByText("mended: again").waitFor();
+    await page.finish();
+  });
+
+  test("hostile texts stay texts in every field", async () => {
+    const page = await start({ width: 1000 });
+    const hostile = `<img src=x onerror="window.hacked = 1"> \u202Eevil`;
+    await page.getByText("Add a chat or user").click();
+    for (const [what, name] of [["user", hostile], ["chat", hostile]]) {
+      await page.getByLabel("Add", { exact: true }).selectOption(what);
+      await page.getByLabel("Name", { exact: true }).fill(name);
+      await page.getByRole("button", { name: "Add", exact: true }).click();
+    }
+    await open(page, /<img/);
+    await page.getByLabel("Write as").selectOption({ label: hostile });
+    await say(page, hostile);
+    await say(page, "hostile");
+    await page.getByText("<script>window.hacked = 1</script>").first().waitFor();
+    await say(page, "typing");
+    await page.locator(".typing").getByText("<i>manual</i>").waitFor();
+    await page.locator("input[type=file]").setInputFiles({ name: `${hostile}.txt`, mimeType: "text/html", buffer: Buffer.from("<script>") });
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await bot(page).getByText(/got document/).waitFor();
+    // A line of half a megabyte, of which the page shows the begin at first.
+    await composer(page).fill(`${"x".repeat(500_000)} the end`);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: /show all/ }).last().waitFor();
+    await page.getByRole("button", { name: /show all/ }).last().click();
+    // A text that no frame can carry is refused, and kept.
+    await composer(page).fill("x".repeat(1_000_000));
+    await page.keyboard.press("Enter");
+    await page.locator(".banner").getByText(/the text has 1000000 bytes/).waitFor();
+    assert.equal((await composer(page).inputValue()).length, 1_000_000);
+    for (const frame of await page.locator(".frame:enabled").all()) await frame.click();
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.equal(await page.locator(".message img").count(), 0);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 1000);
+    await page.finish({ complaints: ["400"] });
+  });
+
+  for (const scheme of ["light", "dark"]) {
+    test(`axe finds nothing, ${scheme}`, async () => {
+      const page = await start({ width: 1000, scheme, bypassCSP: true });
+      for (const text of ["hello", "ask", "edit", "image", "typing"]) await say(page, text);
+      await page.getByRole("img", { name: "picture.png" }).waitFor();
+      await open(page, /platform/);
+      await say(page, "steps");
+      await page.locator(".card").waitFor();
+      await page.locator(".message.is-user").getByRole("button", { name: "Reply in thread" }).click();
+      await trouble(page, "Slow");
+      await page.locator(".frame:enabled").last().click();
+      await composer(page).fill("/");
+      await page.getByRole("listbox").waitFor();
+      await check(page);
+      await open(page, /general/);
+      await page.getByText("Add a chat or user").click();
+      await say(page, "crash");
+      await page.getByText("agent node ended").waitFor();
+      await trouble(page, "Drop");
+      await check(page);
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 1000);
+      await page.finish();
+    });
+  }
+
+  async function check(page) {
+    await page.evaluate(AXE);
+    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+    assert.deepEqual(found.violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)]), []);
+  }
+});
