@@ -4,6 +4,8 @@ mod flags;
 
 use crate::gateway::RuntimeName;
 use crate::inspector::{InspectArguments, Inspected, Inspector, InspectorPort};
+use crate::page_server::PageApp;
+use crate::workbench::WorkbenchPage;
 use clap::{Args, ValueEnum};
 use relayline_connector::script::{Step, is_part_of};
 use relayline_connector::{
@@ -67,7 +69,9 @@ A buffered entry that is not acknowledged within 10 s is a line {\"saw\":\"unack
 Behavior of other connectors, for --like:
 {likes}
 
---inspect ADDR serves a page that shows the frames of each gateway as they pass: open the URL that is printed on stderr.
+--inspect ADDR serves two pages, whose URLs are printed on stderr. The inspector shows the frames of each gateway as they
+pass. The workbench has chats to type in and troubles to cause, for the gateway that dials first; --inspect-hide-text
+leaves it out.
 
 With --state FILE, buffers, issued secrets, used tokens, and revoked and idle gateways are restored at the next start,
 even if the process is killed. Flags apply in addition. {\"saw\":\"buffered\"} means that an entry is on disk,
@@ -159,6 +163,8 @@ enum Refuse {
     Http,
 }
 
+/// Place of the workbench on the inspector's port.
+const CHATS: &str = "/chats/";
 /// Maximum length of a line of stdin, in bytes.
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// Maximum number of observations that are kept for the next `expect`. The oldest is dropped first.
@@ -166,8 +172,10 @@ const MAX_KEPT: usize = 4096;
 
 /// Runs the command.
 pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
+    // The workbench shows texts.
+    let has_workbench = args.inspect.inspect.is_some() && !args.inspect.inspect_hide_text;
     let config = match flags::config(&args) {
-        Ok(config) => config,
+        Ok(config) => config.observes_output(has_workbench),
         Err(message) => return fail(2, &message),
     };
     // Before it listens: no part of a malformed script is played.
@@ -183,11 +191,14 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(connector) => Arc::new(connector),
         Err(message) => return fail(1, &message),
     };
-    let inspector = match inspector.map(|port| inspect(port, &connector, known_secrets(&args))).transpose() {
+    let workbench =
+        has_workbench.then(|| Arc::new(WorkbenchPage::new(connector.clone(), None, None, Some("../"))));
+    let inspector = inspector.map(|port| inspect(port, &connector, known_secrets(&args), workbench.clone()));
+    let inspector = match inspector.transpose() {
         Ok(inspector) => inspector,
         Err(error) => return fail(1, &format!("--inspect: {error}")),
     };
-    let mut out = ObservationPrinter { kept: VecDeque::new(), keeps: script.is_some() };
+    let mut out = ObservationPrinter { kept: VecDeque::new(), keeps: script.is_some(), workbench };
     let listening = out.print(&Observation::Listening { url: connector.url() });
     let result = listening.map_err(Stop::from).and_then(|()| match script {
         Some((file, steps)) => play(&connector, &mut out, file, steps),
@@ -230,13 +241,27 @@ fn known_secrets(args: &ConnectorArgs) -> Vec<Secret> {
     named.chain(tokens).collect()
 }
 
-/// Starts the inspector of a connector.
+/// Starts the inspector of a connector, with its workbench beside it, and prints their URLs.
 fn inspect(
     port: InspectorPort,
     connector: &Arc<EmbeddedConnector>,
     secrets: Vec<Secret>,
+    workbench: Option<Arc<WorkbenchPage>>,
 ) -> io::Result<Inspector> {
     connector.observe(port.observer());
+    let (url, chats) = (port.url("/"), workbench.is_some().then(|| port.url(CHATS)));
+    let pages = workbench.map(|page| (CHATS, page as Arc<dyn PageApp>)).into_iter().collect();
+    // The connector runs on tokio.
+    let inspector = port.start_beside(RuntimeName::Tokio, inspected(connector, secrets), "/", pages)?;
+    crate::complain(format_args!("inspector: {url}"));
+    if let Some(chats) = chats {
+        crate::complain(format_args!("workbench: {chats}"));
+    }
+    Ok(inspector)
+}
+
+/// Returns a connector as the subject of an inspector. `secrets` are redacted.
+pub(crate) fn inspected(connector: &Arc<EmbeddedConnector>, secrets: Vec<Secret>) -> Inspected {
     // Weak: the inspector must not keep the connector running.
     let connector = Arc::downgrade(connector);
     let status = move || {
@@ -247,9 +272,7 @@ fn inspect(
         json!({ "counters": counters })
     };
     let status = Box::new(status);
-    let inspected = Inspected { is_connector: true, gateway: Gateway::default(), secrets, status };
-    // The connector runs on tokio.
-    port.start(RuntimeName::Tokio, inspected)
+    Inspected { is_connector: true, gateway: Gateway::default(), secrets, status }
 }
 
 /// Reason to end the command early.
@@ -294,11 +317,19 @@ struct ObservationPrinter {
     kept: VecDeque<Value>,
     /// True if a script is played.
     keeps: bool,
+    /// Workbench, which sees more than is printed.
+    workbench: Option<Arc<WorkbenchPage>>,
 }
 
 impl ObservationPrinter {
     /// Prints an observation as a line on stdout.
     fn print(&mut self, observation: &Observation) -> io::Result<()> {
+        if let Some(workbench) = &self.workbench {
+            workbench.observe(observation);
+        }
+        if observation.is_output() {
+            return Ok(());
+        }
         let mut line = serde_json::to_vec(observation)?;
         if self.keeps {
             if self.kept.len() == MAX_KEPT {

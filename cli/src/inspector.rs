@@ -7,7 +7,7 @@ mod app;
 
 use crate::complain;
 use crate::gateway::RuntimeName;
-use crate::page_server::{PageArguments, PageError, PagePort, PageServer, page_address};
+use crate::page_server::{PageApp, PageArguments, PageError, PagePort, PageServer, page_address};
 use app::{InspectorApp, Subject};
 use clap::Args;
 use relayline_core::secret::Secret;
@@ -79,11 +79,38 @@ impl InspectorPort {
         self.feed.clone()
     }
 
+    /// Creates the inspector of a port that is open already.
+    pub(crate) fn on(port: PagePort) -> InspectorPort {
+        InspectorPort { port, feed: Arc::new(LiveFeed::new(FeedLimits::default())), hides_text: false }
+    }
+
+    /// Returns the URL of a page of the port, as [`PagePort::url`] does.
+    pub(crate) fn url(&self, mount: &str) -> String {
+        self.port.url(mount)
+    }
+
     /// Serves the page, and prints its URL.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub(crate) fn start(self, runtime: RuntimeName, inspected: Inspected) -> io::Result<Inspector> {
+        let url = self.url("/");
+        let inspector = self.start_beside(runtime, inspected, "/", Vec::new())?;
+        complain(format_args!("inspector: {url}"));
+        Ok(inspector)
+    }
+
+    /// Serves the page at a mount, and other pages at theirs.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub(crate) fn start_beside(
+        self,
+        runtime: RuntimeName,
+        inspected: Inspected,
+        mount: &'static str,
+        mut pages: Vec<(&'static str, Arc<dyn PageApp>)>,
+    ) -> io::Result<Inspector> {
         let InspectorPort { port, feed, hides_text } = self;
         let Inspected { is_connector, gateway, secrets, status } = inspected;
         let mut options = LiveOptions::default();
@@ -94,9 +121,8 @@ impl InspectorPort {
             let describe = move || app.describe(&feed, &status);
             std::thread::Builder::new().name("inspector".to_owned()).spawn(describe)?
         };
-        let url = port.url("/");
-        let server = port.serve(runtime, vec![("/", app)])?;
-        complain(format_args!("inspector: {url}"));
+        pages.push((mount, app));
+        let server = port.serve(runtime, pages)?;
         Ok(Inspector { feed, describer: Some(describer), _server: server })
     }
 }

@@ -61,7 +61,7 @@ fn serve_gateway(runtime: RuntimeName, config: GatewayConfig, shutdown: &Shutdow
     let (events, received) = mpsc::channel();
     let (relays, relay) = mpsc::channel();
     let host = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
-        runtime.host(config, |relay, inbox| async move {
+        runtime.host(config, None, |relay, inbox| async move {
             // This fails if the program has ended already.
             let _ = relays.send(relay.clone());
             agent::serve(relay, inbox, events).await;

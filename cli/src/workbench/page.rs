@@ -23,6 +23,8 @@ pub(crate) struct WorkbenchPage {
     events: EventLog,
     connector: Arc<EmbeddedConnector>,
     restart: Option<RestartAgent>,
+    /// Place of the inspector, relative to this page.
+    inspector: Option<&'static str>,
 }
 
 impl fmt::Debug for WorkbenchPage {
@@ -33,13 +35,15 @@ impl fmt::Debug for WorkbenchPage {
 
 impl WorkbenchPage {
     /// Creates the workbench of a connector that observes its output. `gateway` is the id of the gateway, if it is known.
+    /// `inspector` is the place of its inspector, relative to this page.
     pub(crate) fn new(
         connector: Arc<EmbeddedConnector>,
         gateway: Option<&str>,
         restart: Option<RestartAgent>,
+        inspector: Option<&'static str>,
     ) -> WorkbenchPage {
         let events = EventLog::new(EventLogLimits::default());
-        WorkbenchPage { model: Mutex::new(Workbench::new(gateway)), events, connector, restart }
+        WorkbenchPage { model: Mutex::new(Workbench::new(gateway)), events, connector, restart, inspector }
     }
 
     /// Applies an observation of the connector.
@@ -134,7 +138,9 @@ impl PageApp for WorkbenchPage {
     fn snapshot(&self) -> Snapshot {
         let model = self.lock();
         // Events are published under the lock.
-        Snapshot { next: self.events.next(), data: model.snapshot() }
+        let mut data = model.snapshot();
+        data["inspector"] = self.inspector.into();
+        Snapshot { next: self.events.next(), data }
     }
 
     fn act(&self, action: Value) -> Result<Value, String> {

@@ -1,8 +1,10 @@
 //! A workbench that is served: the thread that observes the connector, and the page's port.
 
 use super::{RestartAgent, WorkbenchPage};
+use crate::connector::inspected;
 use crate::gateway::RuntimeName;
-use crate::page_server::{PagePort, PageServer};
+use crate::inspector::{Inspector, InspectorPort};
+use crate::page_server::PagePort;
 use relayline_connector::EmbeddedConnector;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Place of the inspector beside the workbench.
+const FRAMES: &str = "/frames/";
 /// Maximum time between two looks at the connector's buffer.
 const REFRESH: Duration = Duration::from_millis(250);
 
@@ -18,7 +22,7 @@ const REFRESH: Duration = Duration::from_millis(250);
 pub(crate) struct WorkbenchServer {
     page: Arc<WorkbenchPage>,
     url: String,
-    server: Option<PageServer>,
+    server: Option<Inspector>,
     is_over: Arc<AtomicBool>,
     observer: Option<JoinHandle<()>>,
 }
@@ -44,8 +48,12 @@ impl WorkbenchServer {
     pub(crate) fn start(parts: WorkbenchParts) -> Result<WorkbenchServer, (u8, String)> {
         let WorkbenchParts { listen, flag, runtime, connector, gateway, restart } = parts;
         let port = PagePort::open(flag, listen, false).map_err(|error| (error.code(), error.to_string()))?;
+        let port = InspectorPort::on(port);
+        connector.observe(port.observer());
         let url = port.url("/");
-        let page = Arc::new(WorkbenchPage::new(connector.clone(), Some(gateway), restart));
+        let inspector = Some(FRAMES.trim_start_matches('/'));
+        let page = Arc::new(WorkbenchPage::new(connector.clone(), Some(gateway), restart, inspector));
+        let inspected = inspected(&connector, Vec::new());
         let is_over = Arc::new(AtomicBool::new(false));
         let (seen, over) = (page.clone(), is_over.clone());
         let observe = move || {
@@ -59,7 +67,7 @@ impl WorkbenchServer {
         let failed = |error: std::io::Error| (1, format!("the workbench cannot be served: {error}"));
         let observer = std::thread::Builder::new().name("workbench".to_owned()).spawn(observe);
         let observer = observer.map_err(failed)?;
-        let server = port.serve(runtime, vec![("/", page.clone())]).map_err(failed);
+        let server = port.start_beside(runtime, inspected, FRAMES, vec![("/", page.clone())]).map_err(failed);
         let mut served = WorkbenchServer { page, url, server: None, is_over, observer: Some(observer) };
         served.server = Some(server?);
         Ok(served)

@@ -270,6 +270,12 @@ impl Workbench {
         if new.len() > MAX_FILES {
             return Err(format!("a message has at most {MAX_FILES} files"));
         }
+        if !new.is_empty() && self.gateway().is_none() {
+            // The connector keeps a file for the gateway that may download it.
+            return Err(
+                "no gateway has dialed so far, so nobody could get the files: start it first".to_owned()
+            );
+        }
         let message_id = files.message_id(&chat.platform);
         let author = Author::User { id: person.id.clone(), name: person.name.clone() };
         let mut message = Message::new(message_id.clone(), at, author, text);

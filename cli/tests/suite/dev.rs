@@ -203,11 +203,41 @@ fn only_the_printed_url_opens_the_page() {
     for path in ["/", "/events", "/session", "/?token=0"] {
         assert_eq!(request(address, &format!("GET {path} HTTP/1.1"), "", "").status, 401, "{path}");
     }
-    assert!(stage.page.get("/").body.contains("<title>relayline workbench</title>"));
+    assert!(stage.page.get("").body.contains("<title>relayline workbench</title>"));
     let unknown = stage.page.act(&json!({"do": "dance"}));
     assert_eq!(unknown.status, 400, "{}", unknown.body);
     let Ended { stderr, .. } = stage.ends();
     assert!(!stderr.contains("token="), "{stderr}");
+}
+
+#[test]
+fn the_frames_are_beside_the_chats() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = dev(folder.path(), &[]);
+    stage.says("hello");
+    stage.answers("one: here");
+    assert!(stage.page.get("frames/").body.contains("<title>relayline"));
+    let frames = PageClient::open(&stage.url.replace("/?", "/frames/?"));
+    frames.sees("the frames", |_, data| data.to_string().contains("one: here"));
+    assert_eq!(stage.ends().code, Some(0));
+}
+
+#[test]
+fn the_connectors_page_has_the_chats_unless_texts_are_hidden() {
+    let inspect = ["connector", "--inspect", "127.0.0.1:0", "--gateway", "gw=s3cret"];
+    let program = Program::start(relayline(inspect));
+    let url = format!("http://{}", program.logged("workbench: http://"));
+    let page = PageClient::open(&url);
+    page.sees("all chats", |name, data| name == "reset" && data["inspector"] == "../");
+    page.does(&json!({"do": "say", "chat": GENERAL, "user": ADA, "text": "hello"}));
+    page.sees("the message", |_, data| data["message"]["progress"] == "waiting");
+    let refused = page.act(&json!({"do": "restart_agent"}));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    program.terminate();
+    let hidden = Program::start(relayline(inspect.iter().copied().chain(["--inspect-hide-text"])));
+    hidden.logged("inspector: http://");
+    hidden.terminate();
+    assert!(!hidden.ended().stderr.contains("workbench"));
 }
 
 #[test]

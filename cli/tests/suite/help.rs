@@ -4,7 +4,7 @@ use std::process::Command;
 
 /// Each command, and those of its flags that must not change.
 const COMMANDS: &[(&str, &str)] = &[
-    ("demo", "--script --acp --durable --runtime"),
+    ("demo", "dev", "--script --acp --durable --runtime"),
     (
         "run",
         "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --control --exec --set --config --runtime \

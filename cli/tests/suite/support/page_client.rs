@@ -7,9 +7,11 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-/// Client of a page at `/`.
+/// Client of a page.
 pub(crate) struct PageClient {
     address: String,
+    /// Path of the page.
+    mount: String,
     cookie: String,
     token: String,
     events: Receiver<(String, Value)>,
@@ -25,8 +27,9 @@ pub(crate) struct PageResponse {
 impl PageClient {
     /// Opens the URL that the program has printed, and begins to read events.
     pub(crate) fn open(url: &str) -> PageClient {
-        let (address, query) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let entered = request(address, &format!("GET /{query} HTTP/1.1"), "", "");
+        let (address, target) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let (mount, _) = target.split_once('?').unwrap();
+        let entered = request(address, &format!("GET /{target} HTTP/1.1"), "", "");
         assert_eq!(entered.status, 303, "{}", entered.head);
         let cookie = entered.head.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
@@ -34,19 +37,21 @@ impl PageClient {
         });
         let mut client = PageClient {
             address: address.to_owned(),
+            mount: format!("/{mount}"),
             cookie: cookie.unwrap(),
             token: String::new(),
             events: channel().1,
         };
-        let session: Value = serde_json::from_str(&client.get("/session").body).unwrap();
+        let session: Value = serde_json::from_str(&client.get("session").body).unwrap();
         client.token = session["token"].as_str().unwrap().to_owned();
         client.events = client.read_events();
         client
     }
 
+    /// Gets what is below the page.
     pub(crate) fn get(&self, path: &str) -> PageResponse {
         let cookie = format!("Cookie: {}\r\n", self.cookie);
-        request(&self.address, &format!("GET {path} HTTP/1.1"), &cookie, "")
+        request(&self.address, &format!("GET {}{path} HTTP/1.1", self.mount), &cookie, "")
     }
 
     /// Posts an action.
@@ -55,7 +60,7 @@ impl PageClient {
             "Cookie: {}\r\nOrigin: http://{}\r\nContent-Type: application/json\r\nX-Relayline-Token: {}\r\n",
             self.cookie, self.address, self.token
         );
-        request(&self.address, "POST /action HTTP/1.1", &headers, &action.to_string())
+        request(&self.address, &format!("POST {}action HTTP/1.1", self.mount), &headers, &action.to_string())
     }
 
     /// Posts an action that must be carried out.
@@ -82,8 +87,10 @@ impl PageClient {
 
     fn read_events(&self) -> Receiver<(String, Value)> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let head =
-            format!("GET /events HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n", self.address, self.cookie);
+        let head = format!(
+            "GET {}events HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n",
+            self.mount, self.address, self.cookie
+        );
         stream.write_all(head.as_bytes()).unwrap();
         let (sender, events) = channel();
         std::thread::spawn(move || {
