@@ -280,7 +280,7 @@ impl Chats {
         };
         self.bytes = (self.bytes + weight).saturating_sub(before);
         let mut dropped = Vec::new();
-        while let Some(fullest) = self.to_shorten() {
+        while let Some(fullest) = self.overfull() {
             let Some(oldest) = fullest.messages.pop_front() else { break };
             dropped.push((fullest.key.clone(), oldest.key.clone()));
             self.bytes = self.bytes.saturating_sub(oldest.weight());
@@ -298,7 +298,7 @@ impl Chats {
     }
 
     /// Returns the chat whose oldest message must go, if one must.
-    fn to_shorten(&mut self) -> Option<&mut Chat> {
+    fn overfull(&mut self) -> Option<&mut Chat> {
         let is_full = self.bytes > MAX_BYTES;
         let weight = |chat: &Chat| chat.messages.iter().map(Message::weight).sum::<usize>();
         if let Some(at) = self.chats.iter().position(|chat| chat.messages.len() > MAX_MESSAGES) {

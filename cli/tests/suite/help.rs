@@ -4,7 +4,12 @@ use std::process::Command;
 
 /// Each command, and those of its flags that must not change.
 const COMMANDS: &[(&str, &str)] = &[
-    ("demo", "dev", "--script --acp --durable --runtime"),
+    ("demo", "--script --acp --durable --web --open --runtime"),
+    (
+        "dev",
+        "--listen --open --watch --no-watch --auto-ack --passthrough --command-manifest --media-dir --media-anywhere --set \
+         --runtime --exec --acp",
+    ),
     (
         "run",
         "--url --gateway-id --secret-file --platform --bot-id --identity --auto-ack --passthrough --control --exec --set --config --runtime \
