@@ -23,11 +23,12 @@ pub use reader::{ReadError, RequestState, SqliteReader};
 
 use crate::id::{CommandId, RequestId};
 use crate::output::{OperatorRequest, RequestRefused};
+use crate::store::events::Event;
 use crate::store::{Store, StoreAnswer, StoreCommand};
 use engine::Engine;
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
-use worker::{Event, Worker};
+use worker::Worker;
 
 /// Store in an SQLite file. One thread has the connection.
 ///

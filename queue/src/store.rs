@@ -21,7 +21,11 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+#[cfg(feature = "sqlite")]
+pub(crate) mod events;
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub(crate) mod request_text;
 
 use crate::encoding::Bytes;
 use crate::id::{CommandId, EntryId, PieceId, RecordSeq, RequestId};

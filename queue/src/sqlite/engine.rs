@@ -6,6 +6,7 @@ use super::schema::BUSY_TIMEOUT;
 use crate::encoding::Bytes;
 use crate::id::{EntryId, PieceId, RecordSeq, RequestId};
 use crate::output::{OperatorRequest, RequestRefused};
+use crate::store::request_text::{parse_request, result_name};
 use crate::store::{Batch, FaultKind, Loaded, READ_BACK, ReadBack, StoreAnswer, StoreCommand, StoreFault};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::path::{Path, PathBuf};
@@ -137,41 +138,6 @@ fn finish(connection: &Connection, id: i64, result: &str) -> SqlResult<usize> {
     connection.execute("UPDATE requests SET result = ? WHERE id = ?", params![result, id])
 }
 
-/// Names of the results of requests, as they are stored.
-const RESULTS: [(&str, Result<(), RequestRefused>); 4] = [
-    ("done", Ok(())),
-    ("unknown", Err(RequestRefused::Unknown)),
-    ("out", Err(RequestRefused::Out)),
-    ("not_leading", Err(RequestRefused::NotLeading)),
-];
-
-fn result_name(result: Result<(), RequestRefused>) -> &'static str {
-    RESULTS.iter().find(|(_, known)| *known == result).map_or("unsupported", |(name, _)| name)
-}
-
-/// Reads a result; `None` for one of a newer program, or for a request that the gateway does not know.
-pub(super) fn parse_result(name: &str) -> Option<Result<(), RequestRefused>> {
-    RESULTS.iter().find(|(known, _)| *known == name).map(|(_, result)| *result)
-}
-
-/// Writes a request as it is stored: `retry 17`.
-pub(super) fn request_text(request: OperatorRequest) -> String {
-    match request {
-        OperatorRequest::Retry(entry) => format!("retry {entry}"),
-        OperatorRequest::Drop(entry) => format!("drop {entry}"),
-    }
-}
-
-fn parse_request(text: &str) -> Option<OperatorRequest> {
-    let (name, entry) = text.split_once(' ')?;
-    let entry = EntryId(entry.parse().ok()?);
-    match name {
-        "retry" => Some(OperatorRequest::Retry(entry)),
-        "drop" => Some(OperatorRequest::Drop(entry)),
-        _ => None,
-    }
-}
-
 /// Converts a number for SQLite, whose integers are signed.
 fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -296,23 +262,4 @@ fn end_of(
 pub(super) fn read_body(connection: &Connection, id: EntryId) -> SqlResult<Option<Bytes>> {
     let mut statement = connection.prepare_cached("SELECT body FROM entries WHERE id = ?")?;
     statement.query_one([number(id.0)], |row| bytes(row, 0)).optional()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_and_results_are_read_as_they_are_written() {
-        for request in [OperatorRequest::Retry(EntryId(7)), OperatorRequest::Drop(EntryId(0))] {
-            assert_eq!(parse_request(&request_text(request)), Some(request));
-        }
-        for text in ["", "retry", "retry x", "pause 7", "retry 7 8"] {
-            assert_eq!(parse_request(text), None, "{text}");
-        }
-        for (_, result) in RESULTS {
-            assert_eq!(parse_result(result_name(result)), Some(result));
-        }
-        assert_eq!(parse_result("unsupported"), None);
-    }
 }

@@ -1,6 +1,6 @@
 //! Access of another process: `relayline queue status`, `list`, `dead`, `retry` and `drop`.
 
-use super::engine::{load, parse_result, read_body, request_text};
+use super::engine::{load, read_body};
 use super::error::SqliteError;
 use super::lock::{QueueLock, resolve};
 use super::{place, schema};
@@ -9,6 +9,7 @@ use crate::encoding::Bytes;
 use crate::id::{EntryId, RequestId};
 use crate::ledger::{Ledger, LoadError};
 use crate::output::{OperatorRequest, RequestRefused};
+use crate::store::request_text::{parse_result, request_text};
 use rusqlite::{OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use thiserror::Error;

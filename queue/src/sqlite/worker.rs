@@ -2,13 +2,12 @@
 
 use super::engine::Engine;
 use crate::id::{CommandId, RequestId};
-use crate::output::{OperatorRequest, RequestRefused};
-use crate::store::{FaultKind, StoreAnswer, StoreCommand, StoreFault};
-use std::collections::VecDeque;
+use crate::output::RequestRefused;
+use crate::store::StoreCommand;
+use crate::store::events::{EndOfThread, Event, Events};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -24,70 +23,21 @@ enum Job {
     FinishRequest(RequestId, Result<(), RequestRefused>),
 }
 
-/// Event for the owner of the store.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// Answer to a command.
-    Answer(CommandId, Box<StoreAnswer>),
-    /// Request of an operator.
-    Request(RequestId, OperatorRequest),
-}
-
-/// Events that nobody has polled.
-#[derive(Debug, Default)]
-struct Events {
-    queue: VecDeque<Event>,
-    waker: Option<Waker>,
-    /// True once the thread has ended.
-    has_ended: bool,
-}
-
 /// Handle of the thread.
 #[derive(Debug)]
 pub(super) struct Worker {
     /// `None` once the thread is asked to end.
     jobs: Option<Sender<Job>>,
-    events: Arc<Mutex<Events>>,
+    events: Events,
     thread: Option<JoinHandle<()>>,
-}
-
-fn lock(events: &Mutex<Events>) -> MutexGuard<'_, Events> {
-    // A panic in between leaves nothing half done.
-    events.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Adds events, and wakes the task that waits for them.
-fn add(events: &Mutex<Events>, new: impl IntoIterator<Item = Event>) {
-    let waker = {
-        let mut events = lock(events);
-        let before = events.queue.len();
-        events.queue.extend(new);
-        if events.queue.len() == before { None } else { events.waker.take() }
-    };
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-/// Notes the end of the thread, also by a panic.
-struct End(Arc<Mutex<Events>>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        let mut events = lock(&self.0);
-        events.has_ended = true;
-        if let Some(waker) = events.waker.take() {
-            waker.wake();
-        }
-    }
 }
 
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(engine: Engine) -> io::Result<Worker> {
         let (sender, receiver) = channel();
-        let events = Arc::new(Mutex::new(Events::default()));
-        let end = End(Arc::clone(&events));
+        let events = Events::default();
+        let end = EndOfThread(events.clone());
         let thread = Builder::new().name("relayline-queue".to_owned());
         let thread = thread.spawn(move || run(engine, &receiver, &end))?;
         Ok(Worker { jobs: Some(sender), events, thread: Some(thread) })
@@ -95,9 +45,7 @@ impl Worker {
 
     pub(super) fn submit(&self, id: CommandId, command: StoreCommand) {
         if !self.send(Job::Command(id, command)) {
-            let text = "the thread of the queue has ended: start the gateway anew".to_owned();
-            let fault = StoreFault { kind: FaultKind::Unavailable, text };
-            add(&self.events, [Event::Answer(id, Box::new(StoreAnswer::Failed(fault)))]);
+            self.events.refuse(id);
         }
     }
 
@@ -111,18 +59,11 @@ impl Worker {
     }
 
     pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
-        let mut events = lock(&self.events);
-        match events.queue.pop_front() {
-            Some(event) => Poll::Ready(event),
-            None => {
-                events.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.events.poll(cx)
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        lock(&self.events).has_ended
+        self.events.have_ended()
     }
 
     /// Ends the thread once it has carried out what was submitted.
@@ -141,8 +82,8 @@ impl Drop for Worker {
     }
 }
 
-fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &End) {
-    let events = &*end.0;
+fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &EndOfThread) {
+    let events = &end.0;
     let mut is_tidy = false;
     let mut commands: u64 = 0;
     loop {
@@ -150,7 +91,7 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &End) {
             Ok(Job::Command(id, command)) => {
                 is_tidy &= !matches!(command, StoreCommand::Write(_));
                 let answer = engine.execute(command);
-                add(events, [Event::Answer(id, Box::new(answer))]);
+                events.add([Event::Answer(id, Box::new(answer))]);
                 commands += 1;
                 if commands.is_multiple_of(COMMANDS_BETWEEN_LOOKS) {
                     look_for_requests(&mut engine, events);
@@ -172,8 +113,8 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &End) {
     engine.tidy();
 }
 
-fn look_for_requests(engine: &mut Engine, events: &Mutex<Events>) {
+fn look_for_requests(engine: &mut Engine, events: &Events) {
     // A failure is that of the next command, too, which reports it.
     let requests = engine.requests().unwrap_or_default();
-    add(events, requests.into_iter().map(|(id, request)| Event::Request(id, request)));
+    events.add(requests.into_iter().map(|(id, request)| Event::Request(id, request)));
 }
