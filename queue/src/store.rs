@@ -10,21 +10,22 @@
 //!   names. Otherwise the answer is [`Conflict`](StoreAnswer::Conflict).
 //! - The parts of a batch are applied in the order of the fields of [`Batch`]. An engine that has no transactions may
 //!   apply a part of them, in this order, before it fails. It need not compare the last record of a batch that
-//!   has no records.
+//!   has no records, and the last entry of one that has neither entries nor records.
 //! - [`Written`](StoreAnswer::Written) means that everything is durable. Every other answer, and the lack of one, means
 //!   that the outcome is unknown: the dispatcher reads back before it writes again.
 //! - Numbers of entries and places of records have no gaps, and are never used again, also after the last one is removed.
 //! - Removing something that is not there, and writing a piece again, succeed.
+//! - Once the first record of a new leader is written, nothing of an earlier leader is, even if it is on its way.
 //! - [`ReadBack`](StoreCommand::ReadBack) returns no more than [`READ_BACK`] entries and records.
 //!
 //! The functions of `contract` (feature `testing`) check all this.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "jetstream"))]
 pub(crate) mod events;
 pub mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "jetstream"))]
 pub(crate) mod request_text;
 
 use crate::encoding::Bytes;
@@ -32,6 +33,7 @@ use crate::id::{CommandId, EntryId, PieceId, RecordSeq, RequestId};
 use crate::output::{OperatorRequest, RequestRefused};
 use std::fmt;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use thiserror::Error;
 
 /// Maximum number of entries, and of records, that are read back at once.
@@ -53,6 +55,16 @@ pub trait Store {
 
     /// Stores the result of such a request for its sender.
     fn finish_request(&mut self, _id: RequestId, _result: Result<(), RequestRefused>) {}
+
+    /// Returns whether this process may lead. A task that waits for an answer is woken when this changes, but not at the
+    /// end of a [`Leadership::For`].
+    fn leadership(&mut self) -> Leadership {
+        Leadership::Exclusive
+    }
+
+    /// Asks the store whether another process leads. Until the answer the leadership is
+    /// [uncertain](Leadership::Uncertain).
+    fn check_leadership(&mut self) {}
 }
 
 impl<S: Store + ?Sized> Store for Box<S> {
@@ -71,6 +83,28 @@ impl<S: Store + ?Sized> Store for Box<S> {
     fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {
         (**self).finish_request(id, result);
     }
+
+    fn leadership(&mut self) -> Leadership {
+        (**self).leadership()
+    }
+
+    fn check_leadership(&mut self) {
+        (**self).check_leadership();
+    }
+}
+
+/// Right of this process to lead, as far as its store knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Leadership {
+    /// No other process can lead.
+    Exclusive,
+    /// No other process leads for this time.
+    For(Duration),
+    /// Another process may lead.
+    Uncertain,
+    /// Another process leads.
+    Lost,
 }
 
 /// Command for the store.

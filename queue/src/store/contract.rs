@@ -105,6 +105,111 @@ pub fn check<S: Store>(empty: &mut dyn FnMut() -> S) {
     each_command_is_answered_once(&mut empty());
 }
 
+/// Runs the checks of a store that several processes can open at once. `pair` opens a new, empty store twice.
+pub fn check_two<S: Store>(pair: &mut dyn FnMut() -> (S, S)) {
+    one_of_two_writers_wins(&mut pair());
+    batches_of_two_writers_do_not_mix(&mut pair());
+    nothing_of_an_earlier_leader_is_written(&mut pair());
+    a_lost_answer_can_be_read_back(&mut pair());
+}
+
+fn one_of_two_writers_wins<S: Store>((first, second): &mut (S, S)) {
+    assert_eq!((load(first), load(second)), (Loaded::default(), Loaded::default()));
+    for base in 0..20 {
+        let text = ["first", "second"].map(|who| format!("{who} {base}"));
+        first.submit(CommandId(1), StoreCommand::Write(Box::new(batch(0, base, &[], &[&text[0]]))));
+        second.submit(CommandId(2), StoreCommand::Write(Box::new(batch(0, base, &[], &[&text[1]]))));
+        let answers = [next_answer(first).1, next_answer(second).1];
+        // Neither may win if both were under way at once. The base is the same then.
+        let winner = answers.iter().position(|answer| *answer == StoreAnswer::Written);
+        let records = read_back(first, 0, base).records;
+        match winner {
+            Some(winner) => {
+                let bytes = bytes(&text[winner]);
+                assert_eq!(records, [(RecordSeq(base + 1), bytes)], "{answers:?}");
+                assert!(!answers.iter().all(|answer| *answer == StoreAnswer::Written));
+            }
+            None => {
+                assert!(records.len() <= 1, "{answers:?}: {}", records.len());
+                if records.is_empty() {
+                    assert_eq!(write(first, batch(0, base, &[], &["again"])), StoreAnswer::Written);
+                }
+            }
+        }
+        read_back(second, 0, base);
+    }
+}
+
+/// A record that is in the journal follows the records of its batch that are before it.
+fn batches_of_two_writers_do_not_mix<S: Store>((first, second): &mut (S, S)) {
+    let (_, _) = (load(first), load(second));
+    let mut base = 0;
+    for round in 0..30 {
+        let texts = |who: &str| (0..20).map(|n| format!("{who} {round} {n}")).collect::<Vec<_>>();
+        let (mine, other) = (texts("first"), texts("second"));
+        let records =
+            |texts: &[String]| batch(0, base, &[], &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        first.submit(CommandId(1), StoreCommand::Write(Box::new(records(&mine))));
+        // One that is shorter leaves places that records of the other expect.
+        second.submit(CommandId(2), StoreCommand::Write(Box::new(records(&other[..1 + round % 3]))));
+        next_answer(first);
+        next_answer(second);
+        let end = read_back(first, 0, base);
+        let found: Vec<&Bytes> = end.records.iter().map(|(_, record)| record).collect();
+        let is_start_of = |texts: &[String]| {
+            found.len() <= texts.len()
+                && found.iter().zip(texts).all(|(found, text)| ***found == *text.as_bytes())
+        };
+        assert!(is_start_of(&mine) || is_start_of(&other), "round {round}: {} records", found.len());
+        base = end.last_record.0;
+        read_back(second, 0, base);
+    }
+}
+
+fn nothing_of_an_earlier_leader_is_written<S: Store>((first, second): &mut (S, S)) {
+    load(first);
+    assert_eq!(write(first, batch(0, 0, &[], &["epoch 1"])), StoreAnswer::Written);
+    assert_eq!(write(first, batch(0, 1, &["a"], &[])), StoreAnswer::Written);
+    let loaded = load(second);
+    assert_eq!((loaded.last_entry, loaded.last_record), (EntryId(1), RecordSeq(1)));
+    // An entry that the new leader has not read is not lost.
+    assert_eq!(write(first, batch(1, 1, &["b"], &[])), StoreAnswer::Written);
+    let claim = write(second, batch(1, 1, &[], &["epoch 2"]));
+    let end = read_back(second, 1, 1);
+    assert_eq!(end.entries, [(EntryId(2), bytes("head of b"))], "{claim:?}");
+    match claim {
+        StoreAnswer::Written => assert_eq!(end.records.len(), 1),
+        // It was not compared before the record was written, or the record was not written.
+        StoreAnswer::Conflict if end.records.is_empty() => {
+            assert_eq!(write(second, batch(2, 1, &[], &["epoch 2"])), StoreAnswer::Written);
+        }
+        other => assert_eq!(other, StoreAnswer::Conflict),
+    }
+    for late in [batch(2, 1, &["late"], &[]), batch(2, 1, &[], &["late"]), batch(2, 1, &["late"], &["late"])]
+    {
+        assert_eq!(write(first, late), StoreAnswer::Conflict);
+    }
+    let end = read_back(first, 2, 1);
+    assert_eq!((end.entries.len(), end.records.len()), (0, 1));
+    assert_eq!(write(second, batch(2, 2, &["c"], &["r"])), StoreAnswer::Written);
+    let loaded = load(second);
+    let entries: Vec<u64> = loaded.entries.iter().map(|(id, _)| id.0).collect();
+    assert_eq!((entries, loaded.last_entry), (vec![1, 2, 3], EntryId(3)));
+    assert_eq!(answer(second, StoreCommand::ReadBody(EntryId(2))), body("b"));
+    assert_eq!(answer(second, StoreCommand::ReadBody(EntryId(3))), body("c"));
+}
+
+/// An answer that nobody awaits: what was written is a start of the batch.
+fn a_lost_answer_can_be_read_back<S: Store>((first, second): &mut (S, S)) {
+    load(first);
+    first.submit(CommandId(1), StoreCommand::Write(Box::new(batch(0, 0, &["a", "b", "c"], &["r"]))));
+    next_answer(first);
+    let end = read_back(second, 0, 0);
+    let heads = ["a", "b", "c"].map(|text| bytes(&format!("head of {text}")));
+    assert!(end.entries.iter().zip((1..).zip(heads)).all(|((id, head), (n, own))| id.0 == n && *head == own));
+    assert!(end.records.is_empty() || end.entries.len() == 3);
+}
+
 fn an_empty_store_has_nothing(store: &mut impl Store) {
     assert_eq!(load(store), Loaded::default());
     assert_eq!(read_back(store, 0, 0), ReadBack::default());

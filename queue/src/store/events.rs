@@ -55,6 +55,15 @@ impl Events {
         self.add([Event::Answer(id, Box::new(StoreAnswer::Failed(fault)))]);
     }
 
+    /// Wakes the task that waits, without an event.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn wake(&self) {
+        let waker = self.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Returns the next event, or arranges that the task is woken for it.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Event> {
         let mut inner = self.lock();

@@ -86,7 +86,9 @@ impl MemoryDisk {
         }
         let crashed = || failed(FaultKind::Unavailable);
         let conflicts_at_records = self.last_record != batch.after_record;
-        if self.last_entry != batch.after_entry || (conflicts_at_records && !self.has_no_transactions) {
+        let conflicts_at_entries = self.last_entry != batch.after_entry
+            && !(self.has_no_transactions && batch.entries.is_empty() && batch.records.is_empty());
+        if conflicts_at_entries || (conflicts_at_records && !self.has_no_transactions) {
             return StoreAnswer::Conflict;
         }
         if !self.has_no_transactions && steps(batch).count() > most {
@@ -227,6 +229,14 @@ mod tests {
                 store
             });
         }
+    }
+
+    #[test]
+    fn it_fulfils_the_contract_for_two_processes() {
+        contract::check_two(&mut || {
+            let store = MemoryStore::default();
+            (store.reopen(), store)
+        });
     }
 
     #[test]
