@@ -7,7 +7,8 @@
 //!
 //! [`dispatcher::Dispatcher`] decides which entry goes where next. It has no clock, no random numbers and no I/O: its
 //! inputs are times, arrivals, settlements and answers of the store, its outputs are commands for the store, hand-outs
-//! and answers. [`store::Store`] is an engine that stores the queue; the one in the module `sqlite` is a file.
+//! and answers. [`store::Store`] is an engine that stores the queue: in the module `sqlite` a file, in `jetstream`
+//! servers of NATS.
 //!
 //! # How to drive it
 //!
@@ -41,6 +42,8 @@ pub mod head;
 pub mod id;
 #[cfg(feature = "inbox")]
 pub mod inbox;
+#[cfg(feature = "jetstream")]
+pub mod jetstream;
 pub mod ledger;
 pub mod output;
 pub mod record;

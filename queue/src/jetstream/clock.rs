@@ -1,0 +1,31 @@
+//! Monotonic clock of the store, which goes on while the machine is suspended.
+
+use std::time::Duration;
+
+/// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn now() -> Duration {
+    since_boot(rustix::time::ClockId::Boottime)
+}
+
+/// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+pub(super) fn now() -> Duration {
+    since_boot(rustix::time::ClockId::Monotonic)
+}
+
+#[cfg(unix)]
+fn since_boot(clock: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    // Both are never negative for these clocks.
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
+}
+
+/// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
+#[cfg(not(unix))]
+#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the store has a clock of its own")]
+pub(super) fn now() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}

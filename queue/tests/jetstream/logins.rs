@@ -1,0 +1,106 @@
+//! Servers that cannot be used, and users with as few rights as possible.
+
+use super::servers::{Server, program};
+use super::{acquire, new_id, open, url};
+use relayline_queue::config::QueueLimits;
+use relayline_queue::jetstream::{JetStreamError, JetStreamQueue};
+use relayline_queue::store::StoreAnswer;
+use relayline_queue::store::contract::{batch, load, write};
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+
+fn error(text: &str) -> JetStreamError {
+    JetStreamQueue::connect(&url(text), &new_id(), "test").map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn wrong_credentials_are_refused() {
+    let Some(program) = program() else { return };
+    let server = Server::start(&program, "authorization { user: gateway, password: hunter2 }");
+    let address = server.address();
+    for login in ["", "gateway:wrong@", "token@"] {
+        let error = error(&format!("nats://{login}{address}"));
+        assert!(matches!(&error, JetStreamError::Refused { servers } if *servers == address), "{error:?}");
+        assert!(!error.to_string().contains("wrong"), "{error}");
+    }
+    let queue = open(&url(&format!("nats://gateway:hunter2@{address}")), &new_id());
+    assert_eq!(queue.server().unwrap().0, "one");
+}
+
+#[test]
+fn an_old_server_is_refused_by_its_version() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let info = r#"{"server_id":"x","server_name":"old","version":"2.9.10","go":"go1","host":"127.0.0.1","port":1,"headers":true,"max_payload":1048576,"proto":1,"jetstream":true}"#;
+            let _ = write!(client, "INFO {info}\r\nPONG\r\n");
+            // It stays open until the client closes it.
+            std::thread::spawn(move || std::io::copy(&mut client, &mut std::io::sink()));
+        }
+    });
+    let error = error(&format!("nats://127.0.0.1:{port}"));
+    assert!(matches!(&error, JetStreamError::TooOld { .. }), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "the server old has version 2.9.10, and the queue needs 2.12 or newer: update it"
+    );
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let error = error(&format!("nats://user:hunter2@127.0.0.1:{port}"));
+    assert!(matches!(error, JetStreamError::Unreachable { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("cannot connect to 127.0.0.1:{port}: ")), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_server_without_jetstream_is_explained() {
+    let Some(program) = program() else { return };
+    let server = Server::start(&program, "# without jetstream\n");
+    let error = error(&format!("nats://{}", server.address()));
+    assert!(matches!(error, JetStreamError::NoJetStream(_)), "{error:?}");
+}
+
+#[test]
+fn a_queue_that_is_not_there_is_named() {
+    let Some(program) = program() else { return };
+    let server = Server::start(&program, "");
+    let queue =
+        JetStreamQueue::connect(&url(&format!("nats://{}", server.address())), &new_id(), "test").unwrap();
+    assert!(matches!(queue.streams(), Err(JetStreamError::Missing(_))));
+}
+
+/// The list of `docs/fleet.md`.
+#[test]
+fn the_least_rights_of_the_documentation_suffice() {
+    let Some(program) = program() else { return };
+    let text = include_str!("../../../docs/fleet.md");
+    let (_, rights) = text.split_once("<!-- rights of a gateway -->\n```\n").unwrap();
+    let (rights, _) = rights.split_once("```").unwrap();
+    let server = Server::start(
+        &program,
+        &format!(
+            "authorization {{ users: [ {{ user: gateway, password: secret, permissions: {{ {rights} }} }} ] }}"
+        ),
+    );
+    let url = url(&format!("nats://gateway:secret@{}/relay", server.address()));
+    let id = "default";
+    let queue = open(&url, id);
+    acquire(&queue, false).unwrap();
+    assert!(queue.owner().unwrap().is_some());
+    assert_eq!(queue.streams().unwrap().len(), 3);
+    assert_eq!(queue.ledger(&QueueLimits::default()).unwrap().len(), 0);
+    let mut store = queue.into_store();
+    load(&mut store);
+    let mut batch = batch(0, 0, &vec!["x"; 40], &vec!["r"; 40]);
+    batch.removed_entries = (1..30).map(relayline_queue::id::EntryId).collect();
+    batch.removed_records = Some(relayline_queue::id::RecordSeq(20));
+    assert_eq!(write(&mut store, batch), StoreAnswer::Written);
+    assert_eq!(load(&mut store).entries.len(), 11);
+    let other = JetStreamQueue::connect(&url, "other", "test").unwrap();
+    assert!(other.prepare().is_err(), "another gateway's streams are out of reach");
+}
