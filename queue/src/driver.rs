@@ -4,7 +4,7 @@ use crate::config::QueueLimits;
 use crate::dispatcher::{Arrival, Dispatcher};
 use crate::id::{AgentId, HandOutId, RequestId};
 use crate::output::{AgentEnd, OperatorRequest, Output, Settlement};
-use crate::store::Store;
+use crate::store::{Leadership, Store};
 use relayline_core::time::Time;
 use std::task::{Context, Poll};
 
@@ -31,6 +31,8 @@ impl<S: Store> QueueDriver<S> {
     ///
     /// After a [last](Dispatcher::has_ended) output none follows.
     pub fn poll(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<Output> {
+        // Before anything is handed out: the machine may have slept.
+        self.dispatcher.handle_leadership(now, self.store.leadership());
         if self.dispatcher.deadline().is_some_and(|deadline| deadline <= now) {
             self.dispatcher.handle_tick(now);
         }
@@ -71,6 +73,16 @@ impl<S: Store> QueueDriver<S> {
     /// Returns the store, once the last output came.
     pub fn into_store(self) -> S {
         self.store
+    }
+
+    /// Asks the store whether another process leads. Nothing is handed out until the answer.
+    pub fn check_leadership(&mut self) {
+        self.store.check_leadership();
+    }
+
+    /// Returns true if another process can lead, so that the right to lead has to be confirmed again and again.
+    pub fn can_lose_leadership(&self) -> bool {
+        self.store.leadership() != Leadership::Exclusive
     }
 
     /// Stores an event: see [`Dispatcher::handle_arrival`].

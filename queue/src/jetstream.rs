@@ -213,7 +213,7 @@ impl Store for JetStreamStore {
         self.worker.finish_request(id, result);
     }
 
-    fn leadership(&mut self) -> Leadership {
+    fn leadership(&self) -> Leadership {
         self.worker.lease.leadership()
     }
 

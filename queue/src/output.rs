@@ -153,6 +153,8 @@ pub enum PauseReason {
     StoreDown,
     /// The queue is full.
     Full,
+    /// Another process may lead: the store has not confirmed in time that none does.
+    Unconfirmed,
 }
 
 /// Reason why a store cannot be used.

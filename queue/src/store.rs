@@ -58,7 +58,7 @@ pub trait Store {
 
     /// Returns whether this process may lead. A task that waits for an answer is woken when this changes, but not at the
     /// end of a [`Leadership::For`].
-    fn leadership(&mut self) -> Leadership {
+    fn leadership(&self) -> Leadership {
         Leadership::Exclusive
     }
 
@@ -84,7 +84,7 @@ impl<S: Store + ?Sized> Store for Box<S> {
         (**self).finish_request(id, result);
     }
 
-    fn leadership(&mut self) -> Leadership {
+    fn leadership(&self) -> Leadership {
         (**self).leadership()
     }
 

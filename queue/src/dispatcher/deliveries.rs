@@ -125,7 +125,9 @@ impl Dispatcher {
 
     /// Chooses entries for agents, as long as there are any and the store keeps up.
     pub(super) fn hand_out(&mut self) {
-        if !self.is_leading() || self.is_draining || self.is_held || self.health.is_failing() {
+        let is_uncertain = self.health.is_uncertain(self.now);
+        if !self.is_leading() || self.is_draining || self.is_held || self.health.is_failing() || is_uncertain
+        {
             return;
         }
         while self.hand_outs.on_their_way() < 2 * self.limits.batch_size {

@@ -33,6 +33,10 @@ use thiserror::Error;
 /// Key of the gateway's id in the host memory.
 const GATEWAY_KEY: &str = "gateway";
 
+/// Maximum time for which a gateway whose right to lead has ended waits for the connector's confirmation that it buffers.
+/// Another gateway dials three seconds after the end.
+const MAX_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Error returned when a queue cannot be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -77,6 +81,8 @@ pub struct OpenedQueue {
     prefix: String,
     /// False if the host handles answers to prompts itself.
     recognizes_answers: Arc<AtomicBool>,
+    /// True if the gateway must close in time before another one leads.
+    is_leased: bool,
 }
 
 impl fmt::Debug for OpenedQueue {
@@ -139,13 +145,14 @@ impl OpenedQueue {
         });
         let chats = chats.collect();
         let recognizes_answers = Arc::new(AtomicBool::new(true));
-        Ok(OpenedQueue { driver, clock, media, limits, chats, prefix, recognizes_answers })
+        let is_leased = driver.can_lose_leadership();
+        Ok(OpenedQueue { driver, clock, media, limits, chats, prefix, recognizes_answers, is_leased })
     }
 
     /// Changes the configuration of the gateway, before it starts: answers to prompts are recognized by the queue, unless the
     /// configuration turns `prompts` off, and the queue holds dials for as long as its store is down.
     pub fn configure(&self, config: &mut GatewayConfig) {
-        configure(config, &self.recognizes_answers);
+        configure(config, &self.recognizes_answers, self.is_leased);
     }
 
     /// Returns a function that prepares the gateway, before its first dial: it primes the chats that are stored.
@@ -188,19 +195,24 @@ impl OpenedQueue {
         builder: Builder<R>,
     ) -> Result<(Relay, DurableQueue), ConnectError> {
         let runtime = R::current()?;
-        let recognizes = self.recognizes_answers.clone();
-        let builder =
-            builder.configure(move |config| configure(config, &recognizes)).prepare(self.preparation());
+        let (recognizes, is_leased) = (self.recognizes_answers.clone(), self.is_leased);
+        let builder = builder
+            .configure(move |config| configure(config, &recognizes, is_leased))
+            .prepare(self.preparation());
         let (relay, inbox) = builder.connect().await?;
         let queue = self.serve(runtime, relay.clone(), inbox);
         Ok((relay, queue))
     }
 }
 
-fn configure(config: &mut GatewayConfig, recognizes_answers: &AtomicBool) {
+fn configure(config: &mut GatewayConfig, recognizes_answers: &AtomicBool, is_leased: bool) {
     recognizes_answers.store(config.machine.prompts, Ordering::Relaxed);
     config.machine.prompts = false;
     config.machine.timing.hold_most = Duration::MAX;
+    if is_leased {
+        let timing = &mut config.machine.timing;
+        timing.idle_timeout = timing.idle_timeout.min(MAX_IDLE_TIMEOUT);
+    }
 }
 
 /// Returns twelve random hexadecimal digits.

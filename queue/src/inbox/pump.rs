@@ -31,6 +31,9 @@ const MAX_ITEMS: usize = 128;
 /// Codes of closes by which a connector says that another gateway uses the same id.
 const DISPLACED: [u16; 3] = [1008, 4000, 4429];
 
+/// Time to the next dial after another gateway outside of the queue has taken the connection.
+const AFTER_DISPLACEMENT: Duration = Duration::from_secs(10);
+
 /// Task of a queue. It ends once the queue is handed over and its store is closed.
 pub(super) struct Pump<R> {
     runtime: R,
@@ -138,7 +141,14 @@ impl<R: Runtime> Pump<R> {
                 (state.paused, self.fault) = (None, None);
                 let is_connected = matches!(self.shared.relay.phase(), Phase::Connected | Phase::Idle);
                 hold(state, now, !is_connected);
-                let _answer = self.shared.relay.submit(Command::Resume);
+                let _answer = self.shared.relay.submit(match state.displaced.take() {
+                    None => Command::Resume,
+                    // The gateway outside of the queue is not displaced in turn at once.
+                    Some(code) => {
+                        arrivals::log_displaced(code);
+                        Command::Hold(AFTER_DISPLACEMENT)
+                    }
+                });
             }
             Output::Lost => self.end(state, QueueEnd::Lost),
             Output::Released => self.end(state, QueueEnd::Released),

@@ -62,6 +62,9 @@ pub(super) struct State {
     pub(super) media: Option<MediaStore>,
     pub(super) stats: InboxStats,
     pub(super) paused: Option<PauseReason>,
+    /// Code by which the connector has closed the connection for that of another gateway, until the store has said
+    /// whether it is one of this queue.
+    pub(super) displaced: Option<u16>,
     /// True once the gateway is to end: agents get nothing new.
     pub(super) is_leaving: bool,
     /// True once the relay has ended: no event arrives any more.
@@ -90,6 +93,7 @@ impl State {
             media,
             stats: InboxStats::default(),
             paused: None,
+            displaced: None,
             is_leaving: false,
             has_relay_ended: false,
             fatal: None,

@@ -5,7 +5,7 @@ use crate::id::EntryId;
 use crate::ledger::LoadError;
 use crate::output::{Output, QueueError};
 use crate::store::memory::MemoryDisk;
-use crate::store::{Batch, FaultKind, StoreAnswer, StoreCommand};
+use crate::store::{Batch, FaultKind, Leadership, StoreAnswer, StoreCommand};
 use std::time::Duration;
 
 #[test]
@@ -133,4 +133,32 @@ fn snapshots_bound_the_journal() {
         later.arrive(n, "a");
     }
     assert_eq!(later.take().iter().filter(|output| output.ends_with("is known")).count(), 100);
+}
+
+/// Nothing is handed out while another process may lead, and the gateway pauses at once.
+#[test]
+fn without_the_right_to_lead_nothing_is_handed_out() {
+    let mut bench = Bench::leading(|_| {});
+    let seconds = |n| Leadership::For(Duration::from_secs(n));
+    bench.dispatcher.handle_leadership(bench.now, seconds(7));
+    bench.arrive(1, "a");
+    bench.settle_down();
+    assert_eq!(bench.take(), ["1 is 1", "x gets 1#1: 1"]);
+    bench.wait(Duration::from_secs(6));
+    bench.dispatcher.handle_leadership(bench.now, seconds(7));
+    bench.wait(Duration::from_secs(6));
+    assert_eq!(bench.take(), [] as [&str; 0]);
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.take(), ["pause: Unconfirmed"]);
+    bench.arrive(2, "a");
+    bench.done(1, 1);
+    bench.settle_down();
+    assert_eq!(bench.take(), ["2 is 2", "1#1 is settled"]);
+    bench.dispatcher.handle_leadership(bench.now, seconds(7));
+    bench.settle_down();
+    assert_eq!(bench.take(), ["resume", "x gets 2#1: 2"]);
+    bench.dispatcher.handle_leadership(bench.now, Leadership::Uncertain);
+    assert_eq!(bench.take(), ["pause: Unconfirmed"]);
+    bench.dispatcher.handle_leadership(bench.now, Leadership::Lost);
+    assert_eq!(bench.take(), ["lost"]);
 }

@@ -82,9 +82,14 @@ impl<R: Runtime> Pump<R> {
             Notice::Disconnected { code, .. } => {
                 hold(state, now, state.paused.is_none());
                 if let Some(code) = code.filter(|code| DISPLACED.contains(code)) {
-                    let why = "the connector says that another connection uses this gateway's id: this process has \
-                               the queue, so look for a gateway outside of it that has the same id";
-                    tracing::warn!(code, why, "queue_displaced");
+                    match &mut state.driver {
+                        // The next dial waits for the answer: another process of this queue may lead.
+                        Some(driver) if driver.can_lose_leadership() => {
+                            state.displaced = Some(code);
+                            driver.check_leadership();
+                        }
+                        _ => log_displaced(code),
+                    }
                 }
             }
             _ => {}
@@ -168,6 +173,13 @@ impl<R: Runtime> Pump<R> {
         let arrival = arrival(state, session, key, &body, memory);
         store(state, now, Arriving { settlement, arrival, media });
     }
+}
+
+/// Logs that a gateway outside of this queue uses the same id.
+pub(super) fn log_displaced(code: u16) {
+    let why = "the connector says that another connection uses this gateway's id: this process has the queue, so look \
+               for a gateway outside of it that has the same id";
+    tracing::warn!(code, why, "queue_displaced");
 }
 
 /// Returns true if the key of an event is known.
