@@ -50,7 +50,7 @@ pub(crate) use control::connect_socket;
 pub(crate) use control::{ControlServer, ControlSettings, ControlSocket, remove_socket};
 pub(crate) use delivery::{AgentSettlement, Content, Item};
 pub(crate) use gateway::{Cause, Gateway, GatewayParts};
-pub(crate) use jobs::{hand_over, run_jobs};
+pub(crate) use jobs::{hand_over, run_alone, run_jobs};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, BusyMark, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};

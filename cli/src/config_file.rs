@@ -160,7 +160,7 @@ fn values(arg: &Arg, setting: &HostSetting, folder: &Path) -> Result<Vec<OsStrin
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
     let is_queue = arg.get_value_parser().type_id() == TypeId::of::<QueueLocation>();
     let text = |text: &String| match QueueLocation::parse(text) {
-        Ok(location) if is_queue => location.within(folder).to_string().into(),
+        Ok(location) if is_queue => location.within(folder).expose().into(),
         _ if is_path => folder.join(text).into_os_string(),
         // An error of a queue's URL is that of the flag.
         _ => text.into(),

@@ -28,7 +28,8 @@ Examples:
   relayline doctor --url wss://connector.example --acp -- claude-agent-acp
 
 It takes every flag of `run`, but opens no port. It starts no agent, except with --acp: then it first initializes the agent,
-opens a session, and says what is missing. With --queue it examines the queue's file, mode, content, settings and lock.
+opens a session, and says what is missing. With --queue it examines the queue: a file's mode, content, settings and lock, or
+the servers' version, replicas and leader.
 Without a URL it checks the agent and the queue only. The agent's log is shown with -v.
 
 Each line begins with ok, warn or fail, names the step, and says what was found and what to do: settings, dns, tcp, tls,
@@ -133,7 +134,10 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
         agent::examine(acp, &limits.acp, &mut findings);
     }
     if let Some(location) = arguments.run.queue.location() {
-        queue::examine(location, &mut findings);
+        let credentials =
+            resolved.as_ref().ok().and_then(|resolved| resolved.config.machine.credentials.as_ref());
+        let id = credentials.map(|credentials| credentials.gateway_id.as_str());
+        queue::examine(location, id, &mut findings);
     }
     let resolved = match resolved {
         Ok(resolved) => resolved,

@@ -56,12 +56,16 @@ pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
 
-/// C-4: the WebSocket, HTTP and TLS libraries log whole requests at debug and trace level, including bearer tokens. Those
-/// levels are always off.
+/// C-4: the WebSocket, HTTP, TLS and NATS libraries log whole requests at debug and trace level, including bearer tokens and
+/// messages. Those levels are always off.
 fn is_clean(metadata: &Metadata<'_>) -> bool {
     const UNSAFE_TARGETS: [&str; 6] =
         ["tungstenite", "async_tungstenite", "hyper", "hyper_util", "rustls", "futures_rustls"];
     let root = metadata.target().split("::").next().unwrap_or_default();
+    // Its news of connections are those that the queue logs, too.
+    if root == "async_nats" {
+        return *metadata.level() <= Level::WARN;
+    }
     *metadata.level() <= Level::INFO || !UNSAFE_TARGETS.contains(&root)
 }
 
@@ -93,6 +97,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             tracing::trace!(target: "tungstenite::handshake::client", "hunter2");
             tracing::debug!(target: "async_tungstenite", "hunter2");
+            tracing::debug!(target: "async_nats::jetstream::context", "hunter2");
             tracing::debug!(target: "hyper::proto::h1::io", "hunter2");
             tracing::trace!(target: "rustls::client", "hunter2");
             tracing::info!(target: "hyper", "a library's news");

@@ -86,7 +86,7 @@ enum Command {
     Run(run::RunArguments),
     Send(send::SendArguments),
     Status(status::StatusArguments),
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "jetstream", feature = "sqlite"))]
     Queue(queue::QueueCommand),
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
@@ -142,7 +142,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Send(arguments) => send::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
-        #[cfg(feature = "sqlite")]
+        #[cfg(any(feature = "jetstream", feature = "sqlite"))]
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),

@@ -1,19 +1,21 @@
 //! The durable queue of the program: `run --queue`, and the command `queue`.
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod command;
 mod flags;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod list;
 // Without an engine no URL is accepted, so that the rest of these modules is not used.
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "jetstream", feature = "sqlite")), allow(dead_code))]
 mod location;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod operate;
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
+mod reader;
+#[cfg_attr(not(any(feature = "jetstream", feature = "sqlite")), allow(dead_code))]
 mod start;
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "jetstream", feature = "sqlite"))]
 pub(crate) use command::{QueueCommand, run};
 pub(crate) use flags::QueueArguments;
 pub(crate) use location::QueueLocation;
@@ -21,3 +23,9 @@ pub(crate) use start::{Acquired, QueueStart};
 
 /// Id of the queue of a gateway that has none.
 pub(crate) const DEFAULT_ID: &str = "default";
+
+/// Returns the name of this process for people on other machines.
+#[cfg(feature = "jetstream")]
+pub(crate) fn process_name() -> String {
+    format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
+}

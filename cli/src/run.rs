@@ -216,7 +216,9 @@ fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
         }
         return acp::start(arguments, resolved, limits, manifest);
     }
-    if arguments.exec.is_empty() && stdin_has_ended() {
+    // Agents on other machines work from a queue on servers, so that this gateway needs none.
+    let is_alone = arguments.exec.is_empty() && arguments.queue.is_shared();
+    if arguments.exec.is_empty() && !is_alone && stdin_has_ended() {
         let what = "stdin is at its end, so there is no agent to serve: start one with --exec CMD or --acp CMD, or \
                     connect stdin and stdout to one";
         return Err(fail(2, what));
@@ -236,7 +238,11 @@ fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
     let facilities = arguments.facilities(&limits.control)?;
     let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     arguments.configure(&mut config, manifest);
-    let kind = if arguments.exec.is_empty() { AgentKind::Stdio } else { AgentKind::Exec };
+    let kind = match arguments.exec.is_empty() {
+        _ if is_alone => AgentKind::None,
+        true => AgentKind::Stdio,
+        false => AgentKind::Exec,
+    };
     let (settings, auto_ack) = (limits.agent, arguments.auto_ack);
     let options = Options { auto_ack, facilities, settings, kind, media, prompts };
     let (shutdown, current) = watch_signals()?;
@@ -244,6 +250,7 @@ fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
     let parts = RunParts { runtime, config, options, shutdown, queue };
     Ok(match arguments.exec.first() {
         Some(program) => parts.run_exec(arguments, program, &current),
+        None if is_alone => parts.run_alone(),
         None => parts.run_stdio(),
     })
 }

@@ -34,6 +34,30 @@ pub(crate) fn run_jobs<A: Agents>(
     })
 }
 
+/// Runs a gateway that stores events for agents of other processes, until a request to stop.
+pub(crate) fn run_alone(
+    runtime: RuntimeName,
+    config: GatewayConfig,
+    queue: QueueStart,
+    options: Options,
+    shutdown: &Shutdown,
+) -> io::Result<Result<End, OpenError>> {
+    runtime.host_with_queue(config, queue, |queue| async move {
+        let relay = queue.relay().clone();
+        let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
+        let mut gateway = Gateway::queued(queue.clone(), parts);
+        let _: Option<()> = gateway.without_agent(std::future::pending()).await;
+        if let Some(cause) = gateway.cause() {
+            gateway.leave_without_agent(cause).await;
+        }
+        let handed_over = hand_over(&queue).await;
+        if let Some(control) = control {
+            control.finish().await;
+        }
+        handed_over.map(|()| end_of(&gateway))
+    })
+}
+
 async fn serve_jobs<A: Agents>(
     mut gateway: Gateway,
     jobs: &mut [A],

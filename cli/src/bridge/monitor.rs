@@ -29,6 +29,8 @@ pub(crate) enum AgentKind {
     Exec,
     /// As a child process that speaks the Agent Client Protocol.
     Acp,
+    /// Not by this gateway.
+    None,
 }
 
 /// Mark of whether one agent works. Dropping it takes the mark away.

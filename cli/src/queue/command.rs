@@ -2,14 +2,14 @@
 
 use super::list::{Entry, Summary};
 use super::location::QueueLocation;
-use super::operate::{operate, unbounded};
+use super::operate::operate;
+use super::reader::QueueReader;
 use crate::{complain, fail};
 use clap::{Args, Subcommand};
 use relayline_queue::id::EntryId;
 use relayline_queue::inbox::{entry_json, gateway_of};
 use relayline_queue::ledger::{EntryState, Ledger};
 use relayline_queue::output::OperatorRequest;
-use relayline_queue::sqlite::SqliteReader;
 use std::process::ExitCode;
 
 macro_rules! exit_codes {
@@ -31,6 +31,7 @@ Examples:
   relayline queue status --queue sqlite:inbox.db
   relayline queue dead --queue sqlite:inbox.db --text
   relayline queue retry 17 --queue sqlite:inbox.db
+  relayline queue status --queue nats://a,b,c/relay --gateway-id gateway-1
 
 Each command works while a gateway has the queue, and while none has it.
 
@@ -68,7 +69,7 @@ enum Action {
 /// Queue that a command is about.
 #[derive(Debug, Args)]
 struct Target {
-    /// The queue, as in sqlite:inbox.db.
+    /// The queue, as in sqlite:inbox.db or nats://a,b,c/relay.
     #[arg(long, value_name = "URL", value_parser = QueueLocation::parse)]
     queue: QueueLocation,
 
@@ -123,9 +124,9 @@ fn ended(target: &Target, lines: Result<Vec<String>, String>) -> ExitCode {
 }
 
 /// Opens the queue of a target, and reads it.
-fn open(target: &Target) -> Result<(SqliteReader, Ledger), String> {
-    let reader = SqliteReader::open(target.queue.path()).map_err(|error| error.to_string())?;
-    let ledger = reader.ledger(&unbounded()).map_err(|error| error.to_string())?;
+fn open(target: &Target) -> Result<(QueueReader, Ledger), String> {
+    let reader = QueueReader::open(&target.queue, target.gateway_id.as_deref())?;
+    let ledger = reader.ledger()?;
     if let (Some(found), Some(wanted)) = (gateway_of(&ledger), &target.gateway_id)
         && found != wanted
     {
@@ -137,8 +138,11 @@ fn open(target: &Target) -> Result<(SqliteReader, Ledger), String> {
 
 fn status(target: &Target) -> Result<Vec<String>, String> {
     let (reader, ledger) = open(target)?;
-    let owner = reader.owner().map_err(|error| error.to_string())?;
-    let summary = Summary::new(target.queue.to_string(), &ledger, owner);
+    #[cfg(feature = "jetstream")]
+    let streams = reader.streams()?.into_iter().map(Into::into).collect();
+    #[cfg(not(feature = "jetstream"))]
+    let streams = Vec::new();
+    let summary = Summary::new(target.queue.to_string(), &ledger, reader.owner()?, streams);
     Ok(if target.json { vec![summary.json()] } else { summary.text() })
 }
 
@@ -147,7 +151,7 @@ fn list(arguments: &ListArguments, is_shown: fn(EntryState) -> bool) -> Result<V
     let (reader, ledger) = open(target)?;
     let mut lines = Vec::new();
     for (id, entry) in ledger.entries().filter(|(_, entry)| is_shown(entry.state)) {
-        let body = if *text { reader.body(id).map_err(|error| error.to_string())? } else { None };
+        let body = if *text { reader.body(id)? } else { None };
         let message = body.and_then(|body| entry_json(id, &body));
         let entry = Entry::new(id, entry, message);
         lines.push(if target.json { entry.json() } else { entry.text() });
@@ -158,7 +162,8 @@ fn list(arguments: &ListArguments, is_shown: fn(EntryState) -> bool) -> Result<V
 fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) -> ExitCode {
     let EntryArguments { entry, target } = arguments;
     // Before anything is changed.
-    let done = open(target).and_then(|_| operate(target.queue.path(), request(EntryId(*entry))));
+    let done = open(target)
+        .and_then(|_| operate(&target.queue, target.gateway_id.as_deref(), request(EntryId(*entry))));
     match done {
         Ok(()) if target.json => crate::print(format_args!(r#"{{"id":{entry},"ok":true}}"#)),
         Ok(()) => {

@@ -16,12 +16,13 @@ const MAX_JOBS: usize = 1000;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Queue")]
 pub(crate) struct QueueArguments {
-    /// Durable queue of the events, as in sqlite:inbox.db.
+    /// Durable queue of the events, as in sqlite:inbox.db or nats://a,b,c/relay?replicas=3.
     ///
     /// Each event is stored, acknowledged to the connector once it is stored, and handed to the agent until the agent has
-    /// done it: ack then means done. It comes again if the agent, the gateway or the machine dies before. The file holds
-    /// what people say: it has mode 0600. A second gateway with the same file exits with 1.
-    #[arg(long, value_name = "URL", value_parser = QueueLocation::parse)]
+    /// done it: ack then means done. It comes again if the agent, the gateway or the machine dies before. The queue
+    /// holds what people say: a file has mode 0600. A second gateway with the same queue exits with 1. With servers of NATS and
+    /// neither --exec nor --acp this gateway runs no agent. Credentials are in the URL, or in the file of its parameter login.
+    #[arg(long, value_name = "URL", value_parser = QueueLocation::parse, hide_default_value = true)]
     queue: Option<QueueLocation>,
 
     /// Number of agent processes. Sessions are spread over them; 1 by default.
@@ -68,6 +69,11 @@ impl QueueArguments {
     /// Returns the location of the queue.
     pub(crate) fn location(&self) -> Option<&QueueLocation> {
         self.queue.as_ref()
+    }
+
+    /// Returns true if agents on other machines can work from the queue.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.queue.as_ref().is_some_and(QueueLocation::is_shared)
     }
 
     /// Returns the number of agent processes.

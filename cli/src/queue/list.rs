@@ -7,14 +7,80 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Process that has a queue.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Owner {
+    /// It is not known which.
+    Unknown,
+    /// A process of this machine.
+    Process(u32),
+    /// A process of any machine, by its name.
+    Named(String),
+}
+
+impl Owner {
+    fn text(&self) -> String {
+        match self {
+            Owner::Unknown => "a gateway".to_owned(),
+            Owner::Process(pid) => format!("process {pid}"),
+            Owner::Named(name) => format!("the gateway {}", printable(name)),
+        }
+    }
+}
+
+/// Stream of a queue on servers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct StreamSummary {
+    name: String,
+    messages: u64,
+    bytes: u64,
+    /// Maximum of these bytes, if there is one.
+    max_bytes: Option<u64>,
+    replicas: usize,
+    /// Replicas that have all messages.
+    current_replicas: usize,
+    /// Server that leads the stream, in a cluster.
+    leader: Option<String>,
+}
+
+#[cfg(feature = "jetstream")]
+impl From<relayline_queue::jetstream::StreamStatus> for StreamSummary {
+    fn from(status: relayline_queue::jetstream::StreamStatus) -> StreamSummary {
+        StreamSummary {
+            name: status.name,
+            messages: status.messages,
+            bytes: status.bytes,
+            max_bytes: status.max_bytes,
+            replicas: status.replicas,
+            current_replicas: status.current_replicas,
+            leader: status.leader,
+        }
+    }
+}
+
+impl StreamSummary {
+    fn text(&self) -> String {
+        let StreamSummary { name, messages, bytes, replicas, current_replicas, .. } = self;
+        let led =
+            self.leader.as_ref().map_or(String::new(), |leader| format!(", led by {}", printable(leader)));
+        let most = self.max_bytes.map_or(String::new(), |most| format!(" of {most}"));
+        format!(
+            "stream    {name}: {messages} messages, {bytes}{most} bytes, {current_replicas} of {replicas} replicas{led}"
+        )
+    }
+}
+
 /// State of a queue.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
     queue: String,
     /// True while a gateway has the queue.
     in_use: bool,
-    /// Process of that gateway, if it is known.
+    /// Process of that gateway, if it is known and on this machine.
     owner_pid: Option<u32>,
+    /// Name of that gateway's process, if the queue is on servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader: Option<String>,
     entries: usize,
     waiting: usize,
     out: usize,
@@ -25,17 +91,34 @@ pub(super) struct Summary {
     sessions: usize,
     /// Number of gateways that have had the queue.
     epoch: u64,
+    /// Streams of a queue on servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    streams: Vec<StreamSummary>,
+    #[serde(skip)]
+    owner: Option<Owner>,
 }
 
 impl Summary {
     /// Summarizes a queue. `owner` is the process that has it.
-    pub(super) fn new(queue: String, ledger: &Ledger, owner: Option<Option<u32>>) -> Summary {
+    pub(super) fn new(
+        queue: String,
+        ledger: &Ledger,
+        owner: Option<Owner>,
+        streams: Vec<StreamSummary>,
+    ) -> Summary {
         let count = |state| ledger.entries().filter(|(_, entry)| entry.state == state).count();
         let sessions: BTreeSet<&str> = ledger.entries().map(|(_, entry)| &*entry.session).collect();
         Summary {
             queue,
             in_use: owner.is_some(),
-            owner_pid: owner.flatten(),
+            owner_pid: match owner {
+                Some(Owner::Process(pid)) => Some(pid),
+                _ => None,
+            },
+            leader: match &owner {
+                Some(Owner::Named(name)) => Some(name.clone()),
+                _ => None,
+            },
             entries: ledger.len(),
             waiting: count(EntryState::Waiting),
             out: count(EntryState::Out),
@@ -43,6 +126,8 @@ impl Summary {
             bytes: ledger.bytes(),
             sessions: sessions.len(),
             epoch: ledger.epoch(),
+            streams,
+            owner,
         }
     }
 
@@ -52,19 +137,20 @@ impl Summary {
     }
 
     pub(super) fn text(&self) -> Vec<String> {
-        let owner = match (self.in_use, self.owner_pid) {
-            (false, _) => "no gateway has it".to_owned(),
-            (true, None) => "a gateway has it".to_owned(),
-            (true, Some(pid)) => format!("process {pid} has it"),
-        };
+        let owner = self.owner.as_ref().map_or("no gateway".to_owned(), Owner::text);
         let Summary { queue, entries, waiting, out, dead, bytes, sessions, .. } = self;
-        vec![
-            format!("queue     {queue}: {owner}"),
+        let mut lines = vec![
+            format!("queue     {queue}: {owner} has it"),
             format!("entries   {entries} of {sessions} sessions, {bytes} bytes"),
             format!("waiting   {waiting}"),
             format!("out       {out}"),
             format!("dead      {dead}"),
-        ]
+        ];
+        if !self.streams.is_empty() {
+            lines.push(format!("epoch     {}", self.epoch));
+        }
+        lines.extend(self.streams.iter().map(StreamSummary::text));
+        lines
     }
 }
 

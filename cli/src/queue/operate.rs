@@ -1,20 +1,27 @@
 //! Requests of an operator: left for the gateway that has the queue, or carried out here if none has it.
 
+use super::location::QueueLocation;
 use relayline_core::time::Time;
 use relayline_queue::config::QueueLimits;
 use relayline_queue::driver::QueueDriver;
 use relayline_queue::id::RequestId;
+#[cfg(feature = "jetstream")]
+use relayline_queue::jetstream::{JetStreamError, JetStreamQueue, NatsUrl};
 use relayline_queue::output::{OperatorRequest, Output, RequestRefused};
+#[cfg(feature = "sqlite")]
 use relayline_queue::sqlite::{QueueLock, RequestState, SqliteError, SqliteReader, SqliteStore};
+use relayline_queue::store::Store;
 use std::future::poll_fn;
+#[cfg(feature = "sqlite")]
 use std::path::Path;
 use std::task::Poll;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Maximum time for which the gateway's answer is waited for.
+#[cfg(feature = "sqlite")]
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Time between two looks for it.
+#[cfg(feature = "sqlite")]
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Returns limits under which nothing is forgotten and nothing becomes a dead letter: those of the gateway are not known here.
@@ -38,15 +45,52 @@ pub(super) fn unbounded() -> QueueLimits {
 ///
 /// # Errors
 /// The request is refused, or the queue cannot be used.
-pub(super) fn operate(path: &Path, request: OperatorRequest) -> Result<(), String> {
-    match QueueLock::acquire(path) {
-        Ok(lock) => without_owner(lock, request),
-        Err(SqliteError::InUse { .. }) => with_owner(path, request),
-        Err(error) => Err(error.to_string()),
+pub(super) fn operate(
+    location: &QueueLocation,
+    gateway_id: Option<&str>,
+    request: OperatorRequest,
+) -> Result<(), String> {
+    match location {
+        #[cfg(feature = "sqlite")]
+        QueueLocation::File(path) => {
+            let _ = gateway_id;
+            match QueueLock::acquire(path) {
+                Ok(lock) => {
+                    without_owner(SqliteStore::open(lock).map_err(|error| error.to_string())?, request)
+                }
+                Err(SqliteError::InUse { .. }) => with_owner(path, request),
+                Err(error) => Err(error.to_string()),
+            }
+        }
+        #[cfg(not(feature = "sqlite"))]
+        QueueLocation::File(_) => Err("this program was built without SQLite".to_owned()),
+        #[cfg(feature = "jetstream")]
+        QueueLocation::Servers(url) => {
+            let id = gateway_id.unwrap_or(super::DEFAULT_ID);
+            on_servers(url, id, request).map_err(|error| error.to_string())?
+        }
     }
 }
 
+/// Sends the request to the gateway that has the queue, or leads for a moment if none has it.
+#[cfg(feature = "jetstream")]
+fn on_servers(
+    url: &NatsUrl,
+    gateway_id: &str,
+    request: OperatorRequest,
+) -> Result<Result<(), String>, JetStreamError> {
+    let queue = JetStreamQueue::connect(url, gateway_id, &super::process_name())?;
+    match queue.request(request) {
+        Err(JetStreamError::NoLeader) => {}
+        answered => return answered.map(|result| result.map_err(|refused| refused.to_string())),
+    }
+    // A gateway that was killed has the queue for some seconds still.
+    smol::future::block_on(queue.acquire(false))?;
+    Ok(without_owner(queue.into_store(), request))
+}
+
 /// Leaves the request for the gateway that has the queue, and waits for its answer.
+#[cfg(feature = "sqlite")]
 fn with_owner(path: &Path, request: OperatorRequest) -> Result<(), String> {
     let failed = |error: SqliteError| error.to_string();
     let reader = SqliteReader::open(path).map_err(failed)?;
@@ -66,14 +110,13 @@ fn with_owner(path: &Path, request: OperatorRequest) -> Result<(), String> {
                             soon as the gateway can, or by the next one"
                     .to_owned());
             }
-            RequestState::Pending => sleep(LOOK_AGAIN),
+            RequestState::Pending => std::thread::sleep(LOOK_AGAIN),
         }
     }
 }
 
 /// Carries the request out as the gateway would, for a moment, and hands the queue over.
-fn without_owner(lock: QueueLock, request: OperatorRequest) -> Result<(), String> {
-    let store = SqliteStore::open(lock).map_err(|error| error.to_string())?;
+fn without_owner(store: impl Store, request: OperatorRequest) -> Result<(), String> {
     let (began, leader) = (Instant::now(), format!("operator-{}", std::process::id()));
     let now = || Time::ZERO + began.elapsed();
     let mut driver = QueueDriver::new(store, unbounded(), &leader, now());

@@ -1,28 +1,28 @@
-//! Start of the queue: its lock, its store, and the gateway that has it.
+//! Start of the queue: the right to lead it, its store, and the gateway that has it.
 
 use super::location::QueueLocation;
 use crate::signals::Shutdown;
 use relayline_control::config::GatewayConfig;
-#[cfg(feature = "sqlite")]
-use relayline_queue::inbox::OpenedQueue;
-use relayline_queue::inbox::{DurableQueue, OpenError, QueueOptions};
+use relayline_queue::inbox::{DurableQueue, OpenError, OpenedQueue, QueueOptions};
+#[cfg(feature = "jetstream")]
+use relayline_queue::jetstream::{JetStreamError, JetStreamQueue, NatsUrl};
 #[cfg(feature = "sqlite")]
 use relayline_queue::sqlite::{QueueLock, SqliteError, SqliteStore};
-use relayline_runtime::Runtime;
+use relayline_queue::store::Store;
 use relayline_runtime::observe::WireObserver;
-#[cfg(feature = "sqlite")]
-use relayline_runtime::{Relay, start_prepared};
+use relayline_runtime::{Relay, Runtime, start_prepared};
+use std::fmt;
 use std::io;
+#[cfg(feature = "sqlite")]
+use std::path::Path;
 use std::sync::Arc;
 
 /// Queue that is to be opened.
-#[derive(Debug)]
 pub(crate) struct QueueStart {
     location: QueueLocation,
     options: QueueOptions,
     is_standby: bool,
-    #[cfg(feature = "sqlite")]
-    store: Option<SqliteStore>,
+    store: Option<Box<dyn Store + Send>>,
 }
 
 /// Result of waiting for the queue.
@@ -34,55 +34,39 @@ pub(crate) enum Acquired {
     Stopped,
 }
 
-impl QueueStart {
-    pub(super) fn new(location: QueueLocation, options: QueueOptions, is_standby: bool) -> QueueStart {
-        QueueStart {
-            location,
-            options,
-            is_standby,
-            #[cfg(feature = "sqlite")]
-            store: None,
-        }
+impl fmt::Debug for QueueStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueStart").field("location", &self.location).finish_non_exhaustive()
     }
 }
 
-#[cfg(feature = "sqlite")]
 impl QueueStart {
-    /// Locks and opens the store, before anything else begins. With `--standby` it waits until no other process has it.
+    pub(super) fn new(location: QueueLocation, options: QueueOptions, is_standby: bool) -> QueueStart {
+        QueueStart { location, options, is_standby, store: None }
+    }
+
+    /// Acquires the right to lead, and opens the store, before anything else begins. With `--standby` it waits until no
+    /// other process has it.
     ///
     /// # Errors
     /// Another process has it, or it cannot be used.
-    pub(crate) fn acquire(&mut self, shutdown: &Shutdown) -> Result<Acquired, SqliteError> {
-        let lock = match QueueLock::acquire(self.location.path()) {
-            Err(error @ SqliteError::InUse { .. }) if self.is_standby => {
-                tracing::info!(why = %standby_reason(&error), "standby");
-                match self.wait(shutdown)? {
-                    Some(lock) => lock,
-                    None => return Ok(Acquired::Stopped),
-                }
+    pub(crate) fn acquire(&mut self, shutdown: &Shutdown) -> Result<Acquired, String> {
+        self.store = match &self.location {
+            #[cfg(feature = "sqlite")]
+            QueueLocation::File(path) => {
+                open_file(path, self.is_standby, shutdown).map_err(|error| error.to_string())?
             }
-            acquired => acquired?,
+            // The flag refuses its URL before.
+            #[cfg(not(feature = "sqlite"))]
+            QueueLocation::File(_) => return Err("this program was built without SQLite".to_owned()),
+            #[cfg(feature = "jetstream")]
+            QueueLocation::Servers(url) => {
+                let id = self.options.gateway_id.as_deref().unwrap_or(super::DEFAULT_ID);
+                let opened = join_servers(url, id, self.is_standby, shutdown);
+                opened.map_err(|error| error.to_string())?
+            }
         };
-        self.store = Some(SqliteStore::open(lock)?);
-        Ok(Acquired::Ours)
-    }
-
-    /// Waits for the lock, or for a request to stop.
-    fn wait(&self, shutdown: &Shutdown) -> Result<Option<QueueLock>, SqliteError> {
-        let path = self.location.path().to_owned();
-        let (sender, receiver) = futures_channel::oneshot::channel();
-        // It is abandoned at a request to stop: the process ends then.
-        let wait = move || _ = sender.send(QueueLock::wait(&path));
-        let spawned = std::thread::Builder::new().name("standby".to_owned()).spawn(wait);
-        if let Err(source) = spawned {
-            let (action, path) = ("start a thread for", self.location.path().to_owned());
-            return Err(SqliteError::Io { action, path, source });
-        }
-        let stopped = Box::pin(shutdown.triggered());
-        match smol::future::block_on(futures_util::future::select(receiver, stopped)) {
-            futures_util::future::Either::Left((Ok(lock), _)) => lock.map(Some),
-            _ => Ok(None),
-        }
+        Ok(if self.store.is_some() { Acquired::Ours } else { Acquired::Stopped })
     }
 
     /// Opens the queue, and starts its gateway. `observer` sees the gateway's wire from the first dial on.
@@ -111,6 +95,45 @@ impl QueueStart {
     }
 }
 
+/// Locks and opens a file; `None` if there was a request to stop first.
+#[cfg(feature = "sqlite")]
+fn open_file(
+    path: &Path,
+    is_standby: bool,
+    shutdown: &Shutdown,
+) -> Result<Option<Box<dyn Store + Send>>, SqliteError> {
+    let lock = match QueueLock::acquire(path) {
+        Err(error @ SqliteError::InUse { .. }) if is_standby => {
+            tracing::info!(why = %standby_reason(&error), "standby");
+            match wait_for_lock(path, shutdown)? {
+                Some(lock) => lock,
+                None => return Ok(None),
+            }
+        }
+        acquired => acquired?,
+    };
+    Ok(Some(Box::new(SqliteStore::open(lock)?)))
+}
+
+/// Waits for the lock, or for a request to stop.
+#[cfg(feature = "sqlite")]
+fn wait_for_lock(path: &Path, shutdown: &Shutdown) -> Result<Option<QueueLock>, SqliteError> {
+    let (sender, receiver) = futures_channel::oneshot::channel();
+    let waiting = path.to_owned();
+    // It is abandoned at a request to stop: the process ends then.
+    let wait = move || _ = sender.send(QueueLock::wait(&waiting));
+    let spawned = std::thread::Builder::new().name("standby".to_owned()).spawn(wait);
+    if let Err(source) = spawned {
+        let (action, path) = ("start a thread for", path.to_owned());
+        return Err(SqliteError::Io { action, path, source });
+    }
+    let stopped = Box::pin(shutdown.triggered());
+    match smol::future::block_on(futures_util::future::select(receiver, stopped)) {
+        futures_util::future::Either::Left((Ok(lock), _)) => lock.map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// Returns who has the queue, without the advice to wait.
 #[cfg(feature = "sqlite")]
 fn standby_reason(error: &SqliteError) -> String {
@@ -118,24 +141,23 @@ fn standby_reason(error: &SqliteError) -> String {
     text.split(": stop").next().unwrap_or_default().to_owned()
 }
 
-/// Error of a program without an engine for queues. Its flags refuse every URL before.
-#[cfg(not(feature = "sqlite"))]
-const NO_ENGINE: &str = "this program was built without an engine for queues";
-
-#[cfg(not(feature = "sqlite"))]
-impl QueueStart {
-    /// Returns an error.
-    pub(crate) fn acquire(&mut self, _: &Shutdown) -> Result<Acquired, &'static str> {
-        let _ = (&self.location, &self.options, self.is_standby);
-        Err(NO_ENGINE)
-    }
-
-    pub(crate) async fn open<R: Runtime>(
-        self,
-        _: R,
-        _: GatewayConfig,
-        _: Option<Arc<dyn WireObserver>>,
-    ) -> io::Result<Result<DurableQueue, OpenError>> {
-        Err(io::Error::other(NO_ENGINE))
-    }
+/// Connects to servers, and waits for the right to lead; `None` if there was a request to stop first.
+#[cfg(feature = "jetstream")]
+fn join_servers(
+    url: &NatsUrl,
+    gateway_id: &str,
+    is_standby: bool,
+    shutdown: &Shutdown,
+) -> Result<Option<Box<dyn Store + Send>>, JetStreamError> {
+    use futures_util::future::{Either, select};
+    let queue = JetStreamQueue::connect(url, gateway_id, &super::process_name())?;
+    queue.prepare()?;
+    let acquired = {
+        let acquire = Box::pin(queue.acquire(is_standby));
+        match smol::future::block_on(select(acquire, Box::pin(shutdown.triggered()))) {
+            Either::Left((acquired, _)) => acquired,
+            Either::Right(_) => return Ok(None),
+        }
+    };
+    acquired.map(|()| -> Option<Box<dyn Store + Send>> { Some(Box::new(queue.into_store())) })
 }

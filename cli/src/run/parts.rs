@@ -31,6 +31,17 @@ impl RunParts {
         ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, true))))
     }
 
+    /// Runs the gateway for agents of other processes, which work from its queue.
+    pub(super) fn run_alone(self) -> ExitCode {
+        let RunParts { runtime, config, options, shutdown, queue } = self;
+        let Some(queue) = queue else { return fail(2, "a gateway without an agent needs a queue") };
+        match bridge::run_alone(runtime, config, queue, options, &shutdown) {
+            Ok(Err(error)) => fail(1, error),
+            Ok(Ok(ended)) => end(Ok((ended, true))),
+            Err(error) => end(Err(error)),
+        }
+    }
+
     /// Runs the gateway for agents that are child processes.
     pub(super) fn run_exec(self, arguments: &RunArguments, program: &str, current: &Current) -> ExitCode {
         let default = if self.queue.is_some() { Restart::OnFailure } else { Restart::Never };

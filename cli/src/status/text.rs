@@ -58,6 +58,7 @@ fn agent(status: &GatewayStatus) -> String {
         AgentKind::Stdio => "on stdin and stdout",
         AgentKind::Exec => "by --exec",
         AgentKind::Acp => "by --acp",
+        AgentKind::None => return "none here".to_owned(),
     };
     let state = match agent.running_for_ms {
         Some(ms) => format!("running for {}", rounded(ms)),

@@ -1,6 +1,8 @@
 //! `run --queue` and `relayline queue`: what is acknowledged outlives the gateway and its agents.
 
 mod faults;
+#[cfg(feature = "jetstream")]
+mod jetstream;
 mod kill;
 
 use crate::support::{Ended, Program, SOON, relayline};
@@ -27,13 +29,21 @@ pub(super) struct Stage {
     ids: Ids,
     folder: tempfile::TempDir,
     runtime: String,
+    /// URL of the queue, if it is not a file in the folder.
+    queue: Option<String>,
 }
 
 impl Stage {
     pub(super) fn new(runtime: &str) -> Stage {
         let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Stage { connector, ids: Ids::new([0; 32]), folder, runtime: runtime.to_owned() }
+        Stage { connector, ids: Ids::new([0; 32]), folder, runtime: runtime.to_owned(), queue: None }
+    }
+
+    /// Uses another queue from now on.
+    #[cfg(feature = "jetstream")]
+    pub(super) fn use_queue(&mut self, url: String) {
+        self.queue = Some(url);
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -41,7 +51,8 @@ impl Stage {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("sqlite:{}", self.path("inbox.db").display())
+        let file = || format!("sqlite:{}", self.path("inbox.db").display());
+        self.queue.clone().unwrap_or_else(file)
     }
 
     /// Returns the command of a gateway with the queue.
@@ -80,6 +91,15 @@ impl Stage {
     /// Waits for a frame of this type.
     pub(super) fn sees(&self, kind: &str) -> Value {
         self.sees_that(|frame| frame["type"] == kind)
+    }
+
+    /// Waits longer for a frame of this type.
+    #[cfg(feature = "jetstream")]
+    pub(super) fn sees_within(&self, kind: &str, within: Duration) {
+        let is_wanted =
+            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == kind);
+        let seen = self.connector.wait_for(is_wanted, within);
+        assert!(seen.is_ok(), "{seen:?}");
     }
 
     fn sees_that(&self, wanted: impl Fn(&Value) -> bool) -> Value {

@@ -5,6 +5,7 @@ use super::location::{Login, NatsUrl};
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use std::path::Path;
 use std::time::Duration;
 
 /// Maximum time for a connection, and for the answer to a request. It is shorter than `store_timeout`, so that the
@@ -34,8 +35,16 @@ pub(super) async fn connect(url: &NatsUrl) -> Result<(Client, Context), JetStrea
             0 | 1 => Duration::ZERO,
             _ => Duration::from_millis(50 << attempts.min(8)).min(MAX_DELAY),
         });
-    options = match url.login.clone() {
-        Login::Anonymous => options,
+    let login = match &url.login {
+        Login::File(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|error| login_file(path, &error.to_string()))?;
+            Login::read(&text).ok_or_else(|| login_file(path, "its first line is empty"))?
+        }
+        login => login.clone(),
+    };
+    options = match login {
+        Login::Anonymous | Login::File(_) => options,
         Login::Token(token) => options.token(token),
         Login::Password { user, password } => options.user_and_password(user, password),
     };
@@ -63,10 +72,14 @@ pub(super) async fn connect(url: &NatsUrl) -> Result<(Client, Context), JetStrea
     Ok((client, context))
 }
 
+fn login_file(path: &Path, why: &str) -> JetStreamError {
+    JetStreamError::LoginFile { path: path.to_owned(), why: why.to_owned() }
+}
+
 /// Logs a change of the connection. The texts of servers name subjects, and no contents.
 fn log(event: &Event) {
     match event {
-        Event::Connected => tracing::info!("queue_servers_connected"),
+        Event::Connected => tracing::debug!("queue_servers_connected"),
         Event::Disconnected => tracing::warn!("queue_servers_disconnected"),
         Event::ServerError(why) => tracing::warn!(%why, "queue_servers_refuse"),
         Event::SlowConsumer(_) | Event::ClientError(_) => tracing::warn!(%event, "queue_servers_failed"),

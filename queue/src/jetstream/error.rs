@@ -6,6 +6,7 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Oldest version of the server that works: it is the first that stores a batch as a whole.
@@ -31,6 +32,14 @@ pub enum JetStreamError {
         /// Hosts and ports.
         servers: String,
     },
+    /// The file with the credentials cannot be used.
+    #[error("{path}: {why}: write USER:PASSWORD or a token into its first line", path = .path.display())]
+    LoginFile {
+        /// The file.
+        path: PathBuf,
+        /// Problem.
+        why: String,
+    },
     /// A server is too old.
     #[error(
         "the server {server} has version {found}, and the queue needs {oldest} or newer: update it",
@@ -54,10 +63,8 @@ pub enum JetStreamError {
         why: String,
     },
     /// There is no such queue.
-    #[error(
-        "there is no queue of this gateway at {0}: check the URL and --gateway-id, or start a gateway with it"
-    )]
-    Missing(String),
+    #[error("there is no queue of this gateway: check the URL and --gateway-id, or start a gateway with it")]
+    Missing,
     /// The id of the gateway is too long for the name of a stream.
     #[error("the gateway's id is too long for the name of a stream: shorten it")]
     IdTooLong,

@@ -121,8 +121,10 @@ impl Leader {
                     let servers = link.context.client().server_info().server_name;
                     return Err(JetStreamError::InUse { servers, owner: key.owner });
                 }
-                if seen.is_none() {
-                    tracing::info!(owner = key.owner, "queue_in_use");
+                match seen {
+                    None if is_standby => tracing::info!(owner = key.owner, "standby"),
+                    None => tracing::info!(owner = key.owner, "queue_in_use"),
+                    Some(_) => {}
                 }
                 seen = Some(sequence);
             }

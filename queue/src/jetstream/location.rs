@@ -1,8 +1,8 @@
 //! URLs of queues on servers of NATS: `nats://SERVER,SERVER/PREFIX?replicas=3`.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Prefix of the names of streams and subjects, if the URL names none.
@@ -31,6 +31,21 @@ pub(super) enum Login {
         user: String,
         password: String,
     },
+    /// File with `USER:PASSWORD`, or with a token.
+    File(PathBuf),
+}
+
+impl Login {
+    /// Reads credentials from the first line of a text.
+    pub(super) fn read(text: &str) -> Option<Login> {
+        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty())?;
+        Some(match line.split_once(':') {
+            Some((user, password)) => {
+                Login::Password { user: user.to_owned(), password: password.to_owned() }
+            }
+            None => Login::Token(line.to_owned()),
+        })
+    }
 }
 
 /// Location of a queue on servers of NATS. `Display` and `Debug` leave the credentials out.
@@ -51,20 +66,27 @@ pub struct NatsUrl {
 }
 
 impl NatsUrl {
-    /// Returns the URL with other credentials: a user's password, or a token without a user.
-    #[must_use]
-    pub fn with_secret(mut self, user: Option<&str>, secret: &str) -> NatsUrl {
-        let secret = secret.to_owned();
-        self.login = match user {
-            Some(user) => Login::Password { user: user.to_owned(), password: secret },
-            None => Login::Token(secret),
+    /// Returns the whole URL with its credentials. Do not log or display it.
+    pub fn expose(&self) -> String {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let file = |path: &Path| encode(&path.to_string_lossy());
+        let login = match &self.login {
+            Login::Anonymous | Login::File(_) => String::new(),
+            Login::Token(token) => format!("{}@", encode(token)),
+            Login::Password { user, password } => format!("{}:{}@", encode(user), encode(password)),
         };
-        self
-    }
-
-    /// Returns true if the URL has credentials.
-    pub fn has_login(&self) -> bool {
-        self.login != Login::Anonymous
+        let mut parameters = vec![format!("replicas={}", self.replicas)];
+        parameters.extend(self.max_bytes.map(|most| format!("max_bytes={most}")));
+        if let Login::File(path) = &self.login {
+            parameters.push(format!("login={}", file(path)));
+        }
+        parameters.extend(self.ca.as_deref().map(|path| format!("ca={}", file(path))));
+        if let Some((certificate, key)) = &self.certificate {
+            parameters.extend([format!("cert={}", file(certificate)), format!("key={}", file(key))]);
+        }
+        let scheme = if self.is_tls { "tls" } else { "nats" };
+        let (servers, prefix, query) = (self.servers.join(","), &self.prefix, parameters.join("&"));
+        format!("{scheme}://{login}{servers}/{prefix}?{query}")
     }
 
     /// Returns hosts and ports of the servers.
@@ -84,8 +106,11 @@ impl NatsUrl {
 
     /// Returns the location with relative paths of files taken from a folder.
     #[must_use]
-    pub fn within(mut self, folder: &std::path::Path) -> NatsUrl {
+    pub fn within(mut self, folder: &Path) -> NatsUrl {
         self.ca = self.ca.map(|path| folder.join(path));
+        if let Login::File(path) = &self.login {
+            self.login = Login::File(folder.join(path));
+        }
         self.certificate =
             self.certificate.map(|(certificate, key)| (folder.join(certificate), folder.join(key)));
         self
@@ -143,11 +168,19 @@ impl FromStr for NatsUrl {
                     parsed.max_bytes =
                         Some(most.ok_or_else(|| "its max_bytes are not a number of bytes".to_owned())?);
                 }
+                "login" if parsed.login == Login::Anonymous => {
+                    parsed.login = Login::File(file("login", value)?)
+                }
+                "login" => {
+                    return Err("it has credentials and names a file of them: remove one of both".to_owned());
+                }
                 "ca" => parsed.ca = Some(file("ca", value)?),
                 "cert" => certificate = Some(file("cert", value)?),
                 "key" => key = Some(file("key", value)?),
                 _ => {
-                    return Err("it has a parameter besides replicas, max_bytes, ca, cert and key".to_owned());
+                    return Err(
+                        "it has a parameter besides replicas, max_bytes, login, ca, cert and key".to_owned()
+                    );
                 }
             }
         }
@@ -246,13 +279,30 @@ mod tests {
     fn c_4_credentials_are_never_shown() {
         for url in ["nats://user:hunter%402@a/relay", "nats://hunter2@a/relay", "tls://u:hunter2@a:1,b:2"] {
             let url = parse(url);
-            assert!(url.has_login());
+            assert!(url.expose().contains("hunter"), "it has credentials");
             let shown = format!("{url} {url:?}");
             assert!(!shown.contains("hunter") && !shown.contains("user"), "{shown}");
         }
         let password = Login::Password { user: "us:er".to_owned(), password: "hunter@2".to_owned() };
         assert!(parse("nats://us%3Aer:hunter%402@a").login == password);
-        assert!(parse("nats://a").with_secret(None, "t").login == Login::Token("t".to_owned()));
+        assert!(parse("nats://a?login=file").login == Login::File("file".into()));
+        assert!(
+            Login::read("u:p:q\nmore")
+                == Some(Login::Password { user: "u".to_owned(), password: "p:q".to_owned() })
+        );
+        assert!(Login::read(" token \n") == Some(Login::Token("token".to_owned())));
+        assert!(Login::read("\n").is_none());
+    }
+
+    #[test]
+    fn a_url_can_be_written_and_read_again() {
+        for url in [
+            "nats://us%3Aer:hunter%402@a:1,b/fleet?replicas=3&max_bytes=1000",
+            "tls://to%2Fken@[::1]:9/relay?ca=a%20b.pem&cert=c&key=d",
+            "nats://a?login=/etc/relay/login",
+        ] {
+            assert_eq!(parse(&parse(url).expose()), parse(url), "{url}");
+        }
     }
 
     #[test]
@@ -268,6 +318,7 @@ mod tests {
             ("nats://u:hunter2@a?replicas=0", "its replicas"),
             ("nats://a?max_bytes=x", "its max_bytes"),
             ("nats://a?password=hunter2", "it has a parameter besides"),
+            ("nats://hunter2@a?login=x", "remove one of both"),
             ("nats://a?ca=x", "write tls://"),
             ("tls://a?cert=x", "only one of cert and key"),
             ("nats://u:hunter2%ff@a", "not UTF-8"),

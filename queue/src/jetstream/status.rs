@@ -35,7 +35,7 @@ pub(super) async fn streams(
     let mut streams = Vec::new();
     for stream in configurations(names, url) {
         let found = info(context, &stream.name).await?;
-        let found = found.ok_or_else(|| JetStreamError::Missing(url.to_string()))?;
+        let found = found.ok_or(JetStreamError::Missing)?;
         let followers = found.cluster.as_ref().map_or(0, |cluster| {
             cluster.replicas.iter().filter(|peer| peer.current && !peer.offline).count()
         });

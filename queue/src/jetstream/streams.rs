@@ -3,6 +3,7 @@
 use super::error::{JetStreamError, fault, server_error};
 use super::location::NatsUrl;
 use super::names::Names;
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, ErrorCode};
 
@@ -48,7 +49,11 @@ pub(super) async fn ensure(context: &Context, names: &Names, url: &NatsUrl) -> R
                     match info(context, &name).await? {
                         Some(found) => check(&wanted, &found.config)?,
                         None => {
-                            let advice = advice(server_error(&error).map(|error| error.error_code()));
+                            let code = match error.kind() {
+                                CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
+                                _ => None,
+                            };
+                            let advice = advice(code);
                             let why = format!("cannot be created: {error}: {advice}");
                             return Err(JetStreamError::Stream { name, why });
                         }

@@ -25,6 +25,12 @@ fn wrong_credentials_are_refused() {
     }
     let queue = open(&url(&format!("nats://gateway:hunter2@{address}")), &new_id());
     assert_eq!(queue.server().unwrap().0, "one");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let with_file = format!("nats://{address}?login={}", file.path().display());
+    let empty = error(&with_file);
+    assert!(matches!(empty, JetStreamError::LoginFile { .. }), "{empty}");
+    std::fs::write(file.path(), "gateway:hunter2\n").unwrap();
+    assert!(JetStreamQueue::connect(&url(&with_file), &new_id(), "test").is_ok());
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn a_queue_that_is_not_there_is_named() {
     let server = Server::start(&program, "");
     let queue =
         JetStreamQueue::connect(&url(&format!("nats://{}", server.address())), &new_id(), "test").unwrap();
-    assert!(matches!(queue.streams(), Err(JetStreamError::Missing(_))));
+    assert!(matches!(queue.streams(), Err(JetStreamError::Missing)));
 }
 
 /// The list of `docs/fleet.md`.

@@ -1,5 +1,6 @@
 //! Servers of NATS for tests: one, or a cluster of three, on free ports of this machine with folders of their own.
 
+use relayline_queue::jetstream::JetStreamQueue;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -154,7 +155,21 @@ impl Cluster {
         }
         servers.iter_mut().for_each(Server::spawn);
         servers.iter().for_each(Server::wait);
-        Cluster { servers, _folder: folder }
+        let cluster = Cluster { servers, _folder: folder };
+        cluster.wait();
+        cluster
+    }
+
+    /// Waits until it has elected its leader.
+    fn wait(&self) {
+        let url = format!("nats://{}/probe?replicas=3", self.addresses()).parse().unwrap();
+        let until = Instant::now() + START_WITHIN;
+        while let Err(error) =
+            JetStreamQueue::connect(&url, "probe", "test").and_then(|queue| queue.prepare())
+        {
+            assert!(Instant::now() < until, "{error}");
+            sleep(Duration::from_millis(50));
+        }
     }
 
     /// Returns hosts and ports, as in a URL.
