@@ -19,7 +19,7 @@ fn a_second_gateway_is_refused_or_waits() {
     let id = new_id();
     let first = open(&url, &id);
     acquire(&first, false).unwrap();
-    let mut first = first.into_store();
+    let first = first.into_store();
     assert!(matches!(first.leadership(), Leadership::For(_)));
     let second = open(&url, &id);
     assert_eq!(second.owner().unwrap().as_deref(), Some("test"));

@@ -33,6 +33,42 @@ fn wrong_credentials_are_refused() {
     assert!(JetStreamQueue::connect(&url(&with_file), &new_id(), "test").is_ok());
 }
 
+/// The server proves who it is by a certificate of the test's own authority, and so does the client.
+#[test]
+fn both_sides_have_certificates() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut authority = rcgen::CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let certificate = authority.self_signed(&authority_key).unwrap();
+    std::fs::write(path("ca.pem"), certificate.pem()).unwrap();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    for (name, host) in [("server", "127.0.0.1"), ("client", "gateway")] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        std::fs::write(path(&format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    let config = format!(
+        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}",
+        path("server.pem"),
+        path("server.key"),
+        path("ca.pem")
+    );
+    let server = Server::start(&program, &config);
+    let address = server.address();
+    let certificates = format!("ca={}&cert={}&key={}", path("ca.pem"), path("client.pem"), path("client.key"));
+    let queue = open(&url(&format!("tls://{address}/relay?{certificates}")), &new_id());
+    assert_eq!(queue.streams().unwrap().len(), 3);
+    for wrong in ["", &format!("ca={}", path("ca.pem"))] {
+        let error = error(&format!("tls://{address}/relay?{wrong}"));
+        assert!(matches!(error, JetStreamError::Unreachable { .. }), "{error:?}");
+    }
+}
+
 #[test]
 fn an_old_server_is_refused_by_its_version() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
