@@ -23,6 +23,11 @@ limits! {
         agent_window_bytes: Size = 16 << 20, least 1;
         /// Maximum number of sessions that stay with their agent while nothing of them waits; 100000 by default.
         sticky_sessions: Size = 100_000, least 0;
+        /// Maximum number of workers; 256 by default.
+        workers: Size = 256, least 1;
+        /// Time after a worker's last heartbeat after which others get its sessions, and for which a new leader waits for the
+        /// claims of workers; 30 s by default.
+        lease: Time = Duration::from_secs(30), least limits::MIN_INTERVAL;
         /// Maximum number of arrivals that wait for the store; 1024 by default.
         pending_entries: Size = 1024, least 1;
         /// Maximum number of bytes of these arrivals. The last may exceed it; 16 MiB by default.

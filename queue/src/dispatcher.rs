@@ -1,7 +1,8 @@
 //! The dispatcher: its inputs and outputs. It passes on what its components return.
 //!
 //! `loading.rs` reads the store and begins to lead, `arrivals.rs` stores what arrives, `deliveries.rs` hands entries out
-//! and settles them, `agents.rs` ends agents, `store.rs` handles answers of the store, `snapshots.rs` writes snapshots, and
+//! and settles them, `agents.rs` ends agents, `leases.rs` is for
+//! those of workers, `store.rs` handles answers of the store, `snapshots.rs` writes snapshots, and
 //! `requests.rs` carries out what operators want.
 
 mod agents;
@@ -9,6 +10,7 @@ mod arrivals;
 mod bodies;
 mod deliveries;
 mod health;
+mod leases;
 mod loading;
 mod requests;
 mod snapshots;
@@ -29,6 +31,7 @@ use crate::writer::Writer;
 pub use arrivals::Arrival;
 use bodies::{BodyCache, Reads};
 use health::Health;
+use leases::Leases;
 use loading::Loading;
 use relayline_core::time::Time;
 use snapshots::{FinishedSnapshot, Snapshots};
@@ -46,6 +49,7 @@ pub struct Dispatcher {
     ledger: Ledger,
     schedule: Schedule,
     hand_outs: HandOuts,
+    leases: Leases,
     writer: Writer,
     reads: Reads,
     bodies: BodyCache,
@@ -108,6 +112,10 @@ pub struct QueueUsage {
     pub out: usize,
     /// Agents.
     pub agents: usize,
+    /// Workers that have a lease.
+    pub workers: usize,
+    /// Entries that workers can claim.
+    pub unclaimed: usize,
     /// Sessions that have entries or an agent.
     pub sessions: usize,
     /// Arrivals that wait for the store.
@@ -134,6 +142,7 @@ impl Dispatcher {
             ledger: Ledger::new(&limits),
             schedule: Schedule::new(&limits),
             hand_outs: HandOuts::default(),
+            leases: Leases::default(),
             writer: Writer::new(EntryId(0), RecordSeq(0)),
             reads: Reads::default(),
             bodies: BodyCache::new(limits.body_cache_bytes),
@@ -180,12 +189,14 @@ impl Dispatcher {
         }
     }
 
-    /// Handles the request to end: nothing is taken and nothing handed out any more. End the agents, and report each end.
-    /// [`Output::Released`] follows once all of them have ended and everything is written. It does not come while the store
+    /// Handles the request to end: nothing is taken and nothing handed out any more. End the gateway's own agents, and report
+    /// each end. Agents of workers keep what they have, for the next leader. [`Output::Released`] follows once all agents
+    /// have ended and everything is written. It does not come while the store
     /// fails, so bound the wait: the next leader then charges what was out.
     pub fn handle_shutdown(&mut self, now: Time) {
         self.is_stopping = true;
         self.drain();
+        self.leave_to_workers();
         self.advance(now);
     }
 
@@ -215,14 +226,15 @@ impl Dispatcher {
     /// Returns the time of the next [`handle_tick`](Self::handle_tick).
     pub fn deadline(&self) -> Option<Time> {
         let times = match &self.phase {
-            Phase::Loading(loading) => [loading.deadline(&self.limits), None, None, None, None],
-            Phase::Ended => [None; 5],
+            Phase::Loading(loading) => [loading.deadline(&self.limits), None, None, None, None, None],
+            Phase::Ended => [None; 6],
             Phase::Claiming | Phase::Leading | Phase::Releasing => [
                 self.writer.deadline(&self.limits),
                 self.schedule.deadline(),
                 self.reads.deadline(&self.limits),
                 self.ledger.next_expiry(),
                 self.health.deadline(self.writer.waits_since(), &self.limits),
+                self.leases.deadline().filter(|_| self.is_leading()),
             ],
         };
         times.into_iter().flatten().min()
@@ -266,6 +278,8 @@ impl Dispatcher {
             dead_letters: self.ledger.dead_letters(),
             out: self.schedule.out_entries(),
             agents: self.schedule.agents(),
+            workers: self.leases.workers(),
+            unclaimed: self.leases.unclaimed(),
             sessions: self.schedule.sessions(),
             pending_entries,
             pending_bytes,
@@ -288,6 +302,8 @@ impl Dispatcher {
         if matches!(self.phase, Phase::Ended) {
             return;
         }
+        // Before the schedule: a session waits for claims.
+        self.expire_leases();
         self.schedule.handle_tick(self.now);
         self.ledger.expire_keys(self.now);
         self.retry_reads();

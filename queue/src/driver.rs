@@ -3,7 +3,7 @@
 use crate::config::QueueLimits;
 use crate::dispatcher::{Arrival, Dispatcher};
 use crate::id::{AgentId, HandOutId, RequestId};
-use crate::output::{AgentEnd, OperatorRequest, Output, Settlement};
+use crate::output::{AgentEnd, ClaimRefused, OperatorRequest, Output, Settlement};
 use crate::store::{Leadership, Store};
 use relayline_core::time::Time;
 use std::task::{Context, Poll};
@@ -103,6 +103,27 @@ impl<S: Store> QueueDriver<S> {
     /// Handles the end of an agent: see [`Dispatcher::handle_agent_ended`].
     pub fn agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd) {
         self.dispatcher.handle_agent_ended(now, agent, end);
+    }
+
+    /// Handles a sign of life of a worker: see [`Dispatcher::handle_worker`].
+    ///
+    /// # Errors
+    /// As for [`Dispatcher::handle_worker`].
+    pub fn worker(&mut self, now: Time, worker: &str) -> Result<(), ClaimRefused> {
+        self.dispatcher.handle_worker(now, worker)
+    }
+
+    /// Handles the end of a worker: see [`Dispatcher::handle_worker_ended`].
+    pub fn worker_ended(&mut self, now: Time, worker: &str) {
+        self.dispatcher.handle_worker_ended(now, worker);
+    }
+
+    /// Registers an agent of a worker with what it has: see [`Dispatcher::handle_claim`].
+    ///
+    /// # Errors
+    /// As for [`Dispatcher::handle_claim`].
+    pub fn claim(&mut self, now: Time, agent: &AgentId, held: &[HandOutId]) -> Result<(), ClaimRefused> {
+        self.dispatcher.handle_claim(now, agent, held)
     }
 
     /// Returns the agent that must get an interrupt for a session: see [`Dispatcher::handle_interrupt`].

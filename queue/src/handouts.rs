@@ -25,8 +25,17 @@ pub(crate) struct HandOut {
     seq: RecordSeq,
     is_committed: bool,
     body: Option<Bytes>,
-    /// True if the agent has it.
+    /// True if its host has it, and may settle it.
     pub(crate) is_out: bool,
+    /// True if the agent has it since an earlier leader.
+    is_claimed: bool,
+}
+
+impl HandOut {
+    /// Returns true if the agent has it, or may have it.
+    pub(crate) fn is_with_agent(&self) -> bool {
+        self.is_out || self.is_claimed
+    }
 }
 
 /// Hand-out that the agent gets now.
@@ -35,6 +44,7 @@ pub(crate) struct Ready {
     pub(crate) entry: EntryId,
     pub(crate) attempt: u32,
     pub(crate) body: Bytes,
+    pub(crate) is_claimed: bool,
 }
 
 impl HandOuts {
@@ -47,9 +57,20 @@ impl HandOuts {
         seq: RecordSeq,
         body: Option<Bytes>,
     ) {
-        let hand_out = HandOut { agent, attempt, seq, is_committed: false, body, is_out: false };
+        let (is_committed, is_out, is_claimed) = (false, false, false);
+        self.add(entry, HandOut { agent, attempt, seq, is_committed, body, is_out, is_claimed });
+    }
+
+    /// Adds a hand-out that the agent has since an earlier leader. Its host waits for the body.
+    pub(crate) fn adopt(&mut self, entry: EntryId, agent: AgentNo, attempt: u32) {
+        let (seq, is_committed, body) = (RecordSeq(0), true, None);
+        let (is_out, is_claimed) = (false, true);
+        self.add(entry, HandOut { agent, attempt, seq, is_committed, body, is_out, is_claimed });
+    }
+
+    fn add(&mut self, entry: EntryId, hand_out: HandOut) {
+        self.lines.entry(hand_out.agent).or_default().push_back(entry);
         self.by_entry.insert(entry, hand_out);
-        self.lines.entry(agent).or_default().push_back(entry);
         self.on_their_way += 1;
     }
 
@@ -85,7 +106,7 @@ impl HandOuts {
         hand_out.is_out = true;
         line.pop_front();
         self.on_their_way -= 1;
-        Some(Ready { entry, attempt: hand_out.attempt, body })
+        Some(Ready { entry, attempt: hand_out.attempt, body, is_claimed: hand_out.is_claimed })
     }
 
     pub(crate) fn get(&self, entry: EntryId) -> Option<&HandOut> {
@@ -109,14 +130,18 @@ impl HandOuts {
         self.lines.remove(&agent);
     }
 
-    /// Returns the number of hand-outs whose agent does not have them yet.
+    /// Returns the number of hand-outs whose host does not have them yet.
     pub(crate) fn on_their_way(&self) -> usize {
         self.on_their_way
     }
 
     /// Returns the entries that have not reached their agents.
     pub(crate) fn unseen(&self) -> Vec<EntryId> {
-        self.by_entry.iter().filter(|(_, hand_out)| !hand_out.is_out).map(|(entry, _)| *entry).collect()
+        self.by_entry
+            .iter()
+            .filter(|(_, hand_out)| !hand_out.is_with_agent())
+            .map(|(entry, _)| *entry)
+            .collect()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -102,6 +102,11 @@ impl AgentId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Returns the worker in front; `None` for an agent of the gateway itself.
+    pub fn worker(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(worker, _)| worker)
+    }
 }
 
 impl fmt::Display for AgentId {

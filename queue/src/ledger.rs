@@ -57,6 +57,8 @@ pub struct LedgerEntry {
     pub charges: u32,
     /// State.
     pub state: EntryState,
+    /// Worker whose agent has it; `None` if no worker's agent has it.
+    pub worker: Option<Arc<str>>,
     /// Last error of an agent.
     pub error: Option<Box<str>>,
     key: Option<DedupeKey>,
@@ -185,11 +187,12 @@ impl Ledger {
         }
         let EntryHead { session, size, key, memory, .. } = head;
         let session: Arc<str> = session.into();
-        let (attempts, charges, state, error) = (0, 0, EntryState::Waiting, None);
+        let (attempts, charges, state, worker, error) = (0, 0, EntryState::Waiting, None, None);
         let memory_bytes = memory.as_ref().map_or(0, |item| item.key.len() + item.value.len());
         let weight = size.saturating_add((session.len() + memory_bytes) as u64);
         let memory_key = memory.as_ref().map(|item| item.key.clone());
-        let entry = LedgerEntry { session, size, attempts, charges, state, error, key, memory_key, weight };
+        let entry =
+            LedgerEntry { session, size, attempts, charges, state, worker, error, key, memory_key, weight };
         self.bytes = self.bytes.saturating_add(weight);
         if let Some(key) = key {
             self.keys.entry(key).or_insert(id);
@@ -206,10 +209,8 @@ impl Ledger {
         self.last_record = self.last_record.next();
         match record {
             Record::Epoch { epoch, .. } => self.epoch = *epoch,
-            Record::HandOut { entry, attempt } => self.change(*entry, |entry| {
-                entry.attempts = *attempt;
-                entry.state = EntryState::Out;
-            }),
+            Record::HandOut { entry, attempt } => self.handed_out(*entry, *attempt, None),
+            Record::Leased { entry, attempt, worker } => self.handed_out(*entry, *attempt, Some(worker)),
             Record::Returned { entry, reason } => self.returned(*entry, *reason),
             Record::Charged { entry, error } => self.charge(*entry, EntryState::Waiting, error),
             Record::Dead { entry, error } => {
@@ -252,9 +253,18 @@ impl Ledger {
         }
     }
 
+    fn handed_out(&mut self, id: EntryId, attempt: u32, worker: Option<&str>) {
+        self.change(id, |entry| {
+            entry.attempts = attempt;
+            entry.state = EntryState::Out;
+            entry.worker = worker.map(Into::into);
+        });
+    }
+
     fn returned(&mut self, id: EntryId, reason: ReturnReason) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.state = EntryState::Waiting;
+        entry.worker = None;
         if reason == ReturnReason::Unseen {
             entry.attempts = entry.attempts.saturating_sub(1);
         }
@@ -264,6 +274,7 @@ impl Ledger {
         self.change(id, |entry| {
             entry.charges = entry.charges.saturating_add(1);
             entry.state = state;
+            entry.worker = None;
             entry.error = Some(error.into());
         });
     }

@@ -56,6 +56,12 @@ pub enum Output {
         /// Last error of an agent.
         error: Box<str>,
     },
+    /// The lease of a worker has expired: its agents have ended, and others get their sessions. Accept nothing of them any
+    /// more.
+    LeaseLost {
+        /// The worker.
+        worker: Box<str>,
+    },
     /// The store failed. The dispatcher tries again by itself.
     StoreFailed(StoreFault),
     /// Go idle and close the connection, so that the connector keeps what arrives.
@@ -127,6 +133,21 @@ pub enum NotSettled {
     Late,
     /// The dispatcher does not lead.
     #[error("another gateway has the queue, or this one is ending")]
+    NotLeading,
+}
+
+/// Reason why a worker, or what one of its agents has, is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum ClaimRefused {
+    /// One of the hand-outs has ended: its entry is done, or is others'.
+    #[error("the lease is lost: other agents get what the agent had")]
+    Ended,
+    /// There are too many workers.
+    #[error("the queue has as many workers as `workers` allows")]
+    TooMany,
+    /// The dispatcher does not lead.
+    #[error("this gateway does not lead")]
     NotLeading,
 }
 

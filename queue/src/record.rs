@@ -28,6 +28,15 @@ pub enum Record {
         /// Number of its hand-out, from 1.
         attempt: u32,
     },
+    /// An entry is about to be handed out to an agent of a worker, which may keep it when another gateway takes over.
+    Leased {
+        /// The entry.
+        entry: EntryId,
+        /// Number of its hand-out, from 1.
+        attempt: u32,
+        /// The worker.
+        worker: Box<str>,
+    },
     /// A hand-out ended without a charge. The entry waits again.
     Returned {
         /// The entry.
@@ -101,7 +110,7 @@ pub enum Record {
         /// Pieces with keys of duplicates, oldest first, and the age of the newest key of each in seconds.
         keys: Vec<(PieceId, u64)>,
     },
-    /// The leader has handed over. Nothing is out.
+    /// The leader has handed over. Nothing is out, except to workers.
     Released,
 }
 
@@ -118,9 +127,9 @@ pub enum ReturnReason {
 }
 
 /// Kinds of this version, as they are written.
-const KINDS: [&str; 12] = [
-    "epoch", "hand_out", "returned", "cautious", "charged", "dead", "settled", "dropped", "retried",
-    "memory", "snapshot", "released",
+const KINDS: [&str; 13] = [
+    "epoch", "hand_out", "leased", "returned", "cautious", "charged", "dead", "settled", "dropped",
+    "retried", "memory", "snapshot", "released",
 ];
 
 impl Record {
@@ -156,6 +165,10 @@ mod tests {
                 r#"{"epoch":{"epoch":2,"leader":"a1"}}"#.to_owned(),
             ),
             (Record::HandOut { entry, attempt: 3 }, r#"{"hand_out":{"entry":17,"attempt":3}}"#.to_owned()),
+            (
+                Record::Leased { entry, attempt: 3, worker: "w1".into() },
+                r#"{"leased":{"entry":17,"attempt":3,"worker":"w1"}}"#.to_owned(),
+            ),
             (
                 Record::Returned { entry, reason: ReturnReason::Unseen },
                 r#"{"returned":{"entry":17,"reason":"unseen"}}"#.to_owned(),

@@ -149,14 +149,47 @@ impl Schedule {
         self.refresh(now, session);
     }
 
-    /// Lets an entry that waits be handed out at once.
-    pub(crate) fn hurry(&mut self, now: Time, entry: EntryId) {
+    /// Sets the time before which an entry that waits is not handed out.
+    pub(crate) fn set_retry(&mut self, now: Time, entry: EntryId, retry_at: Time) {
         let Some(session) = self.places.get(&entry).copied() else { return };
         let waiting = self.sessions.get_mut(session).and_then(|known| known.waiting.get_mut(&entry));
         if let Some(waiting) = waiting {
-            waiting.retry_at = Time::ZERO;
+            waiting.retry_at = retry_at;
         }
         self.refresh(now, session);
+    }
+
+    /// Returns the entries of a session that wait, in order.
+    pub(crate) fn waiting_of(&self, session: &str) -> Vec<EntryId> {
+        let session = self.sessions.find(session).and_then(|session| self.sessions.get(session));
+        session.map(|known| known.waiting.keys().copied().collect()).unwrap_or_default()
+    }
+
+    /// Gives an agent an entry that waits, and its session unless another agent has that. Returns the agent's number.
+    pub(crate) fn adopt(&mut self, now: Time, entry: EntryId, agent: &AgentId) -> Option<AgentNo> {
+        let agent = self.agents.find(agent)?;
+        let session = self.places.get(&entry).copied()?;
+        let known = self.sessions.get_mut(session)?;
+        let size = known.waiting.remove(&entry)?.size;
+        known.out.insert(entry);
+        let is_free = known.agent.is_none();
+        self.out.insert(entry, Out { agent, size });
+        self.agents.add_out(agent, size);
+        if is_free {
+            self.bind(session, agent);
+        }
+        self.refresh(now, session);
+        Some(agent)
+    }
+
+    /// Returns the agents of a worker.
+    pub(crate) fn agents_of(&self, worker: &str) -> Vec<AgentId> {
+        self.agents.ids().filter(|id| id.worker() == Some(worker)).cloned().collect()
+    }
+
+    /// Returns the agents of all workers.
+    pub(crate) fn remote_agents(&self) -> Vec<AgentId> {
+        self.agents.ids().filter(|id| id.worker().is_some()).cloned().collect()
     }
 
     /// Returns the entries of the same session that are out and came later.

@@ -57,6 +57,14 @@ counters! {
     late_settlements;
     /// Registrations of agents that were registered, and ends of agents that were not.
     stray_agents;
+    /// Hand-outs that workers claimed after a take-over.
+    claimed;
+    /// Agents of workers that must end, because one of their hand-outs had ended.
+    claims_refused;
+    /// Leases of workers that expired.
+    leases_lost;
+    /// Workers that were refused, because there were more than `workers`.
+    workers_refused;
     /// Interrupts for sessions that no agent has.
     interrupts_without_agent;
     /// Sessions whose agent was forgotten, because more than `sticky_sessions` were idle.

@@ -1,6 +1,7 @@
 //! Agents that come and end.
 
 use super::Dispatcher;
+use crate::handouts::HandOut;
 use crate::id::{AgentId, EntryId};
 use crate::output::AgentEnd;
 use crate::record::{Record, ReturnReason};
@@ -21,6 +22,11 @@ impl Dispatcher {
     /// at a time until one is done.
     pub fn handle_agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd) {
         self.now = self.now.max(now);
+        self.end_agent(agent, end);
+        self.advance(now);
+    }
+
+    pub(super) fn end_agent(&mut self, agent: &AgentId, end: &AgentEnd) {
         match self.schedule.remove_agent(self.now, agent) {
             Some((number, sessions)) => {
                 for entries in sessions {
@@ -30,12 +36,11 @@ impl Dispatcher {
             }
             None => self.stats.stray_agents += 1,
         }
-        self.advance(now);
     }
 
     /// Ends the hand-outs of one session of an agent that has ended.
     fn end_session(&mut self, entries: Vec<EntryId>, end: &AgentEnd) {
-        let has = |entry: &EntryId| self.hand_outs.get(*entry).is_some_and(|hand_out| hand_out.is_out);
+        let has = |entry: &EntryId| self.hand_outs.get(*entry).is_some_and(HandOut::is_with_agent);
         let (had, unseen): (Vec<EntryId>, Vec<EntryId>) = entries.into_iter().partition(has);
         for entry in unseen {
             self.take_back(entry);

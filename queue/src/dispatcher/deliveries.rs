@@ -115,7 +115,7 @@ impl Dispatcher {
     /// Takes back the later entries of a session that their agent has not got, since this one comes first.
     pub(super) fn take_back_after(&mut self, entry: EntryId) {
         let mut later = self.schedule.out_after(entry);
-        later.retain(|later| self.hand_outs.get(*later).is_some_and(|hand_out| !hand_out.is_out));
+        later.retain(|later| self.hand_outs.get(*later).is_some_and(|hand_out| !hand_out.is_with_agent()));
         // All of them, before others of the line go on.
         let agents: Vec<AgentNo> = later.into_iter().filter_map(|later| self.take_back(later)).collect();
         for agent in agents {
@@ -133,7 +133,8 @@ impl Dispatcher {
         while self.hand_outs.on_their_way() < 2 * self.limits.batch_size {
             let Some(Chosen { entry, agent }) = self.schedule.choose(self.now) else { break };
             let attempt = self.ledger.entry(entry).map_or(1, |entry| entry.attempts.saturating_add(1));
-            let seq = self.record(&Record::HandOut { entry, attempt });
+            let Some(id) = self.schedule.agent_id(agent).cloned() else { continue };
+            let seq = self.record(&self.hand_out_record(&id, entry, attempt));
             let body = self.bodies.take(entry);
             let is_missing = body.is_none();
             self.hand_outs.begin(entry, agent, attempt, seq, body);
@@ -151,8 +152,10 @@ impl Dispatcher {
             let (Some(session), Some(id)) = (session, self.schedule.agent_id(agent).cloned()) else {
                 continue;
             };
-            self.stats.hand_outs += 1;
-            self.stats.redelivered += u64::from(ready.attempt > 1);
+            if !ready.is_claimed {
+                self.stats.hand_outs += 1;
+                self.stats.redelivered += u64::from(ready.attempt > 1);
+            }
             let hand_out = HandOutId { entry: ready.entry, attempt: ready.attempt };
             self.outputs.push_back(Output::HandOut(HandOut {
                 agent: id,

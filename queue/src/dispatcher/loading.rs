@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::store::{Loaded, StoreCommand};
 use crate::writer::Writer;
 use relayline_core::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Error of entries that were out when the last gateway ended without handing over.
@@ -95,23 +95,34 @@ impl Dispatcher {
         let waiting = self.ledger.entries().filter(|(_, entry)| entry.state == EntryState::Waiting);
         let waiting: Vec<(EntryId, u32)> = waiting.map(|(id, entry)| (id, entry.charges)).collect();
         for (id, charges) in waiting {
+            let awaits_claims = self.ledger.entry(id).is_some_and(|entry| self.awaits_claims(&entry.session));
             // The time that the entry has waited is not known: clocks of two processes are not compared.
-            let retry_at = if charges == 0 { Time::ZERO } else { self.now + self.limits.back_off(charges) };
+            let retry_at = match charges {
+                _ if awaits_claims => Time::NEVER,
+                0 => Time::ZERO,
+                charges => self.now + self.limits.back_off(charges),
+            };
             self.add_waiting(id, retry_at);
         }
     }
 
     /// Ends the hand-outs of a leader that crashed: the oldest of each session is charged. A leader that hands over leaves
-    /// none.
+    /// those to workers only, which claim them.
     fn end_earlier_hand_outs(&mut self) {
         let mut out: BTreeMap<Arc<str>, Vec<EntryId>> = BTreeMap::new();
-        for (id, entry) in self.ledger.entries() {
-            if entry.state == EntryState::Out {
-                out.entry(Arc::clone(&entry.session)).or_default().push(id);
+        let mut leased: BTreeMap<Arc<str>, BTreeSet<EntryId>> = BTreeMap::new();
+        for (id, entry) in self.ledger.entries().filter(|(_, entry)| entry.state == EntryState::Out) {
+            let session = Arc::clone(&entry.session);
+            match entry.worker {
+                None => out.entry(session).or_default().push(id),
+                Some(_) => _ = leased.entry(session).or_default().insert(id),
             }
         }
         for entries in out.into_values() {
             self.record_crash(&entries, GATEWAY_CRASHED);
+        }
+        for (session, entries) in leased {
+            self.await_claims(&session, entries);
         }
     }
 }

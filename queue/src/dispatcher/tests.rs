@@ -1,6 +1,7 @@
 //! Tests of the dispatcher in virtual time. The simulation has the interleavings; here is each promise by itself.
 
 mod deliveries;
+mod leases;
 mod life;
 mod store;
 
@@ -151,6 +152,7 @@ fn short(output: &Output) -> String {
         Output::StoreFailed(fault) => format!("{:?}", fault.kind),
         Output::Pause(reason) => format!("pause: {reason:?}"),
         Output::Resume => "resume".to_owned(),
+        Output::LeaseLost { worker } => format!("{worker} has no lease"),
         Output::Lost => "lost".to_owned(),
         Output::Released => "released".to_owned(),
         other => format!("{other:?}"),

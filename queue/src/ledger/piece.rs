@@ -27,6 +27,9 @@ const KINDS: [&str; 2] = ["state", "keys"];
 pub(crate) struct StatePiece {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) entries: Vec<EntryPiece>,
+    /// Entries that agents of workers have, and the workers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) leased: Vec<(EntryId, Box<str>)>,
     /// Entries that are done and may still be in the store.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) unremoved: Vec<EntryId>,
@@ -136,8 +139,12 @@ impl Ledger {
             }
             let error = entry.error.clone();
             let bytes = 24 + error.as_ref().map_or(0, |error| error.len());
-            let entry = (*id, entry.attempts, entry.charges, entry.state.into(), error);
-            pieces.add(bytes, |piece| piece.entries.push(entry));
+            let piece_of = (*id, entry.attempts, entry.charges, entry.state.into(), error);
+            pieces.add(bytes, |piece| piece.entries.push(piece_of));
+            // Restored after the entries: it may be in a later piece.
+            if let Some(worker) = &entry.worker {
+                pieces.add(16 + worker.len(), |piece| piece.leased.push((*id, (&**worker).into())));
+            }
         }
         for id in &self.unremoved {
             pieces.add(12, |piece| piece.unremoved.push(*id));

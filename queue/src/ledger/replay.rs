@@ -134,6 +134,9 @@ impl Ledger {
                 }
             }
         }
+        for (id, worker) in state.leased {
+            self.change(id, |entry| entry.worker = Some((&*worker).into()));
+        }
         self.cautious.extend(state.cautious.into_iter().map(Into::into));
         for (key, value, after) in state.memory {
             self.memory.set(MemoryItem { key, value }, after);

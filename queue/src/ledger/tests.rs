@@ -48,6 +48,7 @@ fn records() -> Vec<Record> {
         Record::Settled { entry: one, key: Some(key(1)), memory: None, relaxes: None },
         Record::HandOut { entry: two, attempt: 2 },
         Record::Dead { entry: two, error: "never".into() },
+        Record::Leased { entry: three, attempt: 1, worker: "w".into() },
         Record::Memory { key: "sent".into(), value: Some("x".into()), after: three },
     ]
 }
@@ -73,7 +74,8 @@ fn the_journal_gives_the_same_state_again() {
     let state = |id: u64| ours.entry(EntryId(id)).map(|entry| (entry.attempts, entry.charges, entry.state));
     assert_eq!(state(1), None);
     assert_eq!(state(2), Some((2, 1, EntryState::Dead)));
-    assert_eq!(state(3), Some((0, 0, EntryState::Waiting)));
+    assert_eq!(state(3), Some((1, 0, EntryState::Out)));
+    assert_eq!(ours.entry(EntryId(3)).and_then(|entry| entry.worker.as_deref()), Some("w"));
     assert_eq!((ours.len(), ours.dead_letters(), ours.oldest_dead()), (2, 1, Some(EntryId(2))));
     assert_eq!(ours.bytes(), 2 * (10 + 1 + 5));
     let records = numbered(records(), 0);

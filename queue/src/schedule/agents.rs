@@ -83,6 +83,14 @@ impl Agents {
         self.by_number.get(&agent).map(|agent| &agent.id)
     }
 
+    pub(super) fn find(&self, id: &AgentId) -> Option<AgentNo> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = &AgentId> {
+        self.by_id.keys()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_number.len()
     }

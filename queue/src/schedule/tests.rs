@@ -83,7 +83,7 @@ fn an_entry_that_waits_holds_up_the_later_ones() {
     assert_eq!((entries(&mut schedule, NOW), schedule.deadline()), (vec![], Some(later)));
     schedule.put_back(NOW, EntryId(1), Time::from_millis(20));
     assert_eq!(schedule.deadline(), Some(Time::from_millis(20)));
-    schedule.hurry(NOW, EntryId(1));
+    schedule.set_retry(NOW, EntryId(1), NOW);
     assert_eq!(entries(&mut schedule, NOW), [1]);
     schedule.handle_tick(later);
     assert_eq!((entries(&mut schedule, later), schedule.deadline()), (vec![2], None));
