@@ -118,12 +118,23 @@ impl<S: Store> QueueDriver<S> {
         self.dispatcher.handle_worker_ended(now, worker);
     }
 
+    /// Handles that a worker has claimed everything: see [`Dispatcher::handle_claims_done`].
+    pub fn claims_done(&mut self, now: Time, worker: &str) {
+        self.dispatcher.handle_claims_done(now, worker);
+    }
+
     /// Registers an agent of a worker with what it has: see [`Dispatcher::handle_claim`].
     ///
     /// # Errors
     /// As for [`Dispatcher::handle_claim`].
-    pub fn claim(&mut self, now: Time, agent: &AgentId, held: &[HandOutId]) -> Result<(), ClaimRefused> {
-        self.dispatcher.handle_claim(now, agent, held)
+    pub fn claim(
+        &mut self,
+        now: Time,
+        agent: &AgentId,
+        held: &[HandOutId],
+        settling: &[HandOutId],
+    ) -> Result<Vec<HandOutId>, ClaimRefused> {
+        self.dispatcher.handle_claim(now, agent, held, settling)
     }
 
     /// Returns the agent that must get an interrupt for a session: see [`Dispatcher::handle_interrupt`].

@@ -74,12 +74,25 @@ impl From<PieceId> for (u64, u64) {
 }
 
 /// One hand-out of an entry. A settlement names the hand-out, so that an answer to an earlier one is recognized.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(from = "(EntryId, u32)", into = "(EntryId, u32)")]
 pub struct HandOutId {
     /// The entry.
     pub entry: EntryId,
     /// Number of the hand-out of this entry, from 1.
     pub attempt: u32,
+}
+
+impl From<(EntryId, u32)> for HandOutId {
+    fn from((entry, attempt): (EntryId, u32)) -> HandOutId {
+        HandOutId { entry, attempt }
+    }
+}
+
+impl From<HandOutId> for (EntryId, u32) {
+    fn from(id: HandOutId) -> (EntryId, u32) {
+        (id.entry, id.attempt)
+    }
 }
 
 impl fmt::Display for HandOutId {

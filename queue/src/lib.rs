@@ -37,6 +37,7 @@ pub mod config;
 pub mod dispatcher;
 pub mod driver;
 pub mod encoding;
+pub mod fleet;
 mod handouts;
 pub mod head;
 pub mod id;

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Error of entries whose worker did not come back after a take-over.
-const UNCLAIMED: &str = "the worker did not come back after another gateway took over";
+const NOT_BACK: &str = "the worker did not come back after another gateway took over";
+/// Error of entries that a worker no longer has after a take-over.
+const NOT_CLAIMED: &str = "the agent ended, or never got the entry, while another gateway took over";
 
 /// Leases, and entries that can be claimed.
 #[derive(Debug, Default)]
@@ -98,8 +100,9 @@ impl Dispatcher {
         self.advance(now);
     }
 
-    /// Registers an agent of a worker with what it has: hand-outs of this leader or of an earlier one. It goes on with them,
-    /// and each is handed out again with the same number, so that its host gets the body.
+    /// Registers an agent of a worker with what it has since an earlier leader. It goes on with that, and each hand-out comes
+    /// again with the same number, so that its host gets the body. `settling` are those that the agent has settled without
+    /// an answer. Returns those of them that have ended.
     ///
     /// # Errors
     /// One of the hand-outs has ended, or is another worker's. Then the agent must end, since its entries go to others: it
@@ -109,9 +112,10 @@ impl Dispatcher {
         now: Time,
         agent: &AgentId,
         held: &[HandOutId],
-    ) -> Result<(), ClaimRefused> {
+        settling: &[HandOutId],
+    ) -> Result<Vec<HandOutId>, ClaimRefused> {
         self.now = self.now.max(now);
-        let result = self.claim(agent, held);
+        let result = self.claim(agent, held, settling);
         if let Err(ClaimRefused::Ended) = result {
             self.stats.claims_refused += 1;
         }
@@ -119,7 +123,12 @@ impl Dispatcher {
         result
     }
 
-    fn claim(&mut self, agent: &AgentId, held: &[HandOutId]) -> Result<(), ClaimRefused> {
+    fn claim(
+        &mut self,
+        agent: &AgentId,
+        held: &[HandOutId],
+        settling: &[HandOutId],
+    ) -> Result<Vec<HandOutId>, ClaimRefused> {
         let worker = agent.worker().unwrap_or_default();
         if !self.is_leading() || self.is_stopping {
             return Err(ClaimRefused::NotLeading);
@@ -127,18 +136,21 @@ impl Dispatcher {
         if !self.leases.workers.contains_key(worker) {
             return Err(ClaimRefused::Ended);
         }
-        let mut sessions = BTreeMap::new();
-        for id in held {
+        let (mut sessions, mut ended) = (BTreeMap::new(), Vec::new());
+        for (id, is_settling) in held.iter().map(|id| (id, false)).chain(settling.iter().map(|id| (id, true)))
+        {
             let entry = self.ledger.entry(id.entry).filter(|entry| {
                 entry.state == EntryState::Out
                     && entry.attempts == id.attempt
                     && entry.worker.as_deref() == Some(worker)
                     && self.leases.is_unclaimed(&entry.session, id.entry)
             });
-            let session = Arc::clone(&entry.ok_or(ClaimRefused::Ended)?.session);
-            // Each once.
-            if sessions.insert(id.entry, (session, id.attempt)).is_some() {
-                return Err(ClaimRefused::Ended);
+            match entry {
+                // Each once.
+                Some(_) if sessions.contains_key(&id.entry) => return Err(ClaimRefused::Ended),
+                Some(entry) => _ = sessions.insert(id.entry, (Arc::clone(&entry.session), id.attempt)),
+                None if is_settling => ended.push(*id),
+                None => return Err(ClaimRefused::Ended),
             }
         }
         if !self.schedule.add_agent(agent) {
@@ -154,7 +166,7 @@ impl Dispatcher {
                 self.free(&session);
             }
         }
-        Ok(())
+        Ok(ended)
     }
 
     /// Lets a session go on that has waited for claims.
@@ -200,28 +212,53 @@ impl Dispatcher {
             self.end_agents_of(&worker, &end);
             self.outputs.push_back(Output::LeaseLost { worker });
         }
-        if self.now < self.leases.claims_end {
-            return;
+        if self.now >= self.leases.claims_end {
+            for (session, entries) in std::mem::take(&mut self.leases.unclaimed) {
+                self.end_unclaimed(&session, entries, NOT_BACK);
+            }
         }
-        for (session, entries) in std::mem::take(&mut self.leases.unclaimed) {
-            let entries: Vec<EntryId> = entries.into_iter().collect();
-            let charges = self.record_crash(&entries, UNCLAIMED);
-            let Some((oldest, others)) = entries.split_first() else { continue };
-            match charges {
-                None => self.schedule.finish(self.now, *oldest),
-                Some(charges) => {
-                    let retry_at = self.now + self.limits.back_off(charges);
-                    self.schedule.set_retry(self.now, *oldest, retry_at);
-                }
+    }
+
+    /// Handles that a worker has claimed everything that its agents have: the rest of what it had counts as crashed.
+    pub fn handle_claims_done(&mut self, now: Time, worker: &str) {
+        self.now = self.now.max(now);
+        for session in self.leases.unclaimed.keys().cloned().collect::<Vec<_>>() {
+            let is_of_worker = |entry: &EntryId| {
+                self.ledger.entry(*entry).is_some_and(|entry| entry.worker.as_deref() == Some(worker))
+            };
+            let Some(unclaimed) = self.leases.unclaimed.get_mut(&session) else { continue };
+            let entries: BTreeSet<EntryId> = unclaimed.extract_if(.., is_of_worker).collect();
+            let is_last = unclaimed.is_empty();
+            if is_last {
+                self.leases.unclaimed.remove(&session);
             }
-            if !others.is_empty() {
-                self.schedule.set_cautious(self.now, &session, true);
+            if !entries.is_empty() {
+                self.end_unclaimed(&session, entries, NOT_CLAIMED);
             }
-            // The oldest has its back-off, and holds the later ones back.
-            let waiting = self.schedule.waiting_of(&session).into_iter().filter(|entry| entry != oldest);
-            for entry in waiting.collect::<Vec<_>>() {
-                self.schedule.set_retry(self.now, entry, Time::ZERO);
+        }
+        self.advance(now);
+    }
+
+    /// Ends hand-outs of one session that nobody has claimed.
+    fn end_unclaimed(&mut self, session: &str, entries: BTreeSet<EntryId>, error: &str) {
+        let entries: Vec<EntryId> = entries.into_iter().collect();
+        let charges = self.record_crash(&entries, error);
+        let Some((oldest, others)) = entries.split_first() else { return };
+        if charges.is_none() {
+            self.schedule.finish(self.now, *oldest);
+        }
+        if !others.is_empty() {
+            self.schedule.set_cautious(self.now, session, true);
+        }
+        let now = self.now;
+        others.iter().for_each(|entry| self.schedule.set_retry(now, *entry, Time::ZERO));
+        match (charges, self.awaits_claims(session)) {
+            (_, false) => self.free(session),
+            (Some(charges), true) => {
+                let retry_at = self.now + self.limits.back_off(charges);
+                self.schedule.set_retry(self.now, *oldest, retry_at);
             }
+            (None, true) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use super::body::Body;
 use super::media::{Fetched, fetch};
 use super::queue::QueueEnd;
 use super::shared::{Shared, State, media_of};
-use crate::id::EntryId;
+use crate::id::{AgentId, EntryId};
 use crate::ledger::Ledger;
 use crate::output::{HandOut, NotStored, Output, Settlement, Stored};
 use crate::store::StoreFault;
@@ -125,6 +125,15 @@ impl<R: Runtime> Pump<R> {
                     media.forget(entry);
                 }
                 tracing::warn!(entry = entry.0, why = &*error, "queue_dead_letter");
+            }
+            Output::LeaseLost { worker } => {
+                tracing::warn!(worker = &*worker, why = "others get its sessions", "lease_lost");
+                // The host ends its agents: what they were handed is others' now.
+                let is_of = |agent: &AgentId| agent.worker() == Some(&*worker);
+                let agents = state.agents.iter_mut().filter(|(agent, _)| is_of(agent));
+                agents.for_each(|(_, agent)| agent.clear());
+                state.lost_leases.push_back(worker.into());
+                wakers.extend(state.lease_waker.take());
             }
             Output::StoreFailed(fault) => self.log_fault(fault),
             Output::Pause(reason) => {

@@ -7,8 +7,8 @@ use super::shared::{Owner, Shared, State};
 use super::stats::InboxStats;
 use crate::config::QueueLimits;
 use crate::dispatcher::QueueUsage;
-use crate::id::AgentId;
-use crate::output::{AgentEnd, OperatorRequest, PauseReason, RequestRefused};
+use crate::id::{AgentId, HandOutId};
+use crate::output::{AgentEnd, ClaimRefused, OperatorRequest, PauseReason, RequestRefused};
 use crate::stats::QueueStats;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
@@ -20,7 +20,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
 
@@ -148,6 +148,75 @@ impl DurableQueue {
             media_bytes: state.media.as_ref().map_or(0, super::media::MediaStore::bytes),
             prompts: state.prompts.len(),
         })
+    }
+
+    /// Gives a worker a lease, or renews it: see [`Dispatcher::handle_worker`](crate::dispatcher::Dispatcher::handle_worker).
+    ///
+    /// # Errors
+    /// There are too many workers, or the gateway does not have the queue any more.
+    pub fn worker(&self, worker: &str) -> Result<(), ClaimRefused> {
+        self.shared().change(|state, now| match &mut state.driver {
+            Some(driver) => driver.worker(now, worker),
+            None => Err(ClaimRefused::NotLeading),
+        })
+    }
+
+    /// Ends what a worker has not claimed: call it once each of its agents is added.
+    pub fn claims_done(&self, worker: &str) {
+        self.shared().change(|state, now| {
+            if let Some(driver) = &mut state.driver {
+                driver.claims_done(now, worker);
+            }
+        });
+    }
+
+    /// Ends a worker, whose agents have ended as planned.
+    pub fn worker_ended(&self, worker: &str) {
+        self.shared().change(|state, now| {
+            if let Some(driver) = &mut state.driver {
+                driver.worker_ended(now, worker);
+            }
+        });
+    }
+
+    /// Adds an agent of a worker with what it has: see
+    /// [`Dispatcher::handle_claim`](crate::dispatcher::Dispatcher::handle_claim). Returns the hand-outs that have ended, of
+    /// those that it was settling, too.
+    ///
+    /// # Errors
+    /// The agent must end, since others get what it had.
+    pub fn claim(
+        &self,
+        agent: &AgentId,
+        held: &[HandOutId],
+        settling: &[HandOutId],
+    ) -> Result<(DurableInbox, Vec<HandOutId>), ClaimRefused> {
+        self.shared().change(|state, now| {
+            let driver = state.driver.as_mut().ok_or(ClaimRefused::NotLeading)?;
+            if state.agents.contains_key(agent) {
+                return Err(ClaimRefused::Ended);
+            }
+            let ended = driver.claim(now, agent, held, settling)?;
+            state.agents.insert(agent.clone(), AgentQueue::default());
+            Ok((DurableInbox::new(self.owner.clone(), agent.clone()), ended))
+        })
+    }
+
+    /// Polls for a worker whose lease has expired. Its agents have ended in the queue: end them as crashed.
+    pub fn poll_lease_lost(&self, cx: &mut Context<'_>) -> Poll<String> {
+        let mut state = self.shared().lock();
+        match state.lost_leases.pop_front() {
+            Some(worker) => Poll::Ready(worker),
+            None => {
+                state.lease_waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Returns the number of this leader, from 1.
+    pub fn epoch(&self) -> Option<u64> {
+        Some(self.shared().lock().driver.as_ref()?.dispatcher().ledger().epoch())
     }
 
     /// Carries out a request of an operator. Resolves once it is durable.

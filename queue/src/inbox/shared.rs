@@ -72,6 +72,9 @@ pub(super) struct State {
     pub(super) fatal: Option<Fatal>,
     pub(super) end: Option<QueueEnd>,
     pub(super) end_waiters: Vec<Waker>,
+    /// Workers whose leases have expired, for the host. There are not more than there are workers.
+    pub(super) lost_leases: VecDeque<String>,
+    pub(super) lease_waker: Option<Waker>,
     /// Waker of the task.
     pub(super) task: Option<Waker>,
 }
@@ -99,6 +102,8 @@ impl State {
             fatal: None,
             end: None,
             end_waiters: Vec::new(),
+            lost_leases: VecDeque::new(),
+            lease_waker: None,
             task: None,
         }
     }

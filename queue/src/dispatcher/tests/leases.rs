@@ -15,8 +15,8 @@ impl Bench {
         self.settle_down();
     }
 
-    fn claim(&mut self, agent: &str, held: &[HandOutId]) -> Result<(), ClaimRefused> {
-        let result = self.dispatcher.handle_claim(self.now, &AgentId::new(agent), held);
+    fn claim(&mut self, agent: &str, held: &[HandOutId]) -> Result<Vec<HandOutId>, ClaimRefused> {
+        let result = self.dispatcher.handle_claim(self.now, &AgentId::new(agent), held, &[]);
         self.settle_down();
         result
     }
@@ -81,6 +81,23 @@ fn what_nobody_claims_is_charged_once() {
 }
 
 #[test]
+fn what_a_worker_no_longer_has_goes_to_others_at_once() {
+    let mut bench = Bench::with_worker().next_leader();
+    bench.agent("x");
+    bench.worker("w");
+    bench.claim("w/1", &[held(2, 1)]).unwrap();
+    assert_eq!(bench.take(), ["w/1 gets 2#1: 2"]);
+    bench.dispatcher.handle_claims_done(bench.now, "v");
+    bench.wait(SECOND * 2);
+    assert_eq!(bench.take(), [""; 0], "it is another worker's");
+    bench.dispatcher.handle_claims_done(bench.now, "w");
+    bench.settle_down();
+    bench.wait(SECOND);
+    assert_eq!(bench.take(), ["w/1 gets 1#2: 1"], "the session is its agent's");
+    assert_eq!(bench.dispatcher.ledger().entry(EntryId(1)).unwrap().charges, 1);
+}
+
+#[test]
 fn a_claim_of_others_is_refused_as_a_whole() {
     let mut bench = Bench::with_worker().next_leader();
     bench.worker("w");
@@ -98,6 +115,26 @@ fn a_claim_of_others_is_refused_as_a_whole() {
     assert_eq!(bench.claim("w/2", &[held(1, 1)]), Err(ClaimRefused::Ended), "it is claimed");
     assert_eq!(bench.take(), ["w/1 gets 1#1: 1"]);
     assert_eq!(bench.dispatcher.usage().unclaimed, 1);
+}
+
+/// The answer to a settlement may be lost with its leader.
+#[test]
+fn a_claim_says_which_settlements_were_durable() {
+    let mut bench = Bench::with_worker();
+    bench.done(1, 1);
+    bench.settle_down();
+    let mut bench = bench.next_leader();
+    bench.worker("w");
+    let claim = |bench: &mut Bench, held: &[HandOutId], settling: &[HandOutId]| {
+        bench.dispatcher.handle_claim(bench.now, &AgentId::new("w/1"), held, settling)
+    };
+    assert_eq!(claim(&mut bench, &[held(1, 1)], &[held(2, 1)]), Err(ClaimRefused::Ended));
+    assert_eq!(claim(&mut bench, &[], &[held(1, 1), held(2, 1)]), Ok(vec![held(1, 1)]));
+    bench.settle_down();
+    assert_eq!(bench.take(), ["w/1 gets 2#1: 2"]);
+    bench.done(2, 1);
+    bench.settle_down();
+    assert_eq!(bench.take(), ["2#1 is settled"]);
 }
 
 #[test]
@@ -179,7 +216,7 @@ fn a_claimed_entry_is_charged_before_its_body_is_read() {
     let mut bench = Bench::with_worker().next_leader();
     bench.dispatcher.handle_worker(bench.now, "w").unwrap();
     let agent = AgentId::new("w/1");
-    bench.dispatcher.handle_claim(bench.now, &agent, &[held(1, 1), held(2, 1)]).unwrap();
+    bench.dispatcher.handle_claim(bench.now, &agent, &[held(1, 1), held(2, 1)], &[]).unwrap();
     bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Crashed("gone".to_owned()));
     bench.settle_down();
     let entry = |entry| bench.dispatcher.ledger().entry(EntryId(entry)).unwrap();

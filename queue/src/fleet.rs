@@ -1,0 +1,14 @@
+//! Workers: agents on other machines than the gateway that leads.
+//!
+//! [`worker::Worker`] is a worker, and [`leader::Fleet`] the side of the leader. Both are machines without I/O, and
+//! exchange frames over a bus that may lose, repeat and delay them. A worker has a lease: it renews it with heartbeats, and
+//! stops the ops of its agents before the leader gives its sessions away.
+
+mod frame;
+pub mod leader;
+mod line;
+mod link;
+pub mod worker;
+
+pub use frame::AgentClaim;
+pub use line::NOT_LEADING;

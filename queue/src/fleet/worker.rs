@@ -1,0 +1,542 @@
+//! A worker: agents on this machine, for the gateway that leads.
+//!
+//! It has no I/O and no clock. A worker asks for a lease, and then passes the ops of its agents to the leader, and the
+//! leader's lines to its agents. When the leader changes, the agents go on: what they have is claimed from the next one.
+
+mod agent;
+use super::frame::{self, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
+use super::link::{Link, Outgoing};
+use crate::id::HandOutId;
+use agent::{Agent, EventStep, LineStep};
+use relayline_core::limits;
+use relayline_core::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+limits! {
+    /// Limits and time-outs of a worker.
+    pub struct WorkerLimits {
+        /// Time between two heartbeats of a worker; 5 s by default.
+        worker_heartbeat: Time = Duration::from_secs(5), least limits::MIN_INTERVAL;
+        /// Time after the last heartbeat that the gateway has answered, counted from its sending, after which ops of agents
+        /// fail. It must be shorter than `lease`, and is five sixths of it at most; 25 s by default.
+        worker_patience: Time = Duration::from_secs(25), least limits::MIN_INTERVAL;
+        /// Time between two requests for a lease, while no gateway leads; 1 s by default.
+        worker_retry: Time = Duration::from_secs(1), least limits::MIN_INTERVAL;
+    }
+}
+
+/// Maximum number of bytes in either direction that an agent, or the leader for it, has not read. One line may exceed it.
+pub(super) const WINDOW_BYTES: u64 = 256 << 10;
+
+/// Maximum number of heartbeats without an answer of which the time is known.
+const MAX_BEATS: usize = 64;
+
+/// Output of a worker. Carry out all of them, in order, after each input.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum WorkerOutput {
+    /// Publish a frame to the leader.
+    Publish(Vec<u8>),
+    /// Write a line to an agent, and call [`Worker::handle_lines_read`] once the agent has read it.
+    Write {
+        /// The agent.
+        agent: String,
+        /// The line, with its newline.
+        line: Vec<u8>,
+    },
+    /// End an agent, and call [`Worker::handle_agent_ended`]. Others get what it had.
+    End {
+        /// The agent.
+        agent: String,
+        /// Reason for people.
+        why: String,
+    },
+    /// A gateway leads, and the worker has a lease.
+    Led {
+        /// Epoch of the gateway.
+        epoch: u64,
+    },
+    /// No gateway leads this worker any more.
+    Leaderless {
+        /// Reason for people.
+        why: String,
+    },
+    /// The gateway does not accept this worker. It asks again.
+    Refused {
+        /// Reason for people.
+        why: String,
+    },
+    /// The worker has ended. It is the last output.
+    Done,
+}
+
+/// Counters of a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct WorkerStats {
+    /// Leases of this worker.
+    pub leases: u64,
+    /// Hand-outs that agents got.
+    pub hand_outs: u64,
+    /// Hand-outs that agents kept over a change of the leader.
+    pub kept: u64,
+    /// Agents that had to end, since others had got what they had.
+    pub agents_lost: u64,
+    /// Ops that the worker answered itself, mostly because no gateway led.
+    pub ops_answered: u64,
+    /// Ops without an id that were dropped, because no gateway led.
+    pub ops_dropped: u64,
+    /// Ops whose results were lost with their leader.
+    pub ops_ambiguous: u64,
+    /// Frames that were malformed, or not for this worker's lease.
+    pub stray_frames: u64,
+    /// Items that were sent again.
+    pub resent: u64,
+}
+
+/// Worker: see the [documentation of the module](self).
+#[derive(Debug)]
+pub struct Worker {
+    name: String,
+    limits: WorkerLimits,
+    now: Time,
+    leader: Leader,
+    /// Highest epoch of a leader that was heard of.
+    epoch: u64,
+    call: u64,
+    agents: BTreeMap<String, Agent>,
+    is_stopping: bool,
+    has_ended: bool,
+    outputs: VecDeque<WorkerOutput>,
+    stats: WorkerStats,
+}
+
+#[derive(Debug)]
+enum Leader {
+    /// No gateway leads. The last request was sent at `asked`.
+    Seeking {
+        ask_at: Time,
+        asked: Time,
+    },
+    Led(Led),
+}
+
+/// State of a lease.
+#[derive(Debug)]
+struct Led {
+    lease: Lease,
+    link: Link<UpItem>,
+    /// Time at which the last heartbeat was sent that is answered.
+    confirmed: Time,
+    patience: Duration,
+    /// Heartbeats without an answer, and their times.
+    beats: VecDeque<(u64, Time)>,
+    next_beat: u64,
+    beat_at: Time,
+}
+
+/// Answer to a request for a lease.
+struct Welcome {
+    served: Vec<String>,
+    refused: Vec<String>,
+    ended: Vec<HandOutId>,
+}
+
+/// # Inputs
+impl Worker {
+    /// Creates a worker. `name` must be random: it distinguishes processes.
+    pub fn new(limits: WorkerLimits, name: &str, now: Time) -> Worker {
+        let leader = Leader::Seeking { ask_at: now, asked: now };
+        let mut worker = Worker {
+            name: name.to_owned(),
+            limits,
+            now,
+            leader,
+            epoch: 0,
+            call: 1,
+            agents: BTreeMap::new(),
+            is_stopping: false,
+            has_ended: false,
+            outputs: VecDeque::new(),
+            stats: WorkerStats::default(),
+        };
+        worker.advance(now);
+        worker
+    }
+
+    /// Handles a new agent. Its id must never have been used by this worker.
+    pub fn handle_agent_started(&mut self, now: Time, agent: &str) {
+        self.agents.insert(agent.to_owned(), Agent::default());
+        if let Leader::Led(led) = &mut self.leader {
+            led.link.push(UpItem::Started { agent: agent.to_owned() });
+        }
+        self.advance(now);
+    }
+
+    /// Handles the end of an agent: as planned, or with an error.
+    pub fn handle_agent_ended(&mut self, now: Time, agent: &str, error: Option<&str>) {
+        if self.agents.remove(agent).is_some()
+            && let Leader::Led(led) = &mut self.leader
+        {
+            led.link.push(UpItem::Ended { agent: agent.to_owned(), error: error.map(str::to_owned) });
+        }
+        self.advance(now);
+    }
+
+    /// Handles a line that an agent wrote, without its newline. Pass no more in while [`takes_lines`](Self::takes_lines)
+    /// returns false.
+    pub fn handle_line(&mut self, now: Time, agent: &str, line: &[u8]) {
+        if let Some(known) = self.agents.get_mut(agent) {
+            known.queue(line);
+        }
+        self.advance(now);
+    }
+
+    /// Handles that an agent has read a number of lines.
+    pub fn handle_lines_read(&mut self, now: Time, agent: &str, lines: usize) {
+        let bytes = self.agents.get_mut(agent).map_or(0, |known| known.lines_read(lines));
+        self.credit(agent, bytes);
+        self.advance(now);
+    }
+
+    /// Handles a frame for this worker.
+    pub fn handle_frame(&mut self, now: Time, frame: &[u8]) {
+        self.now = self.now.max(now);
+        match frame::decode(frame) {
+            Some((header, bytes)) => self.frame(header, bytes),
+            None => self.stats.stray_frames += 1,
+        }
+        self.advance(now);
+    }
+
+    /// Handles the passage of time: call it at [`deadline`](Self::deadline).
+    pub fn handle_tick(&mut self, now: Time) {
+        self.advance(now);
+    }
+
+    /// Handles the request to end. End the agents, and report each end. [`WorkerOutput::Done`] follows.
+    pub fn handle_shutdown(&mut self, now: Time) {
+        self.is_stopping = true;
+        self.advance(now);
+    }
+}
+
+/// # Outputs and getters
+impl Worker {
+    /// Returns the next output. Drain it after each input.
+    pub fn poll_output(&mut self) -> Option<WorkerOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns the time of the next [`handle_tick`](Self::handle_tick).
+    pub fn deadline(&self) -> Option<Time> {
+        match &self.leader {
+            _ if self.has_ended => None,
+            Leader::Seeking { ask_at, .. } => Some(*ask_at).filter(|_| !self.is_stopping),
+            Leader::Led(led) => {
+                led.link.deadline().into_iter().chain([led.beat_at, led.confirmed + led.patience]).min()
+            }
+        }
+    }
+
+    /// Returns true if another line of an agent can be passed in.
+    pub fn takes_lines(&self, agent: &str) -> bool {
+        self.agents.get(agent).is_none_or(Agent::takes_lines)
+    }
+
+    /// Returns true while a gateway leads this worker.
+    pub fn is_led(&self) -> bool {
+        matches!(self.leader, Leader::Led(_))
+    }
+
+    /// Returns the number of hand-outs that agents have and have not settled.
+    pub fn held(&self) -> usize {
+        self.agents.values().map(Agent::held).sum()
+    }
+
+    /// Returns the counters.
+    pub fn stats(&self) -> WorkerStats {
+        let resent = if let Leader::Led(led) = &self.leader { led.link.resent() } else { 0 };
+        WorkerStats { resent: self.stats.resent + resent, ..self.stats }
+    }
+}
+
+impl Worker {
+    fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        if self.has_ended {
+            return;
+        }
+        if let Leader::Led(led) = &self.leader
+            && self.now >= led.confirmed + led.patience
+        {
+            let patience = led.patience.as_secs_f64();
+            self.lose(&format!("the gateway has not answered for {patience:.0} s: the lease is lost"));
+        }
+        self.ask();
+        self.pass_lines();
+        self.send();
+        self.end();
+    }
+
+    /// Asks for a lease.
+    fn ask(&mut self) {
+        let Leader::Seeking { ask_at, .. } = self.leader else { return };
+        if self.now < ask_at || self.is_stopping {
+            return;
+        }
+        self.leader = Leader::Seeking { ask_at: self.now + self.limits.worker_retry, asked: self.now };
+        let agents = self.agents.iter().map(|(agent, known)| known.claim(agent)).collect();
+        let (version, worker, call) = (VERSION, self.name.clone(), self.call);
+        self.publish(&ToLeader::Hello { version, worker, call, agents }, b"");
+    }
+
+    fn publish(&mut self, header: &ToLeader, bytes: &[u8]) {
+        self.outputs.push_back(WorkerOutput::Publish(frame::encode(header, bytes)));
+    }
+
+    /// Handles the lines of agents, as far as they can go.
+    fn pass_lines(&mut self) {
+        let is_led = self.is_led();
+        for (id, agent) in &mut self.agents {
+            while let Some(step) = agent.next_line(is_led) {
+                match step {
+                    LineStep::Send(line) => {
+                        if let Leader::Led(led) = &mut self.leader {
+                            led.link.push_bytes(&line, || UpItem::Wrote { agent: id.clone() });
+                        }
+                    }
+                    LineStep::Answer(line) => {
+                        self.stats.ops_answered += 1;
+                        self.outputs.push_back(write(id, agent, line, 0));
+                    }
+                    LineStep::Drop => self.stats.ops_dropped += 1,
+                    LineStep::Keep => {}
+                }
+            }
+        }
+    }
+
+    /// Sends what is due to the leader.
+    fn send(&mut self) {
+        let Leader::Led(led) = &mut self.leader else { return };
+        let mut frames = Vec::new();
+        led.link.handle_tick(self.now);
+        let lease = led.lease;
+        while let Some(Outgoing { seq, got, item, bytes }) = led.link.next(self.now) {
+            let worker = self.name.clone();
+            frames.push((ToLeader::Item { worker, lease, seq, got, item }, bytes));
+        }
+        let is_due = self.now >= led.beat_at;
+        if is_due {
+            led.beat_at = self.now + self.limits.worker_heartbeat;
+            led.next_beat += 1;
+            if led.beats.len() >= MAX_BEATS {
+                led.beats.pop_front();
+            }
+            led.beats.push_back((led.next_beat, self.now));
+        }
+        if led.link.take_owed() || is_due {
+            // A number that is not noted confirms nothing.
+            let number = if is_due { led.next_beat } else { 0 };
+            let (worker, got) = (self.name.clone(), led.link.got());
+            frames.push((ToLeader::Beat { worker, lease, number, got }, Vec::new()));
+        }
+        for (header, bytes) in frames {
+            self.publish(&header, &bytes);
+        }
+    }
+
+    /// Ends, once the agents have ended.
+    fn end(&mut self) {
+        if !self.is_stopping || !self.agents.is_empty() {
+            return;
+        }
+        if let Leader::Led(led) = &self.leader {
+            if !led.link.is_idle() && self.now < led.confirmed + led.patience {
+                // The leader has not got the ends yet.
+                return;
+            }
+            let (worker, lease) = (self.name.clone(), led.lease);
+            self.publish(&ToLeader::Bye { worker, lease }, b"");
+        }
+        self.has_ended = true;
+        self.outputs.push_back(WorkerOutput::Done);
+    }
+
+    /// Handles that no gateway leads any more: ops fail, and settlements wait for the next one.
+    fn lose(&mut self, why: &str) {
+        let Leader::Led(led) = &self.leader else { return };
+        self.stats.resent += led.link.resent();
+        self.call += 1;
+        self.leader = Leader::Seeking { ask_at: self.now, asked: self.now };
+        for (id, agent) in &mut self.agents {
+            for line in agent.lose_leader(why) {
+                self.stats.ops_ambiguous += 1;
+                self.outputs.push_back(write(id, agent, line, 0));
+            }
+            self.outputs.push_back(write(id, agent, super::line::disconnected(why), 0));
+        }
+        self.outputs.push_back(WorkerOutput::Leaderless { why: why.to_owned() });
+    }
+
+    fn frame(&mut self, header: ToWorker, bytes: &[u8]) {
+        match header {
+            ToWorker::Leads { epoch } | ToWorker::Bye { epoch } if self.has_ended || epoch < self.epoch => {}
+            ToWorker::Leads { epoch } => {
+                let is_new = epoch > self.epoch;
+                self.epoch = epoch;
+                if is_new {
+                    self.lose("another gateway leads now");
+                    // A request that is under way was for the last one.
+                    if let Leader::Seeking { ask_at, .. } = &mut self.leader {
+                        *ask_at = self.now;
+                    }
+                }
+            }
+            ToWorker::Bye { epoch } => {
+                if matches!(&self.leader, Leader::Led(led) if led.lease.epoch == epoch) {
+                    self.lose("the gateway hands over to another one");
+                }
+            }
+            ToWorker::Welcome { call, lease, served, refused, ended, lease_ms } => {
+                if call == self.call && !self.is_led() && lease.epoch >= self.epoch {
+                    self.welcome(lease, &Welcome { served, refused, ended }, Duration::from_millis(lease_ms));
+                } else {
+                    self.stats.stray_frames += 1;
+                }
+            }
+            ToWorker::Refused { call, why } => {
+                if call == self.call && !self.is_led() {
+                    self.outputs.push_back(WorkerOutput::Refused { why });
+                }
+            }
+            ToWorker::Item { lease, seq, got, item } => {
+                let now = self.now;
+                let Some(led) = self.led(lease) else { return };
+                led.link.acknowledge(now, got);
+                if led.link.receive(seq) {
+                    self.item(item, bytes);
+                }
+            }
+            ToWorker::Beat { lease, number, got } => {
+                let now = self.now;
+                let Some(led) = self.led(lease) else { return };
+                led.link.acknowledge(now, got);
+                while let Some((_, at)) = led.beats.pop_front_if(|(first, _)| *first <= number) {
+                    led.confirmed = at;
+                }
+            }
+            ToWorker::Lost { lease } => {
+                if self.led(lease).is_some() {
+                    self.lose("the gateway has given the lease up");
+                }
+            }
+        }
+    }
+
+    /// Returns the state of a lease, if the worker has it.
+    fn led(&mut self, lease: Lease) -> Option<&mut Led> {
+        match &mut self.leader {
+            Leader::Led(led) if led.lease == lease => Some(led),
+            Leader::Led(_) | Leader::Seeking { .. } => {
+                self.stats.stray_frames += 1;
+                None
+            }
+        }
+    }
+
+    fn welcome(&mut self, lease: Lease, answer: &Welcome, term: Duration) {
+        let Leader::Seeking { asked, .. } = self.leader else { return };
+        self.epoch = lease.epoch;
+        self.stats.leases += 1;
+        self.leader = Leader::Led(Led {
+            lease,
+            link: Link::new(self.now),
+            confirmed: asked,
+            patience: self.limits.worker_patience.min(term * 5 / 6),
+            beats: VecDeque::new(),
+            next_beat: 0,
+            beat_at: self.now,
+        });
+        self.outputs.push_back(WorkerOutput::Led { epoch: lease.epoch });
+        for (id, agent) in &mut self.agents {
+            if answer.refused.contains(id) {
+                self.stats.agents_lost += 1;
+                let why = "others have got what the agent had".to_owned();
+                agent.abandon();
+                self.outputs.push_back(WorkerOutput::End { agent: id.clone(), why });
+                continue;
+            }
+            for line in agent.join(&answer.ended) {
+                self.outputs.push_back(write(id, agent, line, 0));
+            }
+            if !answer.served.contains(id)
+                && let Leader::Led(led) = &mut self.leader
+            {
+                // It started after the request.
+                led.link.push(UpItem::Started { agent: id.clone() });
+            }
+        }
+        let Leader::Led(led) = &mut self.leader else { return };
+        for agent in answer.served.iter().filter(|agent| !self.agents.contains_key(*agent)) {
+            let error = Some("the agent ended while no gateway led".to_owned());
+            led.link.push(UpItem::Ended { agent: agent.clone(), error });
+        }
+    }
+
+    fn item(&mut self, item: DownItem, bytes: &[u8]) {
+        match item {
+            DownItem::Write { agent } => {
+                let Some(known) = self.agents.get_mut(&agent) else { return };
+                let mut read = 0;
+                for line in known.receive(bytes) {
+                    // With its newline.
+                    let bytes = line.len() as u64 + 1;
+                    match known.event(line) {
+                        EventStep::Write { text, is_hand_out } => {
+                            self.stats.hand_outs += u64::from(is_hand_out);
+                            self.outputs.push_back(write(&agent, known, text, bytes));
+                        }
+                        EventStep::Kept => {
+                            self.stats.kept += 1;
+                            read += bytes;
+                        }
+                        EventStep::Swallow => read += bytes,
+                    }
+                }
+                // What was not written to the agent is read.
+                self.credit(&agent, read);
+            }
+            DownItem::Read { agent, bytes } => {
+                if let Some(known) = self.agents.get_mut(&agent) {
+                    known.leader_read(bytes);
+                }
+            }
+            DownItem::End { agent } => {
+                if let Some(known) = self.agents.get_mut(&agent) {
+                    known.abandon();
+                    let why = "the gateway does not serve the agent any more".to_owned();
+                    self.outputs.push_back(WorkerOutput::End { agent, why });
+                }
+            }
+        }
+    }
+
+    /// Tells the leader that a number of bytes for an agent were read.
+    fn credit(&mut self, agent: &str, bytes: u64) {
+        if bytes > 0
+            && let Leader::Led(led) = &mut self.leader
+        {
+            led.link.push(UpItem::Read { agent: agent.to_owned(), bytes });
+        }
+    }
+}
+
+/// Returns the output of a line for an agent. `bytes` are those of the leader for it.
+fn write(id: &str, agent: &mut Agent, mut line: Vec<u8>, bytes: u64) -> WorkerOutput {
+    agent.wrote(bytes);
+    line.push(b'\n');
+    WorkerOutput::Write { agent: id.to_owned(), line }
+}
