@@ -14,6 +14,8 @@ mod change_signal;
 mod control;
 mod delivery;
 mod execution;
+#[cfg(feature = "jetstream")]
+mod fleet;
 mod gateway;
 mod inspected;
 mod jobs;
@@ -49,6 +51,8 @@ pub(crate) use change_signal::ChangeSignal;
 pub(crate) use control::connect_socket;
 pub(crate) use control::{ControlServer, ControlSettings, ControlSocket, remove_socket};
 pub(crate) use delivery::{AgentSettlement, Content, Item};
+#[cfg(feature = "jetstream")]
+pub(crate) use fleet::{FleetHost, FleetShared, FrameTo};
 pub(crate) use gateway::{Cause, Gateway, GatewayParts};
 pub(crate) use jobs::{hand_over, run_alone, run_jobs};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};

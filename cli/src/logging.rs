@@ -59,8 +59,8 @@ pub(crate) fn start(arguments: &Arguments, usual: LevelFilter) {
 /// C-4: the WebSocket, HTTP, TLS and NATS libraries log whole requests at debug and trace level, including bearer tokens and
 /// messages. Those levels are always off.
 fn is_clean(metadata: &Metadata<'_>) -> bool {
-    const UNSAFE_TARGETS: [&str; 6] =
-        ["tungstenite", "async_tungstenite", "hyper", "hyper_util", "rustls", "futures_rustls"];
+    const UNSAFE_TARGETS: [&str; 7] =
+        ["async_nats", "tungstenite", "async_tungstenite", "hyper", "hyper_util", "rustls", "futures_rustls"];
     let root = metadata.target().split("::").next().unwrap_or_default();
     // Its news of connections are those that the queue logs, too.
     if root == "async_nats" {

@@ -50,6 +50,8 @@ mod usage;
 mod verify;
 mod view;
 mod workbench;
+#[cfg(feature = "jetstream")]
+mod work;
 
 use crate::gateway::NetworkArguments;
 use clap::{Parser, Subcommand};
@@ -88,6 +90,8 @@ enum Command {
     Status(status::StatusArguments),
     #[cfg(any(feature = "jetstream", feature = "sqlite"))]
     Queue(queue::QueueCommand),
+    #[cfg(feature = "jetstream")]
+    Work(work::WorkArguments),
     Enroll(enroll::EnrollArguments),
     Provision(provision::ProvisionArguments),
     Policy(provision::PolicyArguments),
@@ -144,6 +148,8 @@ fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         #[cfg(any(feature = "jetstream", feature = "sqlite"))]
         Command::Queue(arguments) => queue::run(&arguments),
+        #[cfg(feature = "jetstream")]
+        Command::Work(arguments) => work::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Provision(arguments) => provision::provision(&arguments),
         Command::Policy(arguments) => provision::policy(&arguments),

@@ -3,6 +3,8 @@
 #[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod command;
 mod flags;
+#[cfg(feature = "jetstream")]
+mod fleet;
 #[cfg(any(feature = "jetstream", feature = "sqlite"))]
 mod list;
 // Without an engine no URL is accepted, so that the rest of these modules is not used.
@@ -18,6 +20,8 @@ mod start;
 #[cfg(any(feature = "jetstream", feature = "sqlite"))]
 pub(crate) use command::{QueueCommand, run};
 pub(crate) use flags::QueueArguments;
+#[cfg(feature = "jetstream")]
+pub(crate) use flags::jobs;
 pub(crate) use location::QueueLocation;
 pub(crate) use start::{Acquired, QueueStart};
 
@@ -28,4 +32,12 @@ pub(crate) const DEFAULT_ID: &str = "default";
 #[cfg(feature = "jetstream")]
 pub(crate) fn process_name() -> String {
     format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
+}
+
+/// Returns a name for a process that no other process has.
+#[cfg(feature = "jetstream")]
+pub(crate) fn random_name(prefix: &str) -> Result<String, String> {
+    let mut bytes = [0; 6];
+    getrandom::fill(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
+    Ok(format!("{prefix}-{}", data_encoding::HEXLOWER.encode(&bytes)))
 }

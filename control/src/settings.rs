@@ -42,6 +42,7 @@ use crate::http::boot::{Plan, Provisioning};
 use crate::http::enroll::default_gateway_id;
 use crate::http::policy::{self, Policy};
 use crate::http::provision::Profile;
+pub use limits::set as set_limit;
 use relayline_core::config::{Config, Credentials, Identity};
 use relayline_core::limits::NamedLimits;
 use relayline_core::secret::Secret;

@@ -10,5 +10,5 @@ mod line;
 mod link;
 pub mod worker;
 
-pub use frame::AgentClaim;
+pub use frame::{AgentClaim, WorkerMember, ask_for_members, read_members};
 pub use line::NOT_LEADING;

@@ -20,8 +20,9 @@
 //! Bytes of the id other than letters, digits and hyphens are an underscore and two hexadecimal digits. Two more subjects
 //! are in no stream: requests of operators on `PREFIX.ID.request`, and `PREFIX.ID.released`, by which a leader that hands
 //! over wakes those that wait.
+//! Nor are those of workers: `PREFIX.ID.fleet.leader`, `PREFIX.ID.fleet.workers` and `PREFIX.ID.fleet.worker.NAME`.
 
-mod clock;
+mod bus;
 mod connection;
 mod engine;
 mod error;
@@ -36,6 +37,7 @@ mod status;
 mod streams;
 mod worker;
 
+pub use bus::{FleetBus, FleetSubject};
 pub use error::JetStreamError;
 pub use location::NatsUrl;
 pub use status::StreamStatus;

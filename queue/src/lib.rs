@@ -33,6 +33,8 @@
 //! record of a leader is its epoch. A leader whose record does not fit reads the end of the journal back. If another
 //! leader has written there, it stops at once: [`Output::Lost`](output::Output::Lost).
 
+#[cfg(any(feature = "inbox", feature = "jetstream"))]
+pub mod clock;
 pub mod config;
 pub mod dispatcher;
 pub mod driver;

@@ -17,7 +17,6 @@ macro_rules! counters {
     };
 }
 
-#[cfg(feature = "inbox")]
 pub(crate) use counters;
 
 counters! {

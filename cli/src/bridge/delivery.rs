@@ -3,6 +3,7 @@
 use relayline_core::event::Event;
 use relayline_core::output::{DeliveryId, Fatal, Notice};
 use relayline_core::passthrough::Forward;
+use relayline_queue::id::HandOutId;
 use relayline_queue::inbox::{DurableDelivery, DurableIncoming, QueueSettlement};
 use relayline_runtime::{Delivery, Incoming, Settlement};
 use std::path::PathBuf;
@@ -61,13 +62,11 @@ impl AgentSettlement {
         }
     }
 
-    /// Returns the number of the hand-out and whether it may not be the first; `None` without a queue.
-    pub(crate) fn attempt(&self) -> Option<(u32, bool)> {
+    /// Returns the entry and the number of the hand-out; `None` without a queue.
+    pub(crate) fn hand_out(&self) -> Option<HandOutId> {
         match self {
             AgentSettlement::Relay(_) => None,
-            AgentSettlement::Queue(_, settlement) => {
-                Some((settlement.attempt(), settlement.is_redelivered()))
-            }
+            AgentSettlement::Queue(_, settlement) => Some(settlement.hand_out()),
         }
     }
 }

@@ -15,6 +15,7 @@ use relayline_core::command::{AutoThread, Command, Failure, FailureKind, Reply};
 use relayline_core::event::UNNAMED_PLATFORM;
 use relayline_core::op::Op;
 use relayline_core::op::TurnState;
+use relayline_queue::fleet::NOT_LEADING;
 use relayline_queue::inbox::QueueSettlement;
 use relayline_queue::output::NotSettled;
 use relayline_runtime::Relay;
@@ -175,6 +176,12 @@ fn settled(settlement: &QueueSettlement, refuses: bool, why: &str) -> BoxFuture<
         match answer.await {
             // An operator has dropped it, or it was settled before.
             Ok(()) | Err(NotSettled::Late) => empty_result(),
+            Err(error @ NotSettled::NotLeading) => {
+                let mut failure = definite(error.to_string());
+                // A worker settles with the next leader.
+                failure.code = Some(NOT_LEADING.to_owned());
+                Err(failure)
+            }
             Err(error) => Err(definite(error.to_string())),
         }
     }

@@ -90,6 +90,8 @@ pub(crate) struct Gateway {
     /// Inspector, which is served until the last gateway is dropped.
     _inspector: Option<Arc<Inspector>>,
     lifetime: Rc<Lifetime>,
+    /// True if the agent is on another machine. The gateway does not end with it.
+    is_of_worker: bool,
     /// True if the current agent has missed the notice of the connection.
     missed_connected: bool,
 }
@@ -138,6 +140,7 @@ impl Gateway {
             prompts,
             _inspector: inspector,
             lifetime: Rc::default(),
+            is_of_worker: false,
             missed_connected,
         }
     }
@@ -148,6 +151,28 @@ impl Gateway {
         let mut other = Gateway::queued(queue, parts);
         other.lifetime = self.lifetime.clone();
         Some(other)
+    }
+
+    /// Creates the same gateway for an agent of a worker, which has its entries already.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn for_claimed(&self, inbox: DurableInbox, parts: GatewayParts) -> Option<Gateway> {
+        let mut other = self.for_another_agent(parts)?;
+        if let Source::Queue(_, of_agent) = &mut other.source {
+            *of_agent = Some(inbox);
+        }
+        other.is_of_worker = true;
+        Some(other)
+    }
+
+    /// Ends an agent of a worker. If the gateway ends, the agent keeps what it has.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn end_claimed(&mut self, end: &QueuedEnd) {
+        let is_over = self.cause().is_some() || self.has_ended();
+        if let Source::Queue(_, inbox) = &mut self.source
+            && let Some(inbox) = inbox.take()
+        {
+            if is_over { inbox.leave() } else { inbox.end(end) }
+        }
     }
 
     /// Returns the queue, if there is one.
@@ -189,6 +214,11 @@ impl Gateway {
                 Some(QueuePrompts::new(queue.clone(), agent))
             }
         }
+    }
+
+    /// Returns true if the agent is on another machine.
+    pub(crate) fn is_of_worker(&self) -> bool {
+        self.is_of_worker
     }
 
     /// Returns true once the relay has ended.

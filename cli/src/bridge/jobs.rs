@@ -1,13 +1,19 @@
 //! Several agents side by side, which are served from a queue.
 
+#[cfg(feature = "jetstream")]
+use super::fleet::FleetHost;
 use super::gateway::{Cause, Gateway, GatewayParts};
 use super::{Agents, End, Job, Options, end_of, serve_agents};
 use crate::gateway::RuntimeName;
 use crate::queue::QueueStart;
 use crate::signals::Shutdown;
+#[cfg(feature = "jetstream")]
+use futures_util::future::join;
 use futures_util::future::join_all;
 use relayline_control::config::GatewayConfig;
 use relayline_queue::inbox::{DurableQueue, OpenError, QueueEnd};
+#[cfg(feature = "jetstream")]
+use std::future::pending;
 use std::io;
 
 /// Runs a gateway that serves jobs from a queue, until each of them has ended or until a request to stop. From then on it
@@ -21,12 +27,23 @@ pub(crate) fn run_jobs<A: Agents>(
     shutdown: &Shutdown,
 ) -> io::Result<Result<End, OpenError>> {
     let observer = options.facilities.observer();
+    #[cfg(feature = "jetstream")]
+    let fleet = queue.workers().map_err(io::Error::other)?;
     runtime.host_with_queue(config, queue, observer, |queue| async move {
         let relay = queue.relay().clone();
         let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
+        #[cfg(feature = "jetstream")]
+        let fleet = fleet.map(|fleet| fleet.host(queue.clone(), parts.clone()));
         let first = Gateway::queued(queue.clone(), parts.clone());
+        #[cfg(feature = "jetstream")]
+        let end = serve_all(first, jobs, fleet.as_ref(), || parts.clone()).await;
+        #[cfg(not(feature = "jetstream"))]
         let end = serve_jobs(first, jobs, || parts.clone()).await;
         let handed_over = hand_over(&queue).await;
+        #[cfg(feature = "jetstream")]
+        if let Some(fleet) = fleet {
+            fleet.finish(handed_over.is_ok());
+        }
         if let Some(control) = control {
             control.finish().await;
         }
@@ -34,28 +51,28 @@ pub(crate) fn run_jobs<A: Agents>(
     })
 }
 
-/// Runs a gateway that stores events for agents of other processes, until a request to stop.
-pub(crate) fn run_alone(
-    runtime: RuntimeName,
-    config: GatewayConfig,
-    queue: QueueStart,
-    options: Options,
-    shutdown: &Shutdown,
-) -> io::Result<Result<End, OpenError>> {
-    runtime.host_with_queue(config, queue, |queue| async move {
-        let relay = queue.relay().clone();
-        let (parts, control) = options.begin(runtime, &relay, Some(&queue), shutdown)?;
-        let mut gateway = Gateway::queued(queue.clone(), parts);
-        let _: Option<()> = gateway.without_agent(std::future::pending()).await;
-        if let Some(cause) = gateway.cause() {
-            gateway.leave_without_agent(cause).await;
+/// Serves the gateway's own jobs and the agents of workers. With workers the gateway goes on without a job of its own.
+#[cfg(feature = "jetstream")]
+async fn serve_all<A: Agents>(
+    mut gateway: Gateway,
+    jobs: &mut [A],
+    fleet: Option<&FleetHost>,
+    parts: impl Fn() -> GatewayParts,
+) -> io::Result<End> {
+    let Some(fleet) = fleet else { return serve_jobs(gateway, jobs, parts).await };
+    let Some(mut watcher) = gateway.for_another_agent(parts()) else { return Ok(end_of(&gateway)) };
+    let until = async {
+        watcher.without_agent(pending::<()>()).await;
+        if let Some(cause) = watcher.cause() {
+            watcher.leave_without_agent(cause).await;
         }
-        let handed_over = hand_over(&queue).await;
-        if let Some(control) = control {
-            control.finish().await;
-        }
-        handed_over.map(|()| end_of(&gateway))
-    })
+    };
+    let (ended, ()) = join(serve_own(&gateway, jobs, &parts), fleet.serve(&gateway, until)).await;
+    if gateway.cause().is_none() && !gateway.has_ended() {
+        gateway.leave_without_agent(Cause::OutputEnded).await;
+    }
+    ended?;
+    Ok(end_of(&gateway))
 }
 
 async fn serve_jobs<A: Agents>(
@@ -63,6 +80,21 @@ async fn serve_jobs<A: Agents>(
     jobs: &mut [A],
     parts: impl Fn() -> GatewayParts,
 ) -> io::Result<End> {
+    let ended = serve_own(&gateway, jobs, &parts).await;
+    if gateway.cause().is_none() && !gateway.has_ended() {
+        // The last job has ended.
+        gateway.leave_without_agent(Cause::OutputEnded).await;
+    }
+    ended?;
+    Ok(end_of(&gateway))
+}
+
+/// Serves the gateway's own jobs, until each has ended.
+async fn serve_own<A: Agents>(
+    gateway: &Gateway,
+    jobs: &mut [A],
+    parts: &impl Fn() -> GatewayParts,
+) -> io::Result<()> {
     let is_alone = jobs.len() == 1;
     let serve = jobs.iter_mut().enumerate().map(|(number, agents)| {
         let gateway = gateway.for_another_agent(parts());
@@ -73,12 +105,7 @@ async fn serve_jobs<A: Agents>(
         }
     });
     let ended: Vec<io::Result<()>> = join_all(serve).await;
-    if gateway.cause().is_none() && !gateway.has_ended() {
-        // The last job has ended.
-        gateway.leave_without_agent(Cause::OutputEnded).await;
-    }
-    ended.into_iter().collect::<io::Result<()>>()?;
-    Ok(end_of(&gateway))
+    ended.into_iter().collect()
 }
 
 /// Hands the queue over, once all agents have ended.

@@ -107,6 +107,8 @@ pub(super) enum BridgeLine<'a> {
 #[derive(Clone, Copy, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Attempt {
+    /// Number of the entry, by which `relayline queue` names it. With `--queue` only.
+    entry: u64,
     /// Number of this hand-out, from 1. With `--queue` only.
     attempt: u32,
     /// True if this may not be the first hand-out: the agent may have begun with it before. With `--queue` only.
@@ -116,7 +118,11 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Returns that of a delivery; `None` without a queue.
     pub(super) fn of(settlement: &AgentSettlement) -> Option<Attempt> {
-        settlement.attempt().map(|(attempt, redelivered)| Attempt { attempt, redelivered })
+        settlement.hand_out().map(|hand_out| Attempt {
+            entry: hand_out.entry.0,
+            attempt: hand_out.attempt,
+            redelivered: hand_out.attempt > 1,
+        })
     }
 }
 

@@ -7,10 +7,12 @@ use crate::sleep::SleepGate;
 use relayline_acp::AcpStats;
 use relayline_core::command::{Failure, FailureKind};
 use relayline_queue::dispatcher::QueueUsage;
+use relayline_queue::fleet::leader::FleetStats;
 use relayline_queue::inbox::DurableQueue;
 use relayline_runtime::HostCounter;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,6 +64,15 @@ impl Drop for BusyMark {
 #[derive(Clone, Debug)]
 pub(crate) struct Monitor(Arc<Shared>);
 
+/// Source of the counters of workers.
+struct FleetCounters(Box<dyn Fn() -> FleetStats + Send + Sync>);
+
+impl fmt::Debug for FleetCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FleetCounters")
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     began: Instant,
@@ -74,6 +85,8 @@ struct Shared {
     busy: AtomicUsize,
     /// Durable queue, if there is one.
     queue: OnceLock<DurableQueue>,
+    /// Counters of workers, if there can be any.
+    fleet: OnceLock<FleetCounters>,
     /// Counters of the ACP agent's sessions and turns, if it is one.
     acp: Mutex<Option<AcpStats>>,
 }
@@ -102,8 +115,18 @@ impl Monitor {
     /// Creates a monitor. `control` is that of the control socket, if there is one.
     pub(crate) fn new(kind: AgentKind, control: Option<Arc<ControlMonitor>>) -> Monitor {
         let (state, gate, busy) = (Mutex::default(), SleepGate::default(), AtomicUsize::new(0));
-        let (acp, queue) = (Mutex::default(), OnceLock::new());
-        Monitor(Arc::new(Shared { began: Instant::now(), kind, state, control, gate, busy, queue, acp }))
+        let (acp, queue, fleet) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        Monitor(Arc::new(Shared {
+            began: Instant::now(),
+            kind,
+            state,
+            control,
+            gate,
+            busy,
+            queue,
+            fleet,
+            acp,
+        }))
     }
 
     /// Keeps the counters of the ACP agent's sessions and turns.
@@ -125,7 +148,9 @@ impl Monitor {
         let acp = acp.iter().flat_map(AcpStats::described).map(counter("acp"));
         let queue = self.queue().and_then(DurableQueue::status);
         let queue = queue.iter().flat_map(|status| status.stats.described().chain(status.inbox.described()));
-        control.chain(acp).chain(queue.map(counter("queue"))).collect()
+        let fleet = self.0.fleet.get().map(|counters| (counters.0)());
+        let fleet = fleet.iter().flat_map(FleetStats::described).map(counter("fleet"));
+        control.chain(acp).chain(queue.map(counter("queue"))).chain(fleet).collect()
     }
 
     /// Returns the gate of ops.
@@ -143,6 +168,13 @@ impl Monitor {
         let waits = |usage: QueueUsage| usage.entries > usage.dead_letters || usage.pending_entries > 0;
         let status = self.0.queue.get().and_then(DurableQueue::status);
         self.0.busy.load(Ordering::Relaxed) > 0 || status.is_some_and(|status| waits(status.usage))
+    }
+
+    /// Sets the source of the counters of workers.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn set_fleet(&self, stats: impl Fn() -> FleetStats + Send + Sync + 'static) {
+        // There is one.
+        let _ = self.0.fleet.set(FleetCounters(Box::new(stats)));
     }
 
     /// Sets the durable queue.

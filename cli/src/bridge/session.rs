@@ -15,7 +15,7 @@ use super::writer::Writer;
 use super::{Agent, AgentEnd};
 use crate::approvals::PromptPolicy;
 use futures_util::future::FutureExt;
-use relayline_core::command::{Command, Failure};
+use relayline_core::command::{Command, Failure, FailureKind};
 use relayline_core::output::Notice;
 use serde_json::Value;
 use std::future::poll_fn;
@@ -157,7 +157,9 @@ impl<'g> Session<'g> {
         let is_busy = has_ops || self.writer().has_events();
         self.busy.set(is_busy);
         let now = Instant::now();
-        self.check_reading(now);
+        if self.check_reading(now) {
+            return Some(AgentEnd::InputClosed);
+        }
         if self.gateway.has_ended() || self.gateway.is_overdue(now) {
             return Some(AgentEnd::OutputEnded);
         }
@@ -187,6 +189,10 @@ impl<'g> Session<'g> {
             match self.ops.step() {
                 Step::Started => {}
                 Step::Idle => return true,
+                Step::Disconnect(id, about) if self.gateway.is_of_worker() => {
+                    let why = "the gateway is not this agent's alone: end the agent instead";
+                    self.ops.complete(id, &about, Err(Failure::new(FailureKind::Definite, why)));
+                }
                 Step::Disconnect(id, about) => self.leave(Cause::Requested, Some((id, about))),
             }
         }
@@ -194,10 +200,14 @@ impl<'g> Session<'g> {
         false
     }
 
-    /// Checks whether the agent reads, and sets the timer.
-    fn check_reading(&mut self, now: Instant) {
+    /// Checks whether the agent reads, and sets the timer. Returns true if the agent must end: it does not read, and is on
+    /// another machine.
+    fn check_reading(&mut self, now: Instant) -> bool {
         let status = self.writer().read_status();
         status.log();
+        if status.has_timed_out && self.gateway.is_of_worker() {
+            return true;
+        }
         if status.has_timed_out {
             self.leave(Cause::DoesNotRead, None);
         }
@@ -210,6 +220,7 @@ impl<'g> Session<'g> {
             (Some(due), Some((set, _))) if *set <= due && *set > now => {}
             (Some(due), _) => self.timer = Some((due, smol::Timer::at(due))),
         }
+        false
     }
 
     async fn event(&mut self) -> Event {
@@ -330,7 +341,11 @@ impl<'g> Session<'g> {
     }
 
     fn deliver(&mut self, delivery: AgentDelivery) {
-        let AgentDelivery { content, session_key, media, settlement } = delivery;
+        let AgentDelivery { content, session_key, mut media, settlement } = delivery;
+        if self.gateway.is_of_worker() {
+            // Paths of this machine are not the agent's.
+            media.clear();
+        }
         let (number, buffered) = (settlement.id().number(), settlement.is_buffered());
         self.newest = number;
         let attempt = Attempt::of(&settlement);

@@ -11,6 +11,7 @@ use relayline_control::settings::table::{self, Kind, Spec};
 use relayline_core::config::{Limits, Timing};
 use relayline_core::limits::{NamedLimits, Slot};
 use relayline_queue::config::QueueLimits;
+use relayline_queue::fleet::worker::WorkerLimits;
 use std::fs;
 use std::path::Path;
 
@@ -84,12 +85,13 @@ fn settings_table() -> String {
 /// Returns the table of `--set`. A default is shown as `--set` accepts it.
 fn limits_table() -> String {
     let mut table = "| name | default | meaning |\n|---|---|---|\n".to_owned();
-    let all: [&mut dyn NamedLimits; 7] = [
+    let all: [&mut dyn NamedLimits; 8] = [
         &mut Limits::default(),
         &mut Timing::default(),
         &mut ServerLimits::default(),
         &mut AgentSettings::default(),
         &mut QueueLimits::default(),
+        &mut WorkerLimits::default(),
         &mut ControlSettings::default(),
         &mut AcpLimits::default(),
     ];

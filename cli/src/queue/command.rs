@@ -1,6 +1,8 @@
 //! `relayline queue`: what waits in a queue, what failed, and again.
 
-use super::list::{Entry, Summary};
+#[cfg(feature = "jetstream")]
+use super::fleet::members;
+use super::list::{Entry, Summary, WorkerSummary};
 use super::location::QueueLocation;
 use super::operate::operate;
 use super::reader::QueueReader;
@@ -142,7 +144,14 @@ fn status(target: &Target) -> Result<Vec<String>, String> {
     let streams = reader.streams()?.into_iter().map(Into::into).collect();
     #[cfg(not(feature = "jetstream"))]
     let streams = Vec::new();
-    let summary = Summary::new(target.queue.to_string(), &ledger, reader.owner()?, streams);
+    let owner = reader.owner()?;
+    #[cfg(feature = "jetstream")]
+    let members =
+        if owner.is_some() { members(&target.queue, target.gateway_id.as_deref()) } else { Vec::new() };
+    #[cfg(not(feature = "jetstream"))]
+    let members = Vec::new();
+    let workers = members.into_iter().map(|member| WorkerSummary::new(&ledger, member)).collect();
+    let summary = Summary::new(target.queue.to_string(), &ledger, owner, workers, streams);
     Ok(if target.json { vec![summary.json()] } else { summary.text() })
 }
 

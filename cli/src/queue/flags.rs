@@ -53,7 +53,7 @@ pub(crate) struct QueueArguments {
     standby: bool,
 }
 
-fn jobs(text: &str) -> Result<usize, String> {
+pub(crate) fn jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(jobs) if (1..=MAX_JOBS).contains(&jobs) => Ok(jobs),
         _ => Err(format!("write a number from 1 to {MAX_JOBS}")),

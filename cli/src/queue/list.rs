@@ -1,6 +1,7 @@
 //! Entries of a queue as lines: for people, or JSON.
 
 use crate::printable::printable;
+use relayline_queue::fleet::WorkerMember;
 use relayline_queue::id::EntryId;
 use relayline_queue::ledger::{EntryState, Ledger, LedgerEntry};
 use serde::Serialize;
@@ -70,6 +71,32 @@ impl StreamSummary {
     }
 }
 
+/// Worker of a gateway.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct WorkerSummary {
+    worker: String,
+    agents: usize,
+    /// Entries that its agents have.
+    out: usize,
+    /// Time to the end of its lease, in milliseconds.
+    lease_ms: u64,
+}
+
+impl WorkerSummary {
+    pub(super) fn new(ledger: &Ledger, member: WorkerMember) -> WorkerSummary {
+        let WorkerMember { worker, agents, lease_ms } = member;
+        let is_of_worker = |entry: &LedgerEntry| entry.worker.as_deref() == Some(&*worker);
+        let out = ledger.entries().filter(|(_, entry)| is_of_worker(entry)).count();
+        WorkerSummary { worker, agents, out, lease_ms }
+    }
+
+    fn text(&self) -> String {
+        let WorkerSummary { worker, agents, out, lease_ms } = self;
+        let worker = printable(worker);
+        format!("worker    {worker}: {agents} agents, {out} out, lease for {} s", lease_ms / 1000)
+    }
+}
+
 /// State of a queue.
 #[derive(Debug, Serialize)]
 pub(super) struct Summary {
@@ -91,6 +118,11 @@ pub(super) struct Summary {
     sessions: usize,
     /// Number of gateways that have had the queue.
     epoch: u64,
+    /// Number of the entry that has waited for longest.
+    oldest_waiting: Option<u64>,
+    /// Workers of the gateway, if the queue is on servers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    workers: Vec<WorkerSummary>,
     /// Streams of a queue on servers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     streams: Vec<StreamSummary>,
@@ -104,8 +136,11 @@ impl Summary {
         queue: String,
         ledger: &Ledger,
         owner: Option<Owner>,
+        workers: Vec<WorkerSummary>,
         streams: Vec<StreamSummary>,
     ) -> Summary {
+        let mut waiting = ledger.entries().filter(|(_, entry)| entry.state == EntryState::Waiting);
+        let oldest_waiting = waiting.next().map(|(id, _)| id.0);
         let count = |state| ledger.entries().filter(|(_, entry)| entry.state == state).count();
         let sessions: BTreeSet<&str> = ledger.entries().map(|(_, entry)| &*entry.session).collect();
         Summary {
@@ -126,6 +161,8 @@ impl Summary {
             bytes: ledger.bytes(),
             sessions: sessions.len(),
             epoch: ledger.epoch(),
+            oldest_waiting,
+            workers,
             streams,
             owner,
         }
@@ -142,13 +179,17 @@ impl Summary {
         let mut lines = vec![
             format!("queue     {queue}: {owner} has it"),
             format!("entries   {entries} of {sessions} sessions, {bytes} bytes"),
-            format!("waiting   {waiting}"),
+            match self.oldest_waiting {
+                Some(oldest) => format!("waiting   {waiting}, the oldest is {oldest}"),
+                None => format!("waiting   {waiting}"),
+            },
             format!("out       {out}"),
             format!("dead      {dead}"),
         ];
         if !self.streams.is_empty() {
             lines.push(format!("epoch     {}", self.epoch));
         }
+        lines.extend(self.workers.iter().map(WorkerSummary::text));
         lines.extend(self.streams.iter().map(StreamSummary::text));
         lines
     }

@@ -1,5 +1,7 @@
 //! Start of the queue: the right to lead it, its store, and the gateway that has it.
 
+#[cfg(feature = "jetstream")]
+use super::fleet::FleetStart;
 use super::location::QueueLocation;
 use crate::signals::Shutdown;
 use relayline_control::config::GatewayConfig;
@@ -61,12 +63,31 @@ impl QueueStart {
             QueueLocation::File(_) => return Err("this program was built without SQLite".to_owned()),
             #[cfg(feature = "jetstream")]
             QueueLocation::Servers(url) => {
-                let id = self.options.gateway_id.as_deref().unwrap_or(super::DEFAULT_ID);
-                let opened = join_servers(url, id, self.is_standby, shutdown);
+                let opened = join_servers(url, self.gateway_id(), self.is_standby, shutdown);
                 opened.map_err(|error| error.to_string())?
             }
         };
         Ok(if self.store.is_some() { Acquired::Ours } else { Acquired::Stopped })
+    }
+
+    /// Connects to the workers of the gateway, if agents on other machines can work from the queue.
+    ///
+    /// # Errors
+    /// The servers cannot be reached.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn workers(&self) -> Result<Option<FleetStart>, String> {
+        match &self.location {
+            QueueLocation::File(_) => Ok(None),
+            QueueLocation::Servers(url) => {
+                let connected = FleetStart::connect(url, self.gateway_id());
+                connected.map(Some).map_err(|error| format!("{}: {error}", self.location))
+            }
+        }
+    }
+
+    #[cfg(feature = "jetstream")]
+    fn gateway_id(&self) -> &str {
+        self.options.gateway_id.as_deref().unwrap_or(super::DEFAULT_ID)
     }
 
     /// Opens the queue, and starts its gateway. `observer` sees the gateway's wire from the first dial on.

@@ -33,13 +33,8 @@ impl RunParts {
 
     /// Runs the gateway for agents of other processes, which work from its queue.
     pub(super) fn run_alone(self) -> ExitCode {
-        let RunParts { runtime, config, options, shutdown, queue } = self;
-        let Some(queue) = queue else { return fail(2, "a gateway without an agent needs a queue") };
-        match bridge::run_alone(runtime, config, queue, options, &shutdown) {
-            Ok(Err(error)) => fail(1, error),
-            Ok(Ok(ended)) => end(Ok((ended, true))),
-            Err(error) => end(Err(error)),
-        }
+        let ended = self.serve::<OneAgent>(&mut []);
+        ended.map_or_else(|code| code, |ended| end(ended.map(|end| (end, true))))
     }
 
     /// Runs the gateway for agents that are child processes.

@@ -2,6 +2,8 @@
 
 mod faults;
 #[cfg(feature = "jetstream")]
+mod fleet;
+#[cfg(feature = "jetstream")]
 mod jetstream;
 mod kill;
 

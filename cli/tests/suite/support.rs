@@ -122,8 +122,13 @@ impl Program {
 
     /// Sends it SIGTERM.
     pub(crate) fn terminate(&self) {
-        let pid = self.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, as in `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let (signal, pid) = (format!("-{signal}"), self.id().to_string());
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     }
 
     /// Returns the next line of its stdout, without the newline; `None` at its end.

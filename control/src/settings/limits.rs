@@ -20,7 +20,7 @@ const TIME_UNITS: [(&str, u64); 5] =
 /// # Errors
 /// Returns a text if the name is unknown, or if the value is malformed or out of range. The text names the accepted
 /// values.
-pub(crate) fn set(all: &mut [&mut dyn NamedLimits], name: &str, value: &str) -> Result<(), String> {
+pub fn set(all: &mut [&mut dyn NamedLimits], name: &str, value: &str) -> Result<(), String> {
     if let Some(slot) = all.iter_mut().find_map(|limits| limits.slot(name)) {
         return fill(slot, value);
     }

@@ -63,6 +63,8 @@ pub(super) enum ToLeader {
     Beat { worker: String, lease: Lease, number: u64, got: u64 },
     /// The worker ends.
     Bye { worker: String, lease: Lease },
+    /// Asks for the workers. The answer goes to this name.
+    Ask { asker: String },
 }
 
 /// Item of a worker.
@@ -108,6 +110,32 @@ pub(super) enum ToWorker {
     Lost { lease: Lease },
     /// The leader hands over.
     Bye { epoch: u64 },
+    /// The workers of the leader.
+    Members { members: Vec<WorkerMember> },
+}
+
+/// Worker of a leader.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkerMember {
+    /// Name of the worker.
+    pub worker: String,
+    /// Number of its agents.
+    pub agents: usize,
+    /// Time to the end of its lease, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Returns a frame that asks the leader for its workers. It answers to the name `asker`, as to a worker.
+pub fn ask_for_members(asker: &str) -> Vec<u8> {
+    encode(&ToLeader::Ask { asker: asker.to_owned() }, b"")
+}
+
+/// Returns the workers of such an answer; `None` for any other frame.
+pub fn read_members(frame: &[u8]) -> Option<Vec<WorkerMember>> {
+    match decode(frame)? {
+        (ToWorker::Members { members }, _) => Some(members),
+        _ => None,
+    }
 }
 
 /// Item of the leader.

@@ -3,10 +3,11 @@
 //! It has no I/O and no clock. Its host asks the queue for the claims of a worker, and serves each agent that has started
 //! with a bridge whose pipes end here.
 
-use super::frame::{self, AgentClaim, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
+use super::frame::{self, AgentClaim, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION, WorkerMember};
 use super::link::{Link, Outgoing};
 use super::worker::WINDOW_BYTES;
 use crate::id::{AgentId, HandOutId};
+use crate::stats::counters;
 use relayline_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -51,18 +52,17 @@ pub enum FleetOutput {
     },
 }
 
-/// Counters of the leader's side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct FleetStats {
-    /// Leases given.
-    pub leases: u64,
-    /// Frames that were malformed.
-    pub malformed_frames: u64,
-    /// Frames of leases that are over.
-    pub stale_frames: u64,
-    /// Items that were sent again.
-    pub resent: u64,
+counters! {
+    /// Counters of the leader's side of workers.
+    FleetStats:
+    /// Leases given to workers.
+    leases;
+    /// Frames of workers that were malformed.
+    malformed_frames;
+    /// Frames of leases that were over.
+    stale_frames;
+    /// Items for workers that were sent again.
+    resent;
 }
 
 /// Answer of the queue to the claims of a worker.
@@ -98,6 +98,11 @@ struct Member {
     link: Link<DownItem>,
     /// Agents, and the bytes that each has not read.
     agents: BTreeMap<String, u64>,
+}
+
+/// Returns true for a name of a worker or an agent: a part of subjects and of agents' ids.
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// # Inputs
@@ -295,6 +300,16 @@ impl Fleet {
                     self.publish(&worker, &ToWorker::Beat { lease, number, got }, b"");
                 }
             }
+            ToLeader::Ask { asker } if is_name(&asker) => {
+                let members = self.workers.iter().map(|(worker, member)| WorkerMember {
+                    worker: worker.clone(),
+                    agents: member.agents.len(),
+                    lease_ms: u64::try_from(member.expires.since(self.now).as_millis()).unwrap_or(u64::MAX),
+                });
+                let members = members.collect();
+                self.publish(&asker, &ToWorker::Members { members }, b"");
+            }
+            ToLeader::Ask { .. } => self.stats.malformed_frames += 1,
             ToLeader::Bye { worker, lease } => {
                 if self.member(&worker, lease).is_some() {
                     self.end_member(&worker, None);
@@ -326,11 +341,7 @@ impl Fleet {
             );
             return self.publish(&worker, &ToWorker::Refused { call, why }, b"");
         }
-        // Names are parts of subjects and of agents' ids.
-        let is_name = |name: &str| {
-            (1..=64).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
+
         if !is_name(&worker) || !agents.iter().all(|claim| is_name(&claim.agent)) {
             self.stats.malformed_frames += 1;
             return;

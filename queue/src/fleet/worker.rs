@@ -7,6 +7,7 @@ mod agent;
 use super::frame::{self, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
 use super::link::{Link, Outgoing};
 use crate::id::HandOutId;
+use crate::stats::counters;
 use agent::{Agent, EventStep, LineStep};
 use relayline_core::limits;
 use relayline_core::time::Time;
@@ -71,28 +72,27 @@ pub enum WorkerOutput {
     Done,
 }
 
-/// Counters of a worker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct WorkerStats {
+counters! {
+    /// Counters of a worker.
+    WorkerStats:
     /// Leases of this worker.
-    pub leases: u64,
+    leases;
     /// Hand-outs that agents got.
-    pub hand_outs: u64,
+    hand_outs;
     /// Hand-outs that agents kept over a change of the leader.
-    pub kept: u64,
+    kept;
     /// Agents that had to end, since others had got what they had.
-    pub agents_lost: u64,
+    agents_lost;
     /// Ops that the worker answered itself, mostly because no gateway led.
-    pub ops_answered: u64,
+    ops_answered;
     /// Ops without an id that were dropped, because no gateway led.
-    pub ops_dropped: u64,
+    ops_dropped;
     /// Ops whose results were lost with their leader.
-    pub ops_ambiguous: u64,
+    ops_ambiguous;
     /// Frames that were malformed, or not for this worker's lease.
-    pub stray_frames: u64,
+    stray_frames;
     /// Items that were sent again.
-    pub resent: u64,
+    resent;
 }
 
 /// Worker: see the [documentation of the module](self).
@@ -428,6 +428,8 @@ impl Worker {
                     led.confirmed = at;
                 }
             }
+            // An answer to somebody else.
+            ToWorker::Members { .. } => self.stats.stray_frames += 1,
             ToWorker::Lost { lease } => {
                 if self.led(lease).is_some() {
                     self.lose("the gateway has given the lease up");

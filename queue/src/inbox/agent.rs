@@ -153,6 +153,12 @@ impl DurableInbox {
         self.remove(end);
     }
 
+    /// Leaves the entries of a worker's agent to it, since the gateway ends: it claims them from the next one.
+    pub fn leave(mut self) {
+        self.is_removed = true;
+        self.owner.0.change(|state, _| state.agents.remove(&self.id));
+    }
+
     /// Polls for the next interrupt, notice or end, and leaves deliveries queued. Use it in a host that has no room for
     /// deliveries. A task that is pending here may be woken for deliveries, too.
     pub fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Option<DurableIncoming>> {

@@ -1,11 +1,11 @@
 //! The leader's key, which expires unless it is renewed. It hints when another gateway may try to lead; the journal
 //! decides who does.
 
-use super::clock;
 use super::connection::TIMEOUT;
 use super::engine::Engine;
 use super::error::{Failure, JetStreamError, fault, publish_failure};
 use super::lease::Lease;
+use crate::clock;
 use crate::store::events::{Event, Events};
 use async_nats::jetstream::message::PublishMessage;
 use futures_util::StreamExt;
@@ -60,7 +60,7 @@ impl Leader {
 
     /// Writes the key, if its last message has a sequence; 0 is none.
     async fn write(&self, after: u64) -> Result<(), Failure> {
-        let sent = clock::now();
+        let sent = clock::elapsed();
         // All keys are strings, so that writing to memory does not fail.
         let payload = serde_json::to_vec(&self.key).unwrap_or_default();
         let message = PublishMessage::build().payload(payload.into()).ttl(KEY_TTL);

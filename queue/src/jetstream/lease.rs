@@ -1,6 +1,6 @@
 //! Right of this process to lead, shared between the thread that renews it and the task that uses it.
 
-use super::clock;
+use crate::clock;
 use crate::store::Leadership;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// End of the lease, by the clock of this module.
+    /// End of the lease, by [`clock::elapsed`].
     until: Duration,
     /// True until the servers have said whether another leader has written.
     is_doubted: bool,
@@ -39,7 +39,7 @@ impl Lease {
     /// Notes the confirmation of a renewal that was sent at a time. Returns true if the lease had ended before.
     pub(super) fn renew(&self, sent: Duration) -> bool {
         let mut inner = self.lock();
-        let had_ended = inner.until <= clock::now();
+        let had_ended = inner.until <= clock::elapsed();
         inner.until = inner.until.max(sent + LEASE);
         had_ended
     }
@@ -74,7 +74,7 @@ impl Lease {
 
     pub(super) fn leadership(&self) -> Leadership {
         let inner = self.lock();
-        let rest = inner.until.saturating_sub(clock::now());
+        let rest = inner.until.saturating_sub(clock::elapsed());
         match () {
             () if inner.is_lost => Leadership::Lost,
             () if inner.is_doubted || rest.is_zero() => Leadership::Uncertain,
@@ -91,7 +91,7 @@ mod tests {
     fn a_lease_counts_from_the_sending() {
         let lease = Lease::default();
         assert_eq!(lease.leadership(), Leadership::Uncertain);
-        let now = clock::now();
+        let now = clock::elapsed();
         assert!(lease.renew(now.saturating_sub(LEASE)));
         assert_eq!(lease.leadership(), Leadership::Uncertain);
         assert!(lease.renew(now));
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_doubt_ends_with_the_answer() {
         let lease = Lease::default();
-        lease.renew(clock::now());
+        lease.renew(clock::elapsed());
         lease.doubt();
         assert_eq!(lease.leadership(), Leadership::Uncertain);
         lease.settle(false);

@@ -85,6 +85,11 @@ impl Names {
         self.subject("request")
     }
 
+    /// Returns a subject of the leader and its workers. No stream stores it.
+    pub(super) fn fleet(&self, kind: &str) -> String {
+        self.subject(&format!("fleet.{kind}"))
+    }
+
     /// Returns the subject on which a leader says that it has handed the queue over. No stream stores it.
     pub(super) fn released(&self) -> String {
         self.subject("released")

@@ -5,7 +5,7 @@
 #[allow(dead_code)] // The store's own tests use more of it.
 mod proxy;
 #[path = "../../../../queue/tests/jetstream/servers.rs"]
-mod servers;
+pub(super) mod servers;
 
 use super::{Agent, Stage, logged, queue_agent};
 use crate::support::{Program, SOON};

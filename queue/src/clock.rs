@@ -1,16 +1,17 @@
-//! Monotonic clock of the store, which goes on while the machine is suspended.
+//! Monotonic clock of a process. It goes on while the machine is suspended, so that a lease ends then, too.
 
+use relayline_core::time::Time;
 use std::time::Duration;
 
 /// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn now() -> Duration {
+pub(crate) fn elapsed() -> Duration {
     since_boot(rustix::time::ClockId::Boottime)
 }
 
 /// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-pub(super) fn now() -> Duration {
+pub(crate) fn elapsed() -> Duration {
     since_boot(rustix::time::ClockId::Monotonic)
 }
 
@@ -24,8 +25,17 @@ fn since_boot(clock: rustix::time::ClockId) -> Duration {
 
 /// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
 #[cfg(not(unix))]
-#[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the store has a clock of its own")]
-pub(super) fn now() -> Duration {
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the hosts of the machines have this clock"
+)]
+pub(crate) fn elapsed() -> Duration {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
     START.get_or_init(std::time::Instant::now).elapsed()
+}
+
+/// Returns the time since some moment in the past, which is the same for the whole life of the process.
+pub fn now() -> Time {
+    Time::ZERO + elapsed()
 }

@@ -1,0 +1,151 @@
+//! Frames between the leader and its workers, on subjects that no stream stores.
+//!
+//! The bus may lose frames: the machines of [`fleet`](crate::fleet) send them again.
+
+use super::connection::connect;
+use super::error::JetStreamError;
+use super::location::NatsUrl;
+use super::names::Names;
+use futures_util::StreamExt;
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle};
+use tokio::runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Destination of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FleetSubject<'n> {
+    /// The gateway that leads.
+    Leader,
+    /// One worker.
+    Worker(&'n str),
+    /// All workers.
+    Workers,
+}
+
+/// Connection of a leader or of a worker. One thread has it.
+#[derive(Debug)]
+pub struct FleetBus {
+    names: Names,
+    /// `None` once the thread is asked to end. The machines bound what is in flight.
+    frames: Option<UnboundedSender<(String, Vec<u8>)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FleetBus {
+    /// Connects a leader. `on_frame` is called on the thread of the connection, with each frame of a worker.
+    ///
+    /// # Errors
+    /// No server answers, or it refuses the credentials.
+    pub fn leader(
+        url: &NatsUrl,
+        gateway_id: &str,
+        on_frame: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Result<FleetBus, JetStreamError> {
+        FleetBus::start(url, gateway_id, |names| vec![names.fleet("leader")], on_frame)
+    }
+
+    /// Connects a worker. `on_frame` is called on the thread of the connection, with each frame for it.
+    ///
+    /// # Errors
+    /// No server answers, or it refuses the credentials.
+    pub fn worker(
+        url: &NatsUrl,
+        gateway_id: &str,
+        worker: &str,
+        on_frame: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Result<FleetBus, JetStreamError> {
+        let subjects = |names: &Names| vec![names.fleet("workers"), names.fleet(&format!("worker.{worker}"))];
+        FleetBus::start(url, gateway_id, subjects, on_frame)
+    }
+
+    fn start(
+        url: &NatsUrl,
+        gateway_id: &str,
+        subjects: impl FnOnce(&Names) -> Vec<String>,
+        on_frame: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Result<FleetBus, JetStreamError> {
+        let names = Names::new(url.prefix(), gateway_id).ok_or(JetStreamError::IdTooLong)?;
+        let (url, subjects) = (url.clone(), subjects(&names));
+        let (frames, receiver) = unbounded_channel();
+        let (ready, is_ready) = mpsc::channel();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let run = move || {
+            runtime.block_on(serve(&url, subjects, receiver, on_frame, &ready));
+            runtime.shutdown_background();
+        };
+        let thread = Builder::new().name("relayline-fleet".to_owned()).spawn(run)?;
+        is_ready.recv().map_err(|_| JetStreamError::Ended)??;
+        Ok(FleetBus { names, frames: Some(frames), thread: Some(thread) })
+    }
+
+    /// Publishes a frame. It is lost if there is no connection.
+    pub fn publish(&self, to: FleetSubject<'_>, frame: Vec<u8>) {
+        let subject = match to {
+            FleetSubject::Leader => self.names.fleet("leader"),
+            FleetSubject::Worker(worker) => self.names.fleet(&format!("worker.{worker}")),
+            FleetSubject::Workers => self.names.fleet("workers"),
+        };
+        let _ = self.frames.as_ref().is_some_and(|frames| frames.send((subject, frame)).is_ok());
+    }
+}
+
+impl Drop for FleetBus {
+    /// Waits until what was published is written.
+    fn drop(&mut self) {
+        self.frames = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    url: &NatsUrl,
+    subjects: Vec<String>,
+    mut frames: UnboundedReceiver<(String, Vec<u8>)>,
+    mut on_frame: impl FnMut(&[u8]),
+    ready: &mpsc::Sender<Result<(), JetStreamError>>,
+) {
+    let connected = async {
+        let (client, _) = connect(url).await?;
+        let mut subscriptions = Vec::new();
+        for subject in subjects {
+            let subscribed = client.subscribe(subject).await;
+            subscriptions.push(subscribed.map_err(|error| std::io::Error::other(error.to_string()))?);
+        }
+        Ok((client, futures_util::stream::select_all(subscriptions)))
+    };
+    let (client, mut incoming) = match connected.await {
+        Ok(connected) => connected,
+        Err(error) => {
+            // The caller waits for it.
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    // The caller waits for it.
+    let _ = ready.send(Ok(()));
+    loop {
+        tokio::select! {
+            frame = incoming.next() => match frame {
+                Some(message) => on_frame(&message.payload),
+                None => return,
+            },
+            published = frames.recv() => match published {
+                Some((subject, frame)) => {
+                    // It fails once the client is closed, which is at the end.
+                    let _ = client.publish(subject, frame.into()).await;
+                }
+                None => {
+                    let _ = tokio::time::timeout(FLUSH_WITHIN, client.flush()).await;
+                    return;
+                }
+            },
+        }
+    }
+}
+
+/// Maximum time for the last frames.
+const FLUSH_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
