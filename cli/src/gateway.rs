@@ -322,7 +322,7 @@ impl RuntimeName {
         })
     }
 
-    /// Serves the metrics page on `listener`, with the counters of the host.
+    /// Serves the metrics page on `listener`, with counters and gauges of the host.
     pub(crate) fn serve_metrics(
         self,
         relay: &Relay,
@@ -330,10 +330,10 @@ impl RuntimeName {
         monitor: &Monitor,
     ) -> io::Result<()> {
         let monitor = monitor.clone();
-        let counters = move || monitor.counters();
+        let metrics = move || monitor.metrics();
         match self {
-            RuntimeName::Tokio => relayline_tokio::serve_metrics_with(relay, listener, counters),
-            RuntimeName::Smol => relayline_smol::serve_metrics_with(relay, listener, counters),
+            RuntimeName::Tokio => relayline_tokio::serve_metrics_with(relay, listener, metrics),
+            RuntimeName::Smol => relayline_smol::serve_metrics_with(relay, listener, metrics),
         }
     }
 

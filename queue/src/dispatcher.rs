@@ -25,7 +25,7 @@ use crate::ledger::Ledger;
 use crate::output::{NotSettled, NotStored, Output, QueueError, RequestRefused};
 use crate::record::Record;
 use crate::schedule::Schedule;
-use crate::stats::QueueStats;
+use crate::stats::{QueueStats, gauges};
 use crate::store::StoreCommand;
 use crate::writer::Writer;
 pub use arrivals::Arrival;
@@ -98,36 +98,35 @@ enum Gate {
     Released,
 }
 
-/// Sizes of the queue and its tables.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub struct QueueUsage {
+gauges! {
+    /// Sizes of the queue and its tables.
+    QueueUsage:
     /// Entries in the store, dead letters included.
-    pub entries: usize,
+    entries: usize;
     /// Bytes of these entries.
-    pub bytes: u64,
+    bytes: u64;
     /// Dead letters.
-    pub dead_letters: usize,
+    dead_letters: usize;
     /// Entries that agents have, or that are on their way to them.
-    pub out: usize,
+    out: usize;
     /// Agents.
-    pub agents: usize,
+    agents: usize;
     /// Workers that have a lease.
-    pub workers: usize,
+    workers: usize;
     /// Entries that workers can claim.
-    pub unclaimed: usize,
+    unclaimed: usize;
     /// Sessions that have entries or an agent.
-    pub sessions: usize,
+    sessions: usize;
     /// Arrivals that wait for the store.
-    pub pending_entries: usize,
+    pending_entries: usize;
     /// Bytes of these arrivals.
-    pub pending_bytes: usize,
+    pending_bytes: usize;
     /// Journal records that wait for the store.
-    pub pending_records: usize,
+    pending_records: usize;
     /// Bytes of bodies in memory.
-    pub cached_bytes: usize,
+    cached_bytes: usize;
     /// Keys of settled entries.
-    pub settled_keys: usize,
+    settled_keys: usize;
 }
 
 /// # Inputs

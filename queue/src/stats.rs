@@ -17,7 +17,24 @@ macro_rules! counters {
     };
 }
 
-pub(crate) use counters;
+/// Declares sizes, and their names, help texts and values in order.
+macro_rules! gauges {
+    ($(#[doc = $about:literal])+ $usage:ident: $($(#[doc = $doc:literal])+ $name:ident: $type:ty;)*) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        #[non_exhaustive]
+        pub struct $usage { $($(#[doc = $doc])+ pub $name: $type,)* }
+
+        impl $usage {
+            /// Returns the name, the help text and the value of each size.
+            pub fn described(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),+).trim_ascii(), self.$name as u64)),*].into_iter()
+            }
+        }
+    };
+}
+
+pub(crate) use {counters, gauges};
 
 counters! {
     /// Counters since the dispatcher was created. Each drop has a counter.

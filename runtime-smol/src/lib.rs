@@ -27,7 +27,7 @@
 
 #[doc(inline)]
 #[cfg(feature = "metrics")]
-pub use relayline_runtime::HostCounter;
+pub use relayline_runtime::HostMetric;
 pub use relayline_runtime::host::*;
 
 use relayline_control::config::GatewayConfig;
@@ -108,7 +108,7 @@ pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Resu
     relayline_runtime::serve_metrics(&Smol, relay, listener, Vec::new)
 }
 
-/// Serves the same page, with the counters of the host after those of the gateway. Needs the feature `metrics`.
+/// Serves the same page, with those of the host after it. Needs the feature `metrics`.
 ///
 /// # Errors
 /// smol cannot register the listener.
@@ -116,9 +116,9 @@ pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Resu
 pub fn serve_metrics_with(
     relay: &Relay,
     listener: std::net::TcpListener,
-    counters: impl Fn() -> Vec<HostCounter> + Send + Sync + 'static,
+    metrics: impl Fn() -> Vec<HostMetric> + Send + Sync + 'static,
 ) -> io::Result<()> {
-    relayline_runtime::serve_metrics(&Smol, relay, listener, counters)
+    relayline_runtime::serve_metrics(&Smol, relay, listener, metrics)
 }
 
 /// [`Runtime`] on smol.

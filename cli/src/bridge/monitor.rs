@@ -9,7 +9,7 @@ use relayline_core::command::{Failure, FailureKind};
 use relayline_queue::dispatcher::QueueUsage;
 use relayline_queue::fleet::leader::FleetStats;
 use relayline_queue::inbox::DurableQueue;
-use relayline_runtime::HostCounter;
+use relayline_runtime::HostMetric;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -138,19 +138,23 @@ impl Monitor {
         *self.0.acp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the counters for the metrics page: those of the control socket, of an ACP agent, and of the queue.
-    pub(crate) fn counters(&self) -> Vec<HostCounter> {
-        let counter = |part: &'static str| {
-            move |(name, help, value)| HostCounter { name: format!("{part}_{name}"), help, value }
+    /// Returns counters and gauges for the metrics page: those of the control socket, of an ACP agent, of the queue and of
+    /// workers.
+    pub(crate) fn metrics(&self) -> Vec<HostMetric> {
+        let metric = |part: &'static str, is_gauge| {
+            move |(name, help, value)| HostMetric { name: format!("{part}_{name}"), help, value, is_gauge }
         };
-        let control = self.0.control.iter().flat_map(|control| control.described()).map(counter("control"));
+        let control =
+            self.0.control.iter().flat_map(|control| control.described()).map(metric("control", false));
         let acp = self.acp();
-        let acp = acp.iter().flat_map(AcpStats::described).map(counter("acp"));
-        let queue = self.queue().and_then(DurableQueue::status);
-        let queue = queue.iter().flat_map(|status| status.stats.described().chain(status.inbox.described()));
+        let acp = acp.iter().flat_map(AcpStats::described).map(metric("acp", false));
+        let status = self.queue().and_then(DurableQueue::status);
+        let queue = status.iter().flat_map(|status| status.stats.described().chain(status.inbox.described()));
+        let queue = queue.map(metric("queue", false));
+        let usage = status.iter().flat_map(|status| status.usage.described()).map(metric("queue", true));
         let fleet = self.0.fleet.get().map(|counters| (counters.0)());
-        let fleet = fleet.iter().flat_map(FleetStats::described).map(counter("fleet"));
-        control.chain(acp).chain(queue.map(counter("queue"))).chain(fleet).collect()
+        let fleet = fleet.iter().flat_map(FleetStats::described).map(metric("fleet", false));
+        control.chain(acp).chain(queue).chain(usage).chain(fleet).collect()
     }
 
     /// Returns the gate of ops.
@@ -270,6 +274,9 @@ pub(super) fn millis(now: Instant, since: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use relayline_queue::inbox::InboxStats;
+    use relayline_queue::stats::QueueStats;
+    use std::collections::BTreeSet;
 
     fn label(op: &str, chat: &str) -> OpLabel {
         OpLabel { op: op.to_owned(), chat: chat.to_owned() }
@@ -313,5 +320,24 @@ mod tests {
             monitor.note_agent_ended();
         }
         assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (false, 1));
+    }
+
+    /// `docs/grafana.json` shows metrics that exist.
+    #[test]
+    fn the_dashboard_shows_metrics_that_exist() {
+        let text = include_str!("../../../../docs/grafana.json");
+        let _: serde_json::Value = serde_json::from_str(text).unwrap();
+        let counters = QueueStats::default();
+        let (inbox, fleet) = (InboxStats::default(), FleetStats::default());
+        let described = counters.described().chain(inbox.described()).map(|(name, ..)| format!("queue_{name}_total"));
+        let described = described.chain(fleet.described().map(|(name, ..)| format!("fleet_{name}_total")));
+        let gauges = QueueUsage::default();
+        let described = described.chain(gauges.described().map(|(name, ..)| format!("queue_{name}")));
+        let known: BTreeSet<String> = described.chain(["phase".to_owned()]).collect();
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let shown = text.split("relayline_").skip(1).map(|rest| rest.split(|c| !is_of_name(c)).next().unwrap());
+        let shown: BTreeSet<String> = shown.map(str::to_owned).collect();
+        let missing: Vec<&String> = shown.difference(&known).collect();
+        assert!(missing.is_empty() && shown.len() > 20, "{missing:?}");
     }
 }

@@ -3,7 +3,7 @@
 use super::servers::{Server, program};
 use super::{acquire, new_id, open, url};
 use relayline_queue::config::QueueLimits;
-use relayline_queue::jetstream::{JetStreamError, JetStreamQueue};
+use relayline_queue::jetstream::{FleetBus, FleetSubject, JetStreamError, JetStreamQueue};
 use relayline_queue::store::StoreAnswer;
 use relayline_queue::store::contract::{batch, load, write};
 use std::io::Write;
@@ -60,7 +60,8 @@ fn both_sides_have_certificates() {
     );
     let server = Server::start(&program, &config);
     let address = server.address();
-    let certificates = format!("ca={}&cert={}&key={}", path("ca.pem"), path("client.pem"), path("client.key"));
+    let certificates =
+        format!("ca={}&cert={}&key={}", path("ca.pem"), path("client.pem"), path("client.key"));
     let queue = open(&url(&format!("tls://{address}/relay?{certificates}")), &new_id());
     assert_eq!(queue.streams().unwrap().len(), 3);
     for wrong in ["", &format!("ca={}", path("ca.pem"))] {
@@ -121,14 +122,13 @@ fn a_queue_that_is_not_there_is_named() {
 fn the_least_rights_of_the_documentation_suffice() {
     let Some(program) = program() else { return };
     let text = include_str!("../../../docs/fleet.md");
-    let (_, rights) = text.split_once("<!-- rights of a gateway -->\n```\n").unwrap();
-    let (rights, _) = rights.split_once("```").unwrap();
-    let server = Server::start(
-        &program,
-        &format!(
-            "authorization {{ users: [ {{ user: gateway, password: secret, permissions: {{ {rights} }} }} ] }}"
-        ),
-    );
+    let user = |user: &str| {
+        let (_, rights) = text.split_once(&format!("<!-- rights of a {user} -->\n```\n")).unwrap();
+        let (rights, _) = rights.split_once("```").unwrap();
+        format!("{{ user: {user}, password: secret, permissions: {{ {rights} }} }}")
+    };
+    let users = format!("authorization {{ users: [ {} {} ] }}", user("gateway"), user("worker"));
+    let server = Server::start(&program, &users);
     let url = url(&format!("nats://gateway:secret@{}/relay", server.address()));
     let id = "default";
     let queue = open(&url, id);
@@ -145,4 +145,22 @@ fn the_least_rights_of_the_documentation_suffice() {
     assert_eq!(load(&mut store).entries.len(), 11);
     let other = JetStreamQueue::connect(&url, "other", "test").unwrap();
     assert!(other.prepare().is_err(), "another gateway's streams are out of reach");
+    // Frames of workers pass, in both directions.
+    let of_worker = self::url(&format!("nats://worker:secret@{}/relay", server.address()));
+    let (sender, frames) = std::sync::mpsc::channel();
+    let collect = |from: &'static str| {
+        let sender = sender.clone();
+        move |frame: &[u8]| sender.send((from, frame.to_vec())).unwrap()
+    };
+    let leader = FleetBus::leader(&url, id, collect("leader")).unwrap();
+    let worker = FleetBus::worker(&of_worker, id, "w-1", collect("worker")).unwrap();
+    worker.publish(FleetSubject::Leader, b"up".to_vec());
+    let next = || frames.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+    assert_eq!(next(), ("leader", b"up".to_vec()));
+    leader.publish(FleetSubject::Worker("w-2"), b"of another".to_vec());
+    leader.publish(FleetSubject::Worker("w-1"), b"down".to_vec());
+    assert_eq!(next(), ("worker", b"down".to_vec()));
+    leader.publish(FleetSubject::Workers, b"all".to_vec());
+    assert_eq!(next(), ("worker", b"all".to_vec()));
+    assert!(JetStreamQueue::connect(&of_worker, id, "test").is_err(), "a worker reads no queue");
 }

@@ -27,18 +27,20 @@ impl Relay {
     }
 }
 
-/// Counter of the host for the metrics page.
+/// Counter or gauge of the host for the metrics page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HostCounter {
-    /// Name on the page, between `relayline_` and `_total`.
+pub struct HostMetric {
+    /// Name on the page: after `relayline_`, and for a counter before `_total`.
     pub name: String,
     /// Description.
     pub help: &'static str,
     /// Value.
     pub value: u64,
+    /// True if the value can decrease.
+    pub is_gauge: bool,
 }
 
-/// Serves [`Relay::metrics`], and after it the counters of the host, as `GET /metrics` on `listener` until the gateway has
+/// Serves [`Relay::metrics`], and after it those of the host, as `GET /metrics` on `listener` until the gateway has
 /// ended. Needs the feature `metrics`.
 ///
 /// # Errors
@@ -47,7 +49,7 @@ pub fn serve_metrics<R: Runtime>(
     runtime: &R,
     relay: &Relay,
     listener: TcpListener,
-    counters: impl Fn() -> Vec<HostCounter> + Send + Sync + 'static,
+    metrics: impl Fn() -> Vec<HostMetric> + Send + Sync + 'static,
 ) -> io::Result<()> {
     let port = Port::new(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
@@ -58,8 +60,11 @@ pub fn serve_metrics<R: Runtime>(
         let server = Server::new(task_runtime, bounds, shared.closed.clone());
         let page = || {
             let mut page = page(&shared);
-            for HostCounter { name, help, value } in counters() {
-                format::counter(&mut page, &name, help, value);
+            for HostMetric { name, help, value, is_gauge } in metrics() {
+                match is_gauge {
+                    true => format::gauge(&mut page, &name, help, value),
+                    false => format::counter(&mut page, &name, help, value),
+                }
             }
             page
         };

@@ -23,11 +23,16 @@ pub(super) fn page(phase: Phase, stats: &Stats, usage: &Usage) -> String {
         counter(&mut page, name, help, value);
     }
     for (name, help, value) in usage.described() {
-        let name = format!("relayline_held_{name}");
-        head(&mut page, &name, "gauge", help);
-        let _ = writeln!(page, "{name} {value}");
+        gauge(&mut page, &format!("held_{name}"), help, value);
     }
     page
+}
+
+/// Appends a gauge to a page.
+pub(super) fn gauge(page: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    let name = format!("relayline_{name}");
+    head(page, &name, "gauge", help);
+    let _ = writeln!(page, "{name} {value}");
 }
 
 /// Appends a counter to a page.
