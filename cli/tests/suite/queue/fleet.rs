@@ -67,7 +67,9 @@ impl Fleet {
 }
 
 fn room(chat: &str) -> Room {
-    Room { chat_id: chat.into(), ..discord::dm() }
+    let mut room = discord::dm();
+    room.chat_id = chat.into();
+    room
 }
 
 #[test]
