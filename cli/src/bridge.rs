@@ -54,7 +54,7 @@ pub(crate) use delivery::{AgentSettlement, Content, Item};
 #[cfg(feature = "jetstream")]
 pub(crate) use fleet::{FleetHost, FleetShared, FrameTo};
 pub(crate) use gateway::{Cause, Gateway, GatewayParts};
-pub(crate) use jobs::{hand_over, run_alone, run_jobs};
+pub(crate) use jobs::{hand_over, run_jobs};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, BusyMark, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};

@@ -3,6 +3,7 @@
 mod faults;
 #[cfg(feature = "jetstream")]
 mod fleet;
+mod forwards;
 #[cfg(feature = "jetstream")]
 mod jetstream;
 mod kill;
