@@ -7,9 +7,10 @@ use relayline_connector::chats::{Ids, discord};
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector, Observation};
 use relayline_core::time::Now;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 on_both_runtimes! {
@@ -108,17 +109,35 @@ fn it_sleeps_and_a_get_wakes_it(runtime: &str) {
     assert_eq!(bridge.heard(), "fourth");
 }
 
+/// Listens for a gateway that must tell its wake URL before it has a port. Returns the URL.
+fn pass_on(gateway: Arc<OnceLock<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/wake", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            // The connector asks again if the gateway does not listen yet.
+            let Some(address) = gateway.get() else { continue };
+            let mut gateway = TcpStream::connect(address).unwrap();
+            let (mut requests, mut to_gateway) = (client.try_clone().unwrap(), gateway.try_clone().unwrap());
+            std::thread::spawn(move || io::copy(&mut requests, &mut to_gateway));
+            let _ = io::copy(&mut gateway, &mut client);
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    });
+    url
+}
+
 /// The whole round: provisioning tells the connector the URL, which it requests when somebody writes.
 fn the_connector_wakes_it(runtime: &str) {
-    // A port that is free now: the gateway must name it before it listens.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (listen, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/wake"));
+    let address = Arc::<OnceLock<String>>::default();
+    let url = pass_on(address.clone());
     let config = ConnectorConfig::default().identity("access", "default");
     let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
     let flags = ["--provision", "always", "--gateway-id", "gw-1", "--wake-url", &url];
-    let sleeping = ["--sleep-after", AFTER, "--wake-listen", &listen];
+    let sleeping = ["--sleep-after", AFTER, "--wake-listen", "127.0.0.1:0"];
     let env = [("GATEWAY_RELAY_ACCESS_TOKEN", "access")];
     let mut bridge = Bridge::start_at(connector, runtime, &[&flags[..], &sleeping].concat(), &env);
+    address.set(bridge.program.logged("wake_listening address=").trim().to_owned()).unwrap();
     for text in ["first", "second"] {
         bridge.program.logged("asleep");
         bridge.says(text);
