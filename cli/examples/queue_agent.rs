@@ -1,4 +1,5 @@
-//! Agent of the tests of `run --queue`: it logs each message that it sees, and each that it knows to be done.
+//! Agent of the tests of `run --queue`: it logs each message that it sees, that it is about to acknowledge, and that it
+//! knows to be done.
 //!
 //! `queue_agent LOG [MS]`: it works `MS` milliseconds on each message, one after another. It answers, and acknowledges the
 //! message once the answer has its result.
@@ -33,6 +34,7 @@ fn main() {
                 let delivery: u64 = words.next().unwrap().parse().unwrap();
                 if what == "reply" {
                     // Also if the answer could not be sent: the test is about the queue.
+                    note(&log, &format!("acks {text}"));
                     say(&json!({"op": "ack", "id": format!("ack {text} {delivery}"), "delivery": delivery}));
                 } else if line["ok"] == true {
                     note(&log, &format!("done {text}"));
