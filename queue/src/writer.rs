@@ -169,6 +169,13 @@ impl Writer {
         self.records.len()
     }
 
+    /// Returns true if nothing could be added to the next batch.
+    pub(crate) fn has_full_batch(&self, limits: &QueueLimits) -> bool {
+        self.entries.len() >= limits.batch_size
+            || self.records.len() >= limits.batch_size
+            || self.entry_bytes >= limits.batch_bytes
+    }
+
     pub(crate) fn last_record(&self) -> RecordSeq {
         self.last_record
     }

@@ -53,6 +53,10 @@ impl Dispatcher {
                 self.stats.writes += 1;
                 self.health.store_works();
                 let confirmed = self.writer.written();
+                // The store need not wait for the handling of this batch. One that is not full gets what follows from it.
+                if self.writer.has_full_batch(&self.limits) {
+                    self.write();
+                }
                 self.confirmed(confirmed);
             }
             StoreAnswer::ReadBack(end) => {
