@@ -1,5 +1,6 @@
 //! Envelope of everything in the store: a JSON array of the format's version and the value.
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
@@ -73,6 +74,67 @@ pub(crate) fn encode(value: &impl Serialize) -> Bytes {
         bytes.clear();
     }
     bytes.into()
+}
+
+/// Writer of the values of which each entry has one, in the form that [`encode`] gives them. A serializer takes several
+/// times as long.
+pub(crate) struct Draft(Vec<u8>);
+
+impl Draft {
+    /// Begins the envelope.
+    pub(crate) fn new() -> Draft {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.push(b'[');
+        let mut draft = Draft(bytes);
+        draft.number(FORMAT_VERSION.into()).raw(",");
+        draft
+    }
+
+    /// Writes JSON as it is.
+    pub(crate) fn raw(&mut self, json: &str) -> &mut Draft {
+        self.0.extend_from_slice(json.as_bytes());
+        self
+    }
+
+    pub(crate) fn number(&mut self, mut number: u64) -> &mut Draft {
+        let (mut digits, mut at) = ([b'0'; 20], 19);
+        while let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+            at -= 1;
+        }
+        self.0.extend(digits.get(at..).into_iter().flatten());
+        self
+    }
+
+    /// Writes bytes as a string of lowercase hexadecimal digits.
+    pub(crate) fn hex(&mut self, bytes: &[u8; 16]) -> &mut Draft {
+        let mut digits = [0; 32];
+        HEXLOWER.encode_mut(bytes, &mut digits);
+        self.0.push(b'"');
+        self.0.extend_from_slice(&digits);
+        self.0.push(b'"');
+        self
+    }
+
+    /// Writes any value.
+    pub(crate) fn value(&mut self, value: &impl Serialize) -> &mut Draft {
+        let before = self.0.len();
+        // As in `encode`.
+        if serde_json::to_writer(&mut self.0, value).is_err() {
+            self.0.truncate(before);
+        }
+        self
+    }
+
+    /// Ends the envelope.
+    pub(crate) fn finish(&mut self) -> Bytes {
+        self.0.push(b']');
+        self.0.as_slice().into()
+    }
 }
 
 /// Reads a value of one of these kinds. `place` says where it is.

@@ -1,6 +1,6 @@
 //! Head of an entry: everything that the dispatcher knows of it besides its body.
 
-use crate::encoding::{Bytes, DecodeError, decode, encode};
+use crate::encoding::{Bytes, DecodeError, Draft, decode};
 use crate::id::{DedupeKey, EntryId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,7 +26,17 @@ pub struct EntryHead {
 impl EntryHead {
     /// Encodes the head for the store.
     pub fn encode(&self) -> Bytes {
-        encode(self)
+        let EntryHead { epoch, session, size, key, memory } = self;
+        let mut draft = Draft::new();
+        draft.raw(r#"{"epoch":"#).number(*epoch).raw(r#","session":"#).value(session);
+        draft.raw(r#","size":"#).number(*size);
+        if let Some(DedupeKey(key)) = key {
+            draft.raw(r#","key":"#).hex(key);
+        }
+        if let Some(memory) = memory {
+            draft.raw(r#","memory":"#).value(memory);
+        }
+        draft.raw("}").finish()
     }
 
     /// Decodes the head of an entry.
@@ -70,6 +80,7 @@ impl From<MemoryItem> for (Box<str>, Box<str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::encode;
 
     #[test]
     fn heads_of_version_1_are_read() {
@@ -87,6 +98,11 @@ mod tests {
         ] {
             assert_eq!(EntryHead::decode(EntryId(1), text.as_bytes()).unwrap(), head);
             assert_eq!(&*head.encode(), text.as_bytes());
+            assert_eq!(head.encode(), encode(&head));
+        }
+        for (session, size) in [("", 0), ("a\"b\\\u{1}\u{2028}é", 9), ("x", 10), ("x", u64::MAX)] {
+            let head = EntryHead { epoch: size, session: session.into(), size, key: None, memory: None };
+            assert_eq!(head.encode(), encode(&head));
         }
     }
 
