@@ -139,7 +139,7 @@ impl Dispatcher {
             now,
             phase: Phase::Loading(Loading::new(now)),
             ledger: Ledger::new(&limits),
-            schedule: Schedule::new(&limits),
+            schedule: Schedule::new(&limits, leader),
             hand_outs: HandOuts::default(),
             leases: Leases::default(),
             writer: Writer::new(EntryId(0), RecordSeq(0)),

@@ -50,9 +50,10 @@ pub(crate) struct Chosen {
 }
 
 impl Schedule {
-    pub(crate) fn new(limits: &QueueLimits) -> Schedule {
+    /// Creates an empty schedule. `seed` must be random.
+    pub(crate) fn new(limits: &QueueLimits, seed: &str) -> Schedule {
         Schedule {
-            sessions: Sessions::new(limits.sticky_sessions),
+            sessions: Sessions::new(limits.sticky_sessions, seed),
             agents: Agents::new(limits.agent_window, limits.agent_window_bytes as u64),
             places: BTreeMap::new(),
             out: BTreeMap::new(),

@@ -45,14 +45,13 @@ impl Dispatcher {
 
     fn done(&mut self, entry: EntryId, answer: Output) {
         let Some(record) = self.ledger.settlement(entry) else { return };
-        let session = self.ledger.entry(entry).map(|entry| Arc::clone(&entry.session));
         self.stats.settled += 1;
         self.hand_outs.end(entry);
         let seq = self.record(&record);
         self.gates.push_back((seq, Gate::Output(answer)));
         self.writer.remove_entry(seq, entry);
         self.schedule.finish(self.now, entry);
-        if let Some(session) = session {
+        if let Record::Settled { relaxes: Some(session), .. } = record {
             self.schedule.set_cautious(self.now, &session, false);
         }
     }

@@ -2,13 +2,15 @@
 
 use super::agents::AgentNo;
 use crate::id::EntryId;
+use hashbrown::HashTable;
 use relayline_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Number of a session in this process.
+/// Number of a session in this process. A later session may get that of one that was forgotten.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct SessionNo(u64);
+pub(crate) struct SessionNo(usize);
 
 /// Entry that waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,40 +66,56 @@ impl Session {
 /// All sessions. Those without entries are forgotten, except the last ones that have an agent.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    by_number: BTreeMap<SessionNo, Session>,
-    by_name: BTreeMap<Arc<str>, SessionNo>,
+    /// Sessions by number; `None` for a number that is free.
+    slots: Vec<Option<Session>>,
+    free: Vec<SessionNo>,
+    /// Numbers by the hash of the name. It is never iterated: a tree would compare strings all over the memory.
+    by_name: HashTable<SessionNo>,
+    /// State of a hash to which nothing but the seed was added.
+    hasher: DefaultHasher,
     /// Idle sessions with an agent, the one that is idle for longest first.
     idle: BTreeMap<u64, SessionNo>,
-    next: u64,
     next_idle: u64,
     forgotten: u64,
     max_idle: usize,
 }
 
+fn name_of(slots: &[Option<Session>], session: SessionNo) -> Option<&str> {
+    slots.get(session.0)?.as_ref().map(|known| &*known.name)
+}
+
+fn hash_of(hasher: &DefaultHasher, name: &str) -> u64 {
+    let mut hasher = hasher.clone();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Sessions {
-    pub(super) fn new(max_idle: usize) -> Self {
-        let (by_number, by_name, idle) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Sessions { by_number, by_name, idle, next: 0, next_idle: 0, forgotten: 0, max_idle }
+    /// Creates an empty table. `seed` must be random: peers choose the names of sessions.
+    pub(super) fn new(max_idle: usize, seed: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        seed.hash(&mut hasher);
+        let (slots, free, by_name, idle) = (Vec::new(), Vec::new(), HashTable::new(), BTreeMap::new());
+        Sessions { slots, free, by_name, hasher, idle, next_idle: 0, forgotten: 0, max_idle }
     }
 
     pub(super) fn get(&self, session: SessionNo) -> Option<&Session> {
-        self.by_number.get(&session)
+        self.slots.get(session.0)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, session: SessionNo) -> Option<&mut Session> {
-        self.by_number.get_mut(&session)
+        self.slots.get_mut(session.0)?.as_mut()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<SessionNo> {
-        self.by_name.get(name).copied()
+        let is_same = |session: &SessionNo| name_of(&self.slots, *session) == Some(name);
+        self.by_name.find(hash_of(&self.hasher, name), is_same).copied()
     }
 
     pub(super) fn find_or_add(&mut self, name: &Arc<str>) -> SessionNo {
         if let Some(known) = self.find(name) {
             return known;
         }
-        let number = SessionNo(self.next);
-        self.next += 1;
         let session = Session {
             name: Arc::clone(name),
             agent: None,
@@ -108,13 +126,19 @@ impl Sessions {
             timer: None,
             idle: None,
         };
-        self.by_number.insert(number, session);
-        self.by_name.insert(Arc::clone(name), number);
+        let number = self.free.pop().unwrap_or(SessionNo(self.slots.len()));
+        match self.slots.get_mut(number.0) {
+            Some(slot) => *slot = Some(session),
+            None => self.slots.push(Some(session)),
+        }
+        let Sessions { slots, by_name, hasher, .. } = self;
+        let rehash = |known: &SessionNo| hash_of(hasher, name_of(slots, *known).unwrap_or_default());
+        by_name.insert_unique(hash_of(hasher, name), number, rehash);
         number
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_number.len()
+        self.by_name.len()
     }
 
     pub(super) fn forgotten(&self) -> u64 {
@@ -123,7 +147,7 @@ impl Sessions {
 
     /// Notes whether a session is idle. Returns the sessions that are forgotten for it, and their agents.
     pub(super) fn note_idle(&mut self, session: SessionNo) -> Vec<(SessionNo, AgentNo)> {
-        let Some(known) = self.by_number.get_mut(&session) else { return Vec::new() };
+        let Some(known) = self.slots.get_mut(session.0).and_then(Option::as_mut) else { return Vec::new() };
         match (known.is_idle(), known.idle, known.agent) {
             (true, _, None) => {
                 self.forget(session);
@@ -150,8 +174,12 @@ impl Sessions {
 
     /// Forgets a session. Returns its agent.
     fn forget(&mut self, session: SessionNo) -> Option<AgentNo> {
-        let known = self.by_number.remove(&session)?;
-        self.by_name.remove(&known.name);
+        let known = self.slots.get_mut(session.0)?.take()?;
+        let named = self.by_name.find_entry(hash_of(&self.hasher, &known.name), |named| *named == session);
+        if let Ok(named) = named {
+            named.remove();
+        }
+        self.free.push(session);
         if let Some(place) = known.idle {
             self.idle.remove(&place);
         }

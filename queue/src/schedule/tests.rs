@@ -10,7 +10,7 @@ const NOW: Time = Time::ZERO;
 fn schedule(change: impl FnOnce(&mut QueueLimits)) -> Schedule {
     let mut limits = QueueLimits::default();
     change(&mut limits);
-    Schedule::new(&limits)
+    Schedule::new(&limits, "seed")
 }
 
 fn agent(schedule: &mut Schedule, id: &str) {
