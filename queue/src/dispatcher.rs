@@ -138,7 +138,7 @@ impl Dispatcher {
             leader: leader.into(),
             now,
             phase: Phase::Loading(Loading::new(now)),
-            ledger: Ledger::new(&limits),
+            ledger: Ledger::new(&limits, leader),
             schedule: Schedule::new(&limits, leader),
             hand_outs: HandOuts::default(),
             leases: Leases::default(),

@@ -15,6 +15,7 @@ pub(crate) use piece::Piece;
 pub use replay::LoadError;
 
 use crate::config::QueueLimits;
+use crate::hash::{Seeded, Table};
 use crate::head::{EntryHead, MemoryItem};
 use crate::id::{DedupeKey, EntryId, RecordSeq};
 use crate::record::{Record, ReturnReason};
@@ -37,7 +38,7 @@ pub struct Ledger {
     /// Sessions that get one entry at a time, because an agent crashed with several.
     cautious: BTreeSet<Arc<str>>,
     /// Entries in the queue by the key of their duplicates.
-    keys: BTreeMap<DedupeKey, EntryId>,
+    keys: Table<DedupeKey, EntryId>,
     settled: SettledKeys,
     memory: HostMemory,
     /// Place of the last record that is applied.
@@ -90,8 +91,8 @@ pub(crate) enum KnownKey {
 }
 
 impl Ledger {
-    /// Creates the state of an empty queue.
-    pub(crate) fn new(limits: &QueueLimits) -> Ledger {
+    /// Creates the state of an empty queue. `seed` must be random in a process that takes events.
+    pub(crate) fn new(limits: &QueueLimits, seed: &str) -> Ledger {
         Ledger {
             epoch: 0,
             entries: BTreeMap::new(),
@@ -99,8 +100,8 @@ impl Ledger {
             dead: BTreeSet::new(),
             unremoved: BTreeSet::new(),
             cautious: BTreeSet::new(),
-            keys: BTreeMap::new(),
-            settled: SettledKeys::new(limits.dedupe_for, limits.dedupe_keys),
+            keys: Table::with_hasher(Seeded::new(seed)),
+            settled: SettledKeys::new(limits.dedupe_for, limits.dedupe_keys, seed),
             memory: HostMemory::new(limits.memory_items, limits.memory_bytes),
             last_record: RecordSeq(0),
         }

@@ -41,6 +41,7 @@ pub mod driver;
 pub mod encoding;
 pub mod fleet;
 mod handouts;
+mod hash;
 pub mod head;
 pub mod id;
 #[cfg(feature = "inbox")]

@@ -62,7 +62,7 @@ impl Dispatcher {
 
     /// Handles the content of the store: writes the epoch.
     pub(super) fn loaded(&mut self, loaded: &Loaded) {
-        let replayed = match Ledger::replay(&self.limits, self.now, loaded) {
+        let replayed = match Ledger::replay(&self.limits, &self.leader, self.now, loaded) {
             Ok(replayed) => replayed,
             Err(error) => {
                 self.fail(error);

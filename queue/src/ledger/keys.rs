@@ -4,9 +4,10 @@
 //! together, when the newest is old enough: a key may be remembered longer than asked, and never shorter. Time in which no
 //! gateway runs does not count, since clocks of two processes are not compared.
 
+use crate::hash::{Seeded, TableSet};
 use crate::id::DedupeKey;
 use relayline_core::time::Time;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Maximum number of keys of a block.
@@ -15,7 +16,7 @@ const BLOCK_KEYS: usize = 8192;
 /// Keys of settled entries.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct SettledKeys {
-    known: BTreeSet<DedupeKey>,
+    known: TableSet<DedupeKey>,
     /// Blocks, oldest first. The last one grows.
     blocks: VecDeque<Block>,
     next_block: u64,
@@ -47,8 +48,8 @@ impl Block {
 }
 
 impl SettledKeys {
-    pub(super) fn new(keep_for: Duration, max_keys: usize) -> Self {
-        let (known, blocks) = (BTreeSet::new(), VecDeque::new());
+    pub(super) fn new(keep_for: Duration, max_keys: usize, seed: &str) -> Self {
+        let (known, blocks) = (TableSet::with_hasher(Seeded::new(seed)), VecDeque::new());
         SettledKeys { known, blocks, next_block: 0, forgotten: 0, keep_for, max_keys }
     }
 
@@ -151,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_key_is_known_for_its_time_and_not_much_longer() {
-        let mut keys = SettledKeys::new(Duration::from_millis(16 * HOUR), 1000);
+        let mut keys = SettledKeys::new(Duration::from_millis(16 * HOUR), 1000, "");
         for n in 0..40 {
             keys.insert(Time::from_millis(n * HOUR / 2), key(n));
             keys.insert(Time::from_millis(n * HOUR / 2), key(n));
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_oldest_keys_make_room() {
-        let mut keys = SettledKeys::new(Duration::from_millis(HOUR), 3);
+        let mut keys = SettledKeys::new(Duration::from_millis(HOUR), 3, "");
         for n in 0..5 {
             keys.insert(Time::ZERO, key(n));
         }
@@ -179,14 +180,14 @@ mod tests {
 
     #[test]
     fn full_blocks_do_not_change_and_are_restored_with_their_age() {
-        let mut keys = SettledKeys::new(Duration::from_millis(HOUR), 100_000);
+        let mut keys = SettledKeys::new(Duration::from_millis(HOUR), 100_000, "");
         (0..BLOCK_KEYS as u64 + 1).for_each(|n| keys.insert(Time::ZERO, key(n)));
         let blocks: Vec<Block> = keys.blocks().cloned().collect();
         assert_eq!(
             blocks.iter().map(|block| (block.keys.len(), block.is_full)).collect::<Vec<_>>(),
             [(BLOCK_KEYS, true), (1, false)]
         );
-        let mut later = SettledKeys::new(Duration::from_millis(HOUR), 100_000);
+        let mut later = SettledKeys::new(Duration::from_millis(HOUR), 100_000, "");
         let age = blocks[0].age(Time::from_millis(HOUR / 2));
         later.restore(Time::ZERO, age, blocks[0].keys.iter().copied().collect());
         later.insert(Time::from_millis(1), key(u64::MAX));

@@ -55,11 +55,16 @@ impl Ledger {
     /// # Errors
     /// A part is missing, is damaged, or was written by a newer version.
     pub fn read(limits: &QueueLimits, loaded: &Loaded) -> Result<Ledger, LoadError> {
-        Ledger::replay(limits, Time::ZERO, loaded).map(|replayed| replayed.ledger)
+        Ledger::replay(limits, "", Time::ZERO, loaded).map(|replayed| replayed.ledger)
     }
 
     /// Reads the content of a store.
-    pub(crate) fn replay(limits: &QueueLimits, now: Time, loaded: &Loaded) -> Result<Replayed, LoadError> {
+    pub(crate) fn replay(
+        limits: &QueueLimits,
+        seed: &str,
+        now: Time,
+        loaded: &Loaded,
+    ) -> Result<Replayed, LoadError> {
         let mut records = Vec::with_capacity(loaded.records.len());
         let mut snapshot = None;
         for (seq, bytes) in &loaded.records {
@@ -70,7 +75,7 @@ impl Ledger {
             }
             records.push((*seq, record));
         }
-        let mut ledger = Ledger::new(limits);
+        let mut ledger = Ledger::new(limits, seed);
         let mut pieces: BTreeMap<_, _> = loaded.pieces.iter().map(|(id, bytes)| (*id, bytes)).collect();
         let mut states = Vec::new();
         let mut key_pieces = BTreeMap::new();

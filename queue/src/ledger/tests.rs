@@ -23,7 +23,7 @@ fn head(n: u8) -> EntryHead {
 
 /// Returns a state with three entries, and their heads.
 fn ledger() -> (Ledger, Vec<(EntryId, Bytes)>) {
-    let mut ledger = Ledger::new(&QueueLimits::default());
+    let mut ledger = Ledger::new(&QueueLimits::default(), "");
     let mut heads = Vec::new();
     for n in 1..=3 {
         heads.push((EntryId(u64::from(n)), head(n).encode()));
@@ -80,12 +80,13 @@ fn the_journal_gives_the_same_state_again() {
     assert_eq!(ours.bytes(), 2 * (10 + 1 + 5));
     let records = numbered(records(), 0);
     let last = records.len() as u64;
-    let read = Ledger::replay(&QueueLimits::default(), NOW, &loaded(heads.clone(), &records, last)).unwrap();
+    let read =
+        Ledger::replay(&QueueLimits::default(), "", NOW, &loaded(heads.clone(), &records, last)).unwrap();
     assert_eq!(read.ledger, ours);
     assert_eq!(read.unremoved, [EntryId(1)]);
     // The same without the settled entry, which the store has removed.
     let loaded = loaded(heads[1..].to_vec(), &records, last);
-    let read = Ledger::replay(&QueueLimits::default(), NOW, &loaded).unwrap();
+    let read = Ledger::replay(&QueueLimits::default(), "", NOW, &loaded).unwrap();
     assert!(read.ledger.entries().eq(ours.entries()) && read.unremoved.is_empty());
     assert_eq!((read.ledger.keys, read.ledger.settled), (ours.keys, ours.settled));
 }
@@ -114,7 +115,7 @@ fn a_snapshot_gives_the_same_state_again() {
         let records = numbered(later, cut as u64);
         let last = cut + records.len();
         let loaded = Loaded { pieces, ..loaded(heads, &records, last as u64) };
-        let read = Ledger::replay(&QueueLimits::default(), NOW, &loaded).unwrap();
+        let read = Ledger::replay(&QueueLimits::default(), "", NOW, &loaded).unwrap();
         assert!(read.ledger.entries().eq(ours.entries()), "{cut}: {:?} and {ours:?}", read.ledger);
         assert!(
             read.ledger.memory().eq(ours.memory())

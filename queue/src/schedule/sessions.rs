@@ -1,11 +1,10 @@
 //! Sessions: their entries, and the agents that they stay with.
 
 use super::agents::AgentNo;
+use crate::hash::{Seeded, Table};
 use crate::id::EntryId;
-use hashbrown::HashTable;
 use relayline_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Number of a session in this process. A later session may get that of one that was forgotten.
@@ -69,10 +68,7 @@ pub(super) struct Sessions {
     /// Sessions by number; `None` for a number that is free.
     slots: Vec<Option<Session>>,
     free: Vec<SessionNo>,
-    /// Numbers by the hash of the name. It is never iterated: a tree would compare strings all over the memory.
-    by_name: HashTable<SessionNo>,
-    /// State of a hash to which nothing but the seed was added.
-    hasher: DefaultHasher,
+    by_name: Table<Arc<str>, SessionNo>,
     /// Idle sessions with an agent, the one that is idle for longest first.
     idle: BTreeMap<u64, SessionNo>,
     next_idle: u64,
@@ -80,23 +76,12 @@ pub(super) struct Sessions {
     max_idle: usize,
 }
 
-fn name_of(slots: &[Option<Session>], session: SessionNo) -> Option<&str> {
-    slots.get(session.0)?.as_ref().map(|known| &*known.name)
-}
-
-fn hash_of(hasher: &DefaultHasher, name: &str) -> u64 {
-    let mut hasher = hasher.clone();
-    name.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Sessions {
     /// Creates an empty table. `seed` must be random: peers choose the names of sessions.
     pub(super) fn new(max_idle: usize, seed: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        seed.hash(&mut hasher);
-        let (slots, free, by_name, idle) = (Vec::new(), Vec::new(), HashTable::new(), BTreeMap::new());
-        Sessions { slots, free, by_name, hasher, idle, next_idle: 0, forgotten: 0, max_idle }
+        let by_name = Table::with_hasher(Seeded::new(seed));
+        let (slots, free, idle) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Sessions { slots, free, by_name, idle, next_idle: 0, forgotten: 0, max_idle }
     }
 
     pub(super) fn get(&self, session: SessionNo) -> Option<&Session> {
@@ -108,8 +93,7 @@ impl Sessions {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<SessionNo> {
-        let is_same = |session: &SessionNo| name_of(&self.slots, *session) == Some(name);
-        self.by_name.find(hash_of(&self.hasher, name), is_same).copied()
+        self.by_name.get(name).copied()
     }
 
     pub(super) fn find_or_add(&mut self, name: &Arc<str>) -> SessionNo {
@@ -131,9 +115,7 @@ impl Sessions {
             Some(slot) => *slot = Some(session),
             None => self.slots.push(Some(session)),
         }
-        let Sessions { slots, by_name, hasher, .. } = self;
-        let rehash = |known: &SessionNo| hash_of(hasher, name_of(slots, *known).unwrap_or_default());
-        by_name.insert_unique(hash_of(hasher, name), number, rehash);
+        self.by_name.insert(Arc::clone(name), number);
         number
     }
 
@@ -175,10 +157,7 @@ impl Sessions {
     /// Forgets a session. Returns its agent.
     fn forget(&mut self, session: SessionNo) -> Option<AgentNo> {
         let known = self.slots.get_mut(session.0)?.take()?;
-        let named = self.by_name.find_entry(hash_of(&self.hasher, &known.name), |named| *named == session);
-        if let Ok(named) = named {
-            named.remove();
-        }
+        self.by_name.remove(&known.name);
         self.free.push(session);
         if let Some(place) = known.idle {
             self.idle.remove(&place);
