@@ -27,7 +27,7 @@ use crate::record::Record;
 use crate::schedule::Schedule;
 use crate::stats::{QueueStats, gauges};
 use crate::store::StoreCommand;
-use crate::writer::Writer;
+use crate::writer::{Confirmed, Writer};
 pub use arrivals::Arrival;
 use bodies::{BodyCache, Reads};
 use health::Health;
@@ -57,6 +57,8 @@ pub struct Dispatcher {
     health: Health,
     /// Things that wait for the commit of a record, in the order of the records.
     gates: VecDeque<(RecordSeq, Gate)>,
+    /// Batch that the store has confirmed, and that is handled once the store has the next one.
+    unhandled: Option<Confirmed>,
     /// Arrivals with the key of one that is being stored.
     pending_keys: BTreeMap<DedupeKey, Vec<ArrivalId>>,
     is_stopping: bool,
@@ -148,6 +150,7 @@ impl Dispatcher {
             snapshots: Snapshots::default(),
             health: Health::default(),
             gates: VecDeque::new(),
+            unhandled: None,
             pending_keys: BTreeMap::new(),
             is_stopping: false,
             is_draining: false,
@@ -219,6 +222,9 @@ const MAX_PENDING_RECORDS: usize = 1 << 16;
 impl Dispatcher {
     /// Returns the next output. Drain it after each input.
     pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() && self.unhandled.is_some() {
+            self.advance(self.now);
+        }
         self.outputs.pop_front()
     }
 
@@ -293,6 +299,9 @@ impl Dispatcher {
     /// Moves the time forward, and does everything that can be done now. Each input ends with it.
     fn advance(&mut self, now: Time) {
         self.now = self.now.max(now);
+        if let Some(confirmed) = self.unhandled.take() {
+            self.confirmed(confirmed);
+        }
         self.check_overdue();
         if let Phase::Loading(_) = self.phase {
             self.load();

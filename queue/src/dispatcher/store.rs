@@ -12,7 +12,9 @@ impl Dispatcher {
     pub fn handle_answer(&mut self, now: Time, id: CommandId, answer: StoreAnswer) {
         self.now = self.now.max(now);
         self.answered(id, answer);
-        self.advance(now);
+        if self.unhandled.is_none() {
+            self.advance(now);
+        }
     }
 
     fn answered(&mut self, id: CommandId, answer: StoreAnswer) {
@@ -56,8 +58,10 @@ impl Dispatcher {
                 // The store need not wait for the handling of this batch. One that is not full gets what follows from it.
                 if self.writer.has_full_batch(&self.limits) {
                     self.write();
+                    self.unhandled = Some(confirmed);
+                } else {
+                    self.confirmed(confirmed);
                 }
-                self.confirmed(confirmed);
             }
             StoreAnswer::ReadBack(end) => {
                 self.stats.read_backs += 1;
@@ -119,7 +123,7 @@ impl Dispatcher {
     }
 
     /// Handles what the store has confirmed: entries can be handed out, and what waits for records goes on.
-    fn confirmed(&mut self, confirmed: Confirmed) {
+    pub(super) fn confirmed(&mut self, confirmed: Confirmed) {
         for (id, entry) in confirmed.entries {
             self.entry_stored(id, entry);
         }
