@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Observation of the connector.
-enum Saw {
+enum Observed {
     Listening {
         address: String,
     },
@@ -53,7 +53,7 @@ struct Marker {
 pub(super) struct Connector {
     process: Child,
     reader: Option<JoinHandle<()>>,
-    saw: Receiver<Saw>,
+    saw: Receiver<Observed>,
     pub(super) address: String,
     /// Messages on their way into the connector, in order.
     sent: VecDeque<Sent>,
@@ -88,7 +88,7 @@ impl Connector {
         let (stdout, (sender, saw)) = (process.stdout.take().unwrap(), channel());
         let reader = std::thread::spawn(move || read(BufReader::new(stdout), &sender));
         // The channel ends with the process.
-        let Ok(Saw::Listening { address }) = saw.recv_timeout(SOON) else {
+        let Ok(Observed::Listening { address }) = saw.recv_timeout(SOON) else {
             let _ = (process.kill(), process.wait());
             return None;
         };
@@ -122,11 +122,11 @@ impl Connector {
     pub(super) fn observe(&mut self) {
         while let Ok(saw) = self.saw.try_recv() {
             match saw {
-                Saw::Listening { .. } => {}
-                Saw::Hello { dial } => self.connection = Some(dial),
-                Saw::Closed { dial } => self.connection = self.connection.filter(|open| *open != dial),
-                Saw::Buffered { buffer_id } => self.buffered(buffer_id),
-                Saw::Acknowledged { dial, buffer_id } => self.acknowledged(dial, &buffer_id),
+                Observed::Listening { .. } => {}
+                Observed::Hello { dial } => self.connection = Some(dial),
+                Observed::Closed { dial } => self.connection = self.connection.filter(|open| *open != dial),
+                Observed::Buffered { buffer_id } => self.buffered(buffer_id),
+                Observed::Acknowledged { dial, buffer_id } => self.acknowledged(dial, &buffer_id),
             }
         }
     }
@@ -202,19 +202,21 @@ impl Drop for Connector {
 }
 
 /// Reads the connector's lines to the end of its stdout.
-fn read(stdout: impl BufRead, saw: &Sender<Saw>) {
+fn read(stdout: impl BufRead, saw: &Sender<Observed>) {
     for line in stdout.lines().map_while(Result::ok) {
         // A line that was cut off by a kill was not said.
         let Ok(line) = serde_json::from_str::<Value>(&line) else { return };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let dial = line["dial"].as_u64().unwrap_or_default();
         let observed = match (line["saw"].as_str(), line["frame"]["type"].as_str()) {
-            (Some("listening"), _) => Saw::Listening { address: text(&line["url"]).replace("ws://", "") },
-            (Some("buffered"), _) => Saw::Buffered { buffer_id: text(&line["buffer_id"]) },
-            (Some("closed"), _) => Saw::Closed { dial },
-            (Some("frame"), Some("hello")) => Saw::Hello { dial },
+            (Some("listening"), _) => {
+                Observed::Listening { address: text(&line["url"]).replace("ws://", "") }
+            }
+            (Some("buffered"), _) => Observed::Buffered { buffer_id: text(&line["buffer_id"]) },
+            (Some("closed"), _) => Observed::Closed { dial },
+            (Some("frame"), Some("hello")) => Observed::Hello { dial },
             (Some("frame"), Some("inbound_ack")) => {
-                Saw::Acknowledged { dial, buffer_id: text(&line["frame"]["bufferId"]) }
+                Observed::Acknowledged { dial, buffer_id: text(&line["frame"]["bufferId"]) }
             }
             _ => continue,
         };
