@@ -1,7 +1,7 @@
 //! Tables that are hashed: for look-ups by names and keys that peers choose. Nothing iterates over one.
 //!
-//! A tree of them searches all over the memory. The hash is seeded with the random name of the leader, so that a peer cannot
-//! choose keys that collide, and outputs do not depend on it.
+//! A look-up in a tree of them reads places all over the memory. The hash is seeded with the random name of the leader, so
+//! that a peer cannot choose keys that collide. Outputs do not depend on it.
 
 use std::hash::{BuildHasher, DefaultHasher, Hash};
 

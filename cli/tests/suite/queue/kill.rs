@@ -1,10 +1,10 @@
 //! Gateways, agents and connectors that are killed or stopped at random: nothing that was stored is lost, each second
 //! sighting is marked, and sessions keep their order.
 //!
-//! Half of the sessions' messages are buffered by the connector, and all of these are handled. The others are live, and the
-//! protocol has no acknowledgement for them: one is lost only if it was not stored when something was killed or stopped. It
-//! is known to be stored if an agent saw it, if the queue had it after a kill, or if the gateway acknowledged a message that
-//! came after it on the same connection.
+//! The connector buffers two thirds of the messages, and all of these are handled. The others are live, and the protocol
+//! has no acknowledgement for them: one is lost only if it was not stored when something was killed or stopped. It is known
+//! to be stored if an agent saw it, if the queue had it after a kill, or if the gateway acknowledged a message that came
+//! after it on the same connection.
 //!
 //! At full size (`RELAYLINE_FULL`) there are 20,000 buffered messages of 200 sessions, and 200 kills and stops.
 
