@@ -152,6 +152,11 @@ impl<S: Store> QueueDriver<S> {
         self.dispatcher.remember(now, key, value);
     }
 
+    /// Reads the end of the journal: see [`Dispatcher::check_lead`].
+    pub fn check_lead(&mut self, now: Time) {
+        self.dispatcher.check_lead(now);
+    }
+
     /// Hands nothing out while `is_held`: see [`Dispatcher::handle_hold`].
     pub fn hold(&mut self, now: Time, is_held: bool) {
         self.dispatcher.handle_hold(now, is_held);

@@ -68,6 +68,8 @@ pub enum Output {
     Pause(PauseReason),
     /// Dial again.
     Resume,
+    /// Answer to [`check_lead`](crate::dispatcher::Dispatcher::check_lead): no other gateway leads.
+    StillLeading,
     /// Another gateway leads. Close the connection, do not dial, and give the agents nothing more. It is the last output.
     Lost,
     /// The queue is handed over, and another gateway may lead. It is the last output.

@@ -67,6 +67,8 @@ pub(crate) struct Confirmed {
     pub(crate) entries: Vec<(EntryId, StoredEntry)>,
     pub(crate) pieces: usize,
     pub(crate) removed_entries: Vec<EntryId>,
+    /// True if the end was read because that was asked for.
+    pub(crate) is_checked: bool,
 }
 
 /// Entry that is in the store.
@@ -105,6 +107,16 @@ pub(crate) struct Writer {
     removed_records: Option<RecordSeq>,
     /// Time before which nothing is written, after a failure.
     write_after: Time,
+    check: Check,
+}
+
+/// Read of the end that was asked for, although no outcome is unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Check {
+    None,
+    Due,
+    /// The read that is under way was sent after it was asked for.
+    Sent,
 }
 
 impl Writer {
@@ -122,7 +134,13 @@ impl Writer {
             removed_pieces: VecDeque::new(),
             removed_records: None,
             write_after: Time::ZERO,
+            check: Check::None,
         }
+    }
+
+    /// Reads the end of the journal before anything else is written: another leader may have written to it.
+    pub(crate) fn check_end(&mut self) {
+        self.check = Check::Due;
     }
 
     pub(crate) fn add_entry(&mut self, entry: PendingEntry) {
@@ -223,6 +241,9 @@ impl Writer {
         mut number: impl FnMut() -> CommandId,
     ) -> Option<(CommandId, StoreCommand)> {
         match self.phase {
+            Phase::Idle if self.check == Check::Due => {
+                Some(self.start_read_back(now, now, Size::default(), number()))
+            }
             Phase::Idle if !self.is_empty() && now >= self.write_after => {
                 let (size, batch) = self.batch(limits);
                 let command = number();
@@ -230,13 +251,25 @@ impl Writer {
                 Some((command, StoreCommand::Write(Box::new(batch))))
             }
             Phase::Uncertain { since, size, retry_at } if now >= retry_at => {
-                let command = number();
-                self.phase = Phase::ReadingBack { command, since, size, sent: now };
-                let (after_entry, after_record) = (self.last_entry, self.last_record);
-                Some((command, StoreCommand::ReadBack { after_entry, after_record }))
+                Some(self.start_read_back(now, since, size, number()))
             }
             Phase::Idle | Phase::Uncertain { .. } | Phase::Writing { .. } | Phase::ReadingBack { .. } => None,
         }
+    }
+
+    fn start_read_back(
+        &mut self,
+        now: Time,
+        since: Time,
+        size: Size,
+        command: CommandId,
+    ) -> (CommandId, StoreCommand) {
+        if self.check == Check::Due {
+            self.check = Check::Sent;
+        }
+        self.phase = Phase::ReadingBack { command, since, size, sent: now };
+        let (after_entry, after_record) = (self.last_entry, self.last_record);
+        (command, StoreCommand::ReadBack { after_entry, after_record })
     }
 
     fn batch(&self, limits: &QueueLimits) -> (Size, Batch) {
@@ -310,7 +343,12 @@ impl Writer {
         let later = now + limits.store_retry;
         self.phase = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Writing { sent, size, .. } => Phase::Uncertain { since: sent, size, retry_at: now },
-            Phase::ReadingBack { since, size, .. } => Phase::Uncertain { since, size, retry_at: later },
+            Phase::ReadingBack { since, size, .. } => {
+                if self.check == Check::Sent {
+                    self.check = Check::Due;
+                }
+                Phase::Uncertain { since, size, retry_at: later }
+            }
             other @ (Phase::Idle | Phase::Uncertain { .. }) => other,
         };
     }
@@ -349,7 +387,11 @@ impl Writer {
             self.last_entry = self.last_entry.max(end.last_entry);
         }
         self.take_records(end.records.len());
-        let has_progress = !end.records.is_empty() || !confirmed.entries.is_empty();
+        if self.check == Check::Sent {
+            (self.check, confirmed.is_checked) = (Check::None, true);
+        }
+        let is_refused = size != Size::default();
+        let has_progress = !is_refused || !end.records.is_empty() || !confirmed.entries.is_empty();
         // A store that has nothing new and refuses the batch is not asked at once again.
         self.write_after = if has_progress { now } else { now + limits.store_retry };
         Comparison::Confirmed(confirmed)

@@ -1,5 +1,6 @@
 //! `run --queue` and `relayline queue`: what is acknowledged outlives the gateway and its agents.
 
+mod displaced;
 mod faults;
 #[cfg(feature = "jetstream")]
 mod fleet;
@@ -38,7 +39,11 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(runtime: &str) -> Stage {
-        let connector = EmbeddedConnector::start(ConnectorConfig::default(), "127.0.0.1:0").unwrap();
+        Stage::with(runtime, ConnectorConfig::default())
+    }
+
+    pub(super) fn with(runtime: &str, config: ConnectorConfig) -> Stage {
+        let connector = EmbeddedConnector::start(config, "127.0.0.1:0").unwrap();
         let folder = tempfile::tempdir().unwrap();
         Stage { connector, ids: Ids::new([0; 32]), folder, runtime: runtime.to_owned(), queue: None }
     }

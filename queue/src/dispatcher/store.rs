@@ -17,6 +17,15 @@ impl Dispatcher {
         }
     }
 
+    /// Reads the end of the journal: another leader may have written to it. [`Output::StillLeading`] follows, or
+    /// [`Output::Lost`]. Call it if the connector says that another gateway uses the same id.
+    pub fn check_lead(&mut self, now: Time) {
+        if self.is_leading() {
+            self.writer.check_end();
+        }
+        self.advance(now);
+    }
+
     fn answered(&mut self, id: CommandId, answer: StoreAnswer) {
         if let Phase::Loading(loading) = &mut self.phase {
             if !loading.awaits(id) {
@@ -131,6 +140,9 @@ impl Dispatcher {
             self.ledger.removed(entry);
         }
         self.snapshots.pieces_written(confirmed.pieces);
+        if confirmed.is_checked && self.is_leading() {
+            self.outputs.push_back(Output::StillLeading);
+        }
         let last = self.writer.last_record();
         while !self.has_ended() && self.gates.front().is_some_and(|(seq, _)| *seq <= last) {
             let Some((seq, gate)) = self.gates.pop_front() else { return };

@@ -153,6 +153,7 @@ fn short(output: &Output) -> String {
         Output::Pause(reason) => format!("pause: {reason:?}"),
         Output::Resume => "resume".to_owned(),
         Output::LeaseLost { worker } => format!("{worker} has no lease"),
+        Output::StillLeading => "still leading".to_owned(),
         Output::Lost => "lost".to_owned(),
         Output::Released => "released".to_owned(),
         other => format!("{other:?}"),

@@ -159,6 +159,11 @@ impl<R: Runtime> Pump<R> {
                     }
                 });
             }
+            Output::StillLeading => {
+                if let Some(code) = state.displaced.take() {
+                    arrivals::log_displaced(code);
+                }
+            }
             Output::Lost => self.end(state, QueueEnd::Lost),
             Output::Released => self.end(state, QueueEnd::Released),
             Output::Failed(error) => self.end(state, QueueEnd::Failed(error.to_string())),

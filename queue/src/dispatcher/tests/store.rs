@@ -5,7 +5,7 @@ use crate::id::EntryId;
 use crate::ledger::LoadError;
 use crate::output::{Output, QueueError};
 use crate::store::memory::MemoryDisk;
-use crate::store::{Batch, FaultKind, Leadership, StoreAnswer, StoreCommand};
+use crate::store::{Batch, FaultKind, Leadership, StoreAnswer, StoreCommand, StoreFault};
 use std::time::Duration;
 
 #[test]
@@ -133,6 +133,36 @@ fn snapshots_bound_the_journal() {
         later.arrive(n, "a");
     }
     assert_eq!(later.take().iter().filter(|output| output.ends_with("is known")).count(), 100);
+}
+
+#[test]
+fn a_leader_checks_that_it_leads() {
+    let mut bench = Bench::leading(|_| {});
+    bench.dispatcher.check_lead(bench.now);
+    // What arrives meanwhile is stored after it.
+    bench.arrive(1, "a");
+    assert!(matches!(bench.commands[0].1, StoreCommand::ReadBack { .. }) && bench.commands.len() == 1);
+    bench.settle_down();
+    assert_eq!(bench.take(), ["still leading", "1 is 1", "x gets 1#1: 1"]);
+    // A failure is no answer.
+    bench.dispatcher.check_lead(bench.now);
+    bench.drain();
+    let (id, _) = bench.commands.pop_front().unwrap();
+    let fault = StoreFault { kind: FaultKind::Unavailable, text: String::new() };
+    bench.dispatcher.handle_answer(bench.now, id, StoreAnswer::Failed(fault));
+    assert_eq!(bench.take(), ["Unavailable"]);
+    bench.wait(Duration::from_secs(1));
+    assert_eq!(bench.take(), ["still leading"]);
+    // A write that was on its way says nothing of the time since.
+    bench.arrive(2, "a");
+    bench.dispatcher.check_lead(bench.now);
+    bench.answer();
+    assert_eq!(bench.take(), ["2 is 2"]);
+    let mut other = Bench::on(std::mem::take(&mut bench.disk), |_| {});
+    assert_eq!(other.take(), ["leading 2"]);
+    bench.disk = other.disk;
+    bench.settle_down();
+    assert_eq!(bench.take(), ["lost"]);
 }
 
 /// Nothing is handed out while another process may lead, and the gateway pauses at once.

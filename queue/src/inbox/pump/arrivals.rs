@@ -81,14 +81,15 @@ impl<R: Runtime> Pump<R> {
             }
             Notice::Disconnected { code, .. } => {
                 hold(state, now, state.paused.is_none());
-                if let Some(code) = code.filter(|code| DISPLACED.contains(code)) {
-                    match &mut state.driver {
+                if let Some(code) = code.filter(|code| DISPLACED.contains(code))
+                    && let Some(driver) = &mut state.driver
+                {
+                    state.displaced = Some(code);
+                    match driver.can_lose_leadership() {
                         // The next dial waits for the answer: another process of this queue may lead.
-                        Some(driver) if driver.can_lose_leadership() => {
-                            state.displaced = Some(code);
-                            driver.check_leadership();
-                        }
-                        _ => log_displaced(code),
+                        true => driver.check_leadership(),
+                        // The journal says which of both has the queue.
+                        false => driver.check_lead(now),
                     }
                 }
             }
