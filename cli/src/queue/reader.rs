@@ -16,7 +16,7 @@ pub(super) enum QueueReader {
     #[cfg(feature = "sqlite")]
     File(SqliteReader),
     #[cfg(feature = "jetstream")]
-    Servers(JetStreamQueue),
+    Servers(Box<JetStreamQueue>),
 }
 
 impl QueueReader {
@@ -40,7 +40,7 @@ impl QueueReader {
                 let queue = queue.map_err(|error| error.to_string())?;
                 // One that is not there is not created.
                 queue.streams().map_err(|error| error.to_string())?;
-                Ok(QueueReader::Servers(queue))
+                Ok(QueueReader::Servers(Box::new(queue)))
             }
         }
     }

@@ -15,7 +15,6 @@ use relayline_runtime::observe::WireObserver;
 use relayline_runtime::{Relay, Runtime, start_prepared};
 use std::fmt;
 use std::io;
-#[cfg(feature = "sqlite")]
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,13 +53,9 @@ impl QueueStart {
     /// Another process has it, or it cannot be used.
     pub(crate) fn acquire(&mut self, shutdown: &Shutdown) -> Result<Acquired, String> {
         self.store = match &self.location {
-            #[cfg(feature = "sqlite")]
             QueueLocation::File(path) => {
                 open_file(path, self.is_standby, shutdown).map_err(|error| error.to_string())?
             }
-            // The flag refuses its URL before.
-            #[cfg(not(feature = "sqlite"))]
-            QueueLocation::File(_) => return Err("this program was built without SQLite".to_owned()),
             #[cfg(feature = "jetstream")]
             QueueLocation::Servers(url) => {
                 let opened = join_servers(url, self.gateway_id(), self.is_standby, shutdown);
@@ -134,6 +129,12 @@ fn open_file(
         acquired => acquired?,
     };
     Ok(Some(Box::new(SqliteStore::open(lock)?)))
+}
+
+/// Returns an error. The flag refuses the URL before.
+#[cfg(not(feature = "sqlite"))]
+fn open_file(_: &Path, _: bool, _: &Shutdown) -> Result<Option<Box<dyn Store + Send>>, &'static str> {
+    Err("this program was built without SQLite")
 }
 
 /// Waits for the lock, or for a request to stop.

@@ -77,6 +77,7 @@ impl Events {
     }
 
     /// Returns true once the thread has ended.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn have_ended(&self) -> bool {
         self.lock().has_ended
     }
