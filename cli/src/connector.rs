@@ -70,7 +70,7 @@ Behavior of other connectors, for --like:
 {likes}
 
 --inspect ADDR serves two pages, whose URLs are printed on stderr. The inspector shows the frames of each gateway as they
-pass. The workbench has chats to type in and troubles to cause, for the gateway that dials first; --inspect-hide-text
+pass. The workbench has chats to type in and faults to cause, for the gateway that dials first; --inspect-hide-text
 leaves it out.
 
 With --state FILE, buffers, issued secrets, used tokens, and revoked and idle gateways are restored at the next start,

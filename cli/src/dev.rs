@@ -25,7 +25,7 @@ use watcher::Watcher;
 
 /// Develop an agent: run it with a connector, a gateway and a page of chats to type in.
 ///
-/// The page has a Discord, a Telegram and a Slack with users, threads, buttons, slash commands and files, and the troubles
+/// The page has a Discord, a Telegram and a Slack with users, threads, buttons, slash commands and files, and the faults
 /// that a connector can have. The agent starts again when its files change.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\

@@ -7,6 +7,7 @@
 mod action;
 mod agent_view;
 mod chat;
+mod faults;
 mod frames;
 mod gateway_view;
 mod message;
@@ -15,12 +16,12 @@ mod page;
 mod server;
 #[cfg(test)]
 mod tests;
-mod troubles;
 mod users;
 
 pub(crate) use action::Action;
 pub(crate) use agent_view::{AgentState, AgentView};
 use chat::{Chat, Chats};
+pub(crate) use faults::{Fault, Faults};
 use frames::{FrameRow, Frames};
 use gateway_view::GatewayView;
 use message::{Author, Message, Progress};
@@ -31,7 +32,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 pub(crate) use server::{WorkbenchParts, WorkbenchServer};
 use std::collections::{BTreeMap, VecDeque};
-pub(crate) use troubles::{Trouble, Troubles};
 use users::Effect;
 
 /// Maximum number of requests whose result is awaited.
@@ -92,8 +92,8 @@ pub(crate) enum Update {
     Frame {
         frame: FrameRow,
     },
-    Troubles {
-        troubles: Troubles,
+    Faults {
+        faults: Faults,
     },
     Commands {
         commands: Vec<DeclaredCommand>,
@@ -124,7 +124,7 @@ pub(crate) struct Workbench {
     /// Chat and key of messages in the buffer, by `bufferId`.
     buffered: BTreeMap<String, (String, String)>,
     frames: Frames,
-    troubles: Troubles,
+    faults: Faults,
     commands: Vec<DeclaredCommand>,
     agent: Option<AgentView>,
     /// The last delivery, and the message that it is.
@@ -145,7 +145,7 @@ impl Workbench {
             requests: VecDeque::new(),
             buffered: BTreeMap::new(),
             frames: Frames::default(),
-            troubles: Troubles::default(),
+            faults: Faults::default(),
             commands: Vec::new(),
             agent: None,
             last_delivery: None,
@@ -167,7 +167,7 @@ impl Workbench {
             "people": self.chats.people(),
             "gateway": self.gateway,
             "frames": self.frames.all(),
-            "troubles": self.troubles,
+            "faults": self.faults,
             "commands": self.commands,
             "agent": self.agent,
             "stderr": self.agent.as_ref().map(AgentView::stderr),
@@ -236,7 +236,7 @@ impl Workbench {
 
     /// Returns true while the gateway is refused.
     pub(crate) fn refuses_gateway(&self) -> bool {
-        self.troubles.has(Trouble::Revoke)
+        self.faults.has(Fault::Revoke)
     }
 
     /// Replaces the state of the agent's process.

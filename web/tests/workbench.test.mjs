@@ -71,7 +71,7 @@ describe("the workbench", { skip: SKIP }, () => {
     await page.keyboard.press("Enter");
   }
   const open = (page, name) => page.getByRole("navigation").getByRole("button", { name }).first().click();
-  const trouble = (page, name) => page.getByRole("toolbar").getByRole("button", { name }).click();
+  const fault = (page, name) => page.getByRole("toolbar").getByRole("button", { name }).click();
   const bot = (page) => page.locator(".message.is-agent");
 
   test("a conversation with buttons, edits, reactions and files", async () => {
@@ -182,26 +182,26 @@ describe("the workbench", { skip: SKIP }, () => {
 
   test("a drop and its recovery are watched live", async () => {
     const page = await start();
-    await trouble(page, "Mute");
+    await fault(page, "Mute");
     await page.getByRole("button", { name: "Mute", pressed: true }).waitFor();
-    await trouble(page, "Drop");
+    await fault(page, "Drop");
     await page.getByText(/The gateway is not connected|handshaking/).first().waitFor();
     await say(page, "are you there?");
     await page.getByText("waits in the buffer").waitFor();
-    await trouble(page, "Mute");
+    await fault(page, "Mute");
     await page.getByText("gateway connected").waitFor();
     await bot(page).getByText("echo: are you there?").waitFor();
     await page.locator(".progress.is-acknowledged").waitFor();
     await page.locator(".frame", { hasText: "closed" }).first().waitFor();
-    // A refused op is shown, and so is what the connector says about an impossible trouble.
-    await trouble(page, "Refuse ops");
+    // A refused op is shown, and so is what the connector says about an impossible fault.
+    await fault(page, "Refuse ops");
     await say(page, "hello");
     await page.locator(".aside.is-error").getByText("send was refused: refused by the workbench").waitFor();
-    await trouble(page, "Revoke");
+    await fault(page, "Revoke");
     await page.getByText("The gateway was revoked and has ended").waitFor();
-    await trouble(page, "Drop");
+    await fault(page, "Drop");
     await page.locator(".banner").getByText(/is not connected/).first().waitFor();
-    await trouble(page, "Revoke");
+    await fault(page, "Revoke");
     await page.getByText("gateway connected").waitFor();
     // The browser reports the refused action.
     await page.finish({ complaints: ["400"] });
@@ -268,7 +268,7 @@ describe("the workbench", { skip: SKIP }, () => {
       await say(page, "steps");
       await page.locator(".card").waitFor();
       await page.locator(".message.is-user").getByRole("button", { name: "Reply in thread" }).click();
-      await trouble(page, "Slow");
+      await fault(page, "Slow");
       await page.locator(".frame:enabled").last().click();
       await composer(page).fill("/");
       await page.getByRole("listbox").waitFor();
@@ -277,7 +277,7 @@ describe("the workbench", { skip: SKIP }, () => {
       await page.getByText("Add a chat or user").click();
       await say(page, "crash");
       await page.getByText("agent node ended").waitFor();
-      await trouble(page, "Drop");
+      await fault(page, "Drop");
       await check(page);
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 1000);
       await page.finish();

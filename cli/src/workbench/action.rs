@@ -1,6 +1,6 @@
 //! Actions of the person at the page.
 
-use super::troubles::Trouble;
+use super::faults::Fault;
 use serde::Deserialize;
 
 /// An action, as the page posts it.
@@ -45,9 +45,9 @@ pub(crate) enum Action {
     },
     /// Add a user to a platform.
     AddUser { platform: String, name: String },
-    /// Begin or end a trouble, or cause a momentary one.
-    Trouble {
-        name: Trouble,
+    /// Begin or end a fault, or cause a momentary one.
+    Fault {
+        name: Fault,
         #[serde(default = "yes")]
         on: bool,
     },

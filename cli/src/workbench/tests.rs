@@ -370,7 +370,7 @@ fn a_file_of_a_user_can_be_downloaded_by_the_gateway() {
 #[test]
 fn a_message_to_an_absent_gateway_waits_and_is_acknowledged() {
     let mut bench = Bench::new();
-    bench.act(json!({"do": "trouble", "name": "drop"})).unwrap();
+    bench.act(json!({"do": "fault", "name": "drop"})).unwrap();
     bench.act(say(GENERAL, ADA, "later")).unwrap();
     assert_eq!(bench.last(GENERAL).progress, Some(Progress::Waiting));
     assert_eq!(bench.workbench.gateway.state, gateway_view::LinkState::Away);
@@ -385,7 +385,7 @@ fn a_message_to_an_absent_gateway_waits_and_is_acknowledged() {
 #[test]
 fn a_4_the_last_message_can_be_delivered_twice() {
     let mut bench = Bench::new();
-    let duplicate = json!({"do": "trouble", "name": "duplicate"});
+    let duplicate = json!({"do": "fault", "name": "duplicate"});
     assert!(bench.act(duplicate.clone()).unwrap_err().contains("nothing was delivered"));
     let first = bench.sent(say(GENERAL, ADA, "once"));
     let sent = bench.sent(duplicate);
@@ -394,20 +394,20 @@ fn a_4_the_last_message_can_be_delivered_twice() {
 }
 
 #[test]
-fn troubles_are_carried_out_and_shown() {
+fn faults_are_carried_out_and_shown() {
     let mut bench = Bench::new();
-    bench.act(json!({"do": "trouble", "name": "refuse_ops"})).unwrap();
+    bench.act(json!({"do": "fault", "name": "refuse_ops"})).unwrap();
     bench.op("discord", example("send", ""));
     assert!(bench.last(GENERAL).text.as_str().contains("send was refused: refused by the workbench"));
-    bench.act(json!({"do": "trouble", "name": "refuse_ops", "on": false})).unwrap();
+    bench.act(json!({"do": "fault", "name": "refuse_ops", "on": false})).unwrap();
     bench.op("discord", example("send", ""));
     assert_eq!(bench.last(GENERAL).text.as_str(), "hi");
-    bench.act(json!({"do": "trouble", "name": "revoke"})).unwrap();
+    bench.act(json!({"do": "fault", "name": "revoke"})).unwrap();
     assert!(bench.workbench.refuses_gateway());
     assert_eq!(bench.workbench.gateway.state, gateway_view::LinkState::Refused);
-    let error = bench.act(json!({"do": "trouble", "name": "drop"})).unwrap_err();
+    let error = bench.act(json!({"do": "fault", "name": "drop"})).unwrap_err();
     assert!(error.contains("not connected"), "{error}");
-    assert_eq!(serde_json::to_value(&bench.workbench.troubles).unwrap(), json!(["revoke"]));
+    assert_eq!(serde_json::to_value(&bench.workbench.faults).unwrap(), json!(["revoke"]));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use super::action::{Action, NewFile};
 use super::chat::{Chat, MAX_NAME, Person};
+use super::faults::Fault;
 use super::message::{Attachment, Author, Message, Progress};
 use super::ops::IMAGES;
-use super::troubles::Trouble;
 use super::{Files, Plan, Update, Workbench};
 use data_encoding::BASE64;
 use relayline_connector::{Act, Press, UserFile};
@@ -46,8 +46,8 @@ pub(super) enum Effect {
         person: Person,
         chat: Option<Box<Chat>>,
     },
-    Trouble {
-        name: Trouble,
+    Fault {
+        name: Fault,
         on: bool,
     },
 }
@@ -120,14 +120,14 @@ impl Workbench {
                 let person = Person { id: files.message_id(&platform), name: checked_name(&name)? };
                 Ok(Plan { acts: Vec::new(), effect: Effect::AddPerson { platform, person, chat: None } })
             }
-            Action::Trouble { name: Trouble::Duplicate, .. } => {
+            Action::Fault { name: Fault::Duplicate, .. } => {
                 let again = self.last_delivery.clone();
                 let again = again.ok_or("nothing was delivered so far: write a message first")?;
-                let effect = Effect::Trouble { name: Trouble::Duplicate, on: true };
+                let effect = Effect::Fault { name: Fault::Duplicate, on: true };
                 Ok(Plan { acts: vec![again], effect })
             }
-            Action::Trouble { name, on } => {
-                Ok(Plan { acts: self.troubles.plan(name, on), effect: Effect::Trouble { name, on } })
+            Action::Fault { name, on } => {
+                Ok(Plan { acts: self.faults.plan(name, on), effect: Effect::Fault { name, on } })
             }
             Action::RestartAgent => Err("this workbench does not run the agent".to_owned()),
         }
@@ -177,9 +177,9 @@ impl Workbench {
                     self.add_chat(at, *chat);
                 }
             }
-            Effect::Trouble { name, on } => {
-                self.troubles.note(name, on);
-                self.updates.push(Update::Troubles { troubles: self.troubles.clone() });
+            Effect::Fault { name, on } => {
+                self.faults.note(name, on);
+                self.updates.push(Update::Faults { faults: self.faults.clone() });
             }
         }
     }

@@ -156,7 +156,7 @@ fn a_crash_is_shown_and_the_button_starts_the_agent_again() {
 fn a_drop_and_its_recovery_are_seen() {
     let folder = tempfile::tempdir().unwrap();
     let stage = dev(folder.path(), &[]);
-    stage.page.does(&json!({"do": "trouble", "name": "drop"}));
+    stage.page.does(&json!({"do": "fault", "name": "drop"}));
     stage.gateway("away");
     stage.says("hello");
     stage.gateway("connected");
@@ -174,7 +174,7 @@ fn a_drop_and_its_recovery_are_seen() {
 fn l_11_a_half_open_connection_is_noticed_soon() {
     let folder = tempfile::tempdir().unwrap();
     let stage = dev(folder.path(), &["--set", "ping_interval=100ms", "--set", "ping_timeout=200ms"]);
-    stage.page.does(&json!({"do": "trouble", "name": "half_open"}));
+    stage.page.does(&json!({"do": "fault", "name": "half_open"}));
     stage.page.sees("a second dial", |_, data| data["gateway"]["dials"] == 2);
     stage.gateway("connected");
     stage.says("hello");
@@ -186,9 +186,9 @@ fn l_11_a_half_open_connection_is_noticed_soon() {
 fn l_10_a_revoked_gateway_starts_again_once_it_is_admitted() {
     let folder = tempfile::tempdir().unwrap();
     let stage = dev(folder.path(), &[]);
-    stage.page.does(&json!({"do": "trouble", "name": "revoke"}));
+    stage.page.does(&json!({"do": "fault", "name": "revoke"}));
     stage.page.sees("the end", |_, data| data["gateway"]["has_ended"] == true);
-    stage.page.does(&json!({"do": "trouble", "name": "revoke", "on": false}));
+    stage.page.does(&json!({"do": "fault", "name": "revoke", "on": false}));
     stage.gateway("connected");
     stage.says("hello");
     stage.answers("one: here");
@@ -256,9 +256,9 @@ fn the_demos_agent_answers_in_the_page() {
     stage.answers("you said: hello");
     stage.says("/status");
     stage.answers("/status: all is well");
-    stage.page.does(&json!({"do": "trouble", "name": "revoke"}));
+    stage.page.does(&json!({"do": "fault", "name": "revoke"}));
     stage.page.sees("the end", |_, data| data["gateway"]["has_ended"] == true);
-    stage.page.does(&json!({"do": "trouble", "name": "revoke", "on": false}));
+    stage.page.does(&json!({"do": "fault", "name": "revoke", "on": false}));
     stage.gateway("connected");
     assert_eq!(stage.ends().code, Some(0));
 }

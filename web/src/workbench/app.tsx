@@ -1,13 +1,14 @@
-// The workbench: header, troubles, chats, conversation, and what happens behind them.
+// The workbench: header, faults, chats, conversation, and what happens behind them.
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { Logo } from "../shared/logo";
 import type { LinkState, Live } from "../shared/program";
 import { ThemeButton } from "../shared/theme";
 import { ChatList } from "./chat-list";
 import { Conversation } from "./conversation";
 import { type Agent, type Gateway, type Snapshot, isTyping } from "./model";
 import { SidePane } from "./side-pane";
-import { Troubles } from "./troubles";
+import { Faults } from "./faults";
 
 export type Act = (action: Record<string, unknown>) => Promise<boolean>;
 
@@ -83,7 +84,7 @@ export function App({ state, link, live }: { state: Snapshot; link: LinkState; l
       </a>
       <header>
         <div class="top">
-          <Brand />
+          <Logo />
           <h1>Workbench</h1>
           <div class="chips">
             <GatewayChip gateway={state.gateway} />
@@ -98,7 +99,7 @@ export function App({ state, link, live }: { state: Snapshot; link: LinkState; l
             <ThemeButton />
           </div>
         </div>
-        <Troubles on={state.troubles} act={act} />
+        <Faults on={state.faults} act={act} />
       </header>
       <Banners state={state} link={link} problem={problem} dismiss={() => setProblem("")} />
       <div class="columns">
@@ -113,16 +114,6 @@ export function App({ state, link, live }: { state: Snapshot; link: LinkState; l
 function focusComposer(event: Event) {
   event.preventDefault();
   document.getElementById("text")?.focus();
-}
-
-function Brand() {
-  return (
-    <span class="brand" aria-hidden="true">
-      <svg viewBox="0 0 24 24" width="20" height="20">
-        <path d="M4 6.5h16M4 6.5v8h5l3 3.5 3-3.5h5v-8M8.5 10.5h7" />
-      </svg>
-    </span>
-  );
 }
 
 const GATEWAY_STATES: Record<Gateway["state"], [tone: string, text: string]> = {

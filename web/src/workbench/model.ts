@@ -113,7 +113,7 @@ export interface Snapshot {
   people: Record<string, Person[]>;
   gateway: Gateway;
   frames: Frame[];
-  troubles: string[];
+  faults: string[];
   commands: Command[];
   agent: Agent | null;
   stderr: string[] | null;
@@ -128,7 +128,7 @@ export type Update =
   | { change: "people"; platform: string; people: Person[] }
   | { change: "gateway"; gateway: Gateway }
   | { change: "frame"; frame: Frame }
-  | { change: "troubles"; troubles: string[] }
+  | { change: "faults"; faults: string[] }
   | { change: "commands"; commands: Command[] }
   | { change: "agent"; agent: Agent }
   | { change: "stderr"; lines: string[] };
@@ -161,8 +161,8 @@ export function apply(state: Snapshot, update: Update): Snapshot {
       return { ...state, gateway: update.gateway };
     case "frame":
       return { ...state, frames: [...state.frames, update.frame].slice(-MOST_FRAMES) };
-    case "troubles":
-      return { ...state, troubles: update.troubles };
+    case "faults":
+      return { ...state, faults: update.faults };
     case "commands":
       return { ...state, commands: update.commands };
     case "agent":

@@ -1,22 +1,22 @@
-// The troubles that a connector and its network can have.
+// The faults that a connector and its network can have.
 
 import type { Act } from "./app";
 
-interface Trouble {
+interface Fault {
   name: string;
   label: string;
   /** Effect, for a tooltip. */
   effect: string;
 }
 
-const MOMENTS: Trouble[] = [
+const MOMENTS: Fault[] = [
   { name: "drop", label: "Drop", effect: "Cuts the connection. The gateway dials again." },
   { name: "half_open", label: "Half-open", effect: "Loses the connection without an end: only the missing answers to pings tell." },
   { name: "expire", label: "Expire token", effect: "Closes with 4401 “expired”: the gateway mints a fresh token." },
   { name: "duplicate", label: "Duplicate", effect: "Delivers the last message once more, which the gateway must notice." },
 ];
 
-const STATES: Trouble[] = [
+const STATES: Fault[] = [
   { name: "slow", label: "Slow", effect: "Each result takes 3 s." },
   { name: "withhold_answers", label: "Withhold acks", effect: "Ops are carried out and not answered: ambiguous for the agent." },
   { name: "withhold_idle_ack", label: "Withhold idle acks", effect: "going_idle is not confirmed." },
@@ -25,12 +25,12 @@ const STATES: Trouble[] = [
   { name: "revoke", label: "Revoke", effect: "The credentials are withdrawn: the gateway must stop for good." },
 ];
 
-export function Troubles({ on, act }: { on: string[]; act: Act }) {
+export function Faults({ on, act }: { on: string[]; act: Act }) {
   return (
-    <div class="troubles" role="toolbar" aria-label="Troubles">
-      <span class="soft lead">Troubles</span>
+    <div class="faults" role="toolbar" aria-label="Faults">
+      <span class="soft lead">Faults</span>
       {MOMENTS.map(({ name, label, effect }) => (
-        <button key={name} type="button" title={effect} onClick={() => void act({ do: "trouble", name })}>
+        <button key={name} type="button" title={effect} onClick={() => void act({ do: "fault", name })}>
           {label}
         </button>
       ))}
@@ -44,7 +44,7 @@ export function Troubles({ on, act }: { on: string[]; act: Act }) {
             class="toggle"
             aria-pressed={isOn}
             title={effect}
-            onClick={() => void act({ do: "trouble", name, on: !isOn })}
+            onClick={() => void act({ do: "fault", name, on: !isOn })}
           >
             <span class="switch" aria-hidden="true" />
             {label}
