@@ -325,7 +325,7 @@ mod tests {
     /// `docs/grafana.json` shows metrics that exist.
     #[test]
     fn the_dashboard_shows_metrics_that_exist() {
-        let text = include_str!("../../../../docs/grafana.json");
+        let text = include_str!("../../../docs/grafana.json");
         let _: serde_json::Value = serde_json::from_str(text).unwrap();
         let counters = QueueStats::default();
         let (inbox, fleet) = (InboxStats::default(), FleetStats::default());
