@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Entries in a batch, as the dispatcher writes them.
 const BATCH: u64 = 128;
 /// Number of batches that are measured.
-const BATCHES: u64 = 40;
+const BATCHES: u64 = 20;
 /// Number of commits that are measured.
 const COMMITS: usize = 200;
 /// Size of a body.

@@ -6,6 +6,7 @@ use super::streams;
 use crate::store::{FaultKind, StoreFault};
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use async_nats::jetstream::message::{OutboundMessage, PublishMessage};
+use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
@@ -260,21 +261,19 @@ impl Link {
         Ok(())
     }
 
-    /// Removes messages and overwrites them. Those that are not there do not matter.
+    /// Removes messages. Those that are not there do not matter.
+    ///
+    /// They are not overwritten: the servers need twenty milliseconds to overwrite one.
     pub(super) async fn remove(&self, stream: &str, sequences: &[u64]) -> Result<(), StoreFault> {
-        let handle = self.handle(stream).await?;
-        let handle = &handle;
+        let subject = &format!("STREAM.MSG.DELETE.{stream}");
+        let action = &format!("remove from the stream {stream}");
         let removals = sequences.iter().map(|sequence| async move {
-            match handle.delete_message(*sequence).await {
-                Ok(_) => Ok(()),
-                Err(error) => match error.kind() {
-                    async_nats::jetstream::stream::DeleteMessageErrorKind::JetStream(error)
-                        if is_gone(&error) =>
-                    {
-                        Ok(())
-                    }
-                    _ => Err(fault(&format!("remove from the stream {stream}"), &error)),
-                },
+            let request = serde_json::json!({ "seq": sequence, "no_erase": true });
+            let answer = self.context.request(subject.clone(), &request).await;
+            match answer.map_err(|error| fault(action, &error))? {
+                Response::<serde_json::Value>::Ok(_) => Ok(()),
+                Response::Err { error } if is_gone(&error) => Ok(()),
+                Response::Err { error } => Err(fault(action, &error)),
             }
         });
         stream::iter(removals).buffer_unordered(REMOVALS).try_collect().await
