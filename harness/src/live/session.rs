@@ -3,12 +3,11 @@
 use super::feed::FeedContent;
 use super::line_ring::LineRing;
 use crate::recorder::{Encoder, Redactor, SniffedMessage, WireEvent};
-use crate::recording::{Data, GAP, Gateway, LineContent, RecordedLine};
+use crate::recording::{Data, Gateway, LineContent, RecordedLine, Side};
 use crate::view::{Analyzer, ViewUpdate};
 use relayline_core::output::Phase;
 use relayline_core::secret::Secret;
 use serde::Serialize;
-use serde_json::{Map, json};
 
 /// What an event adds to the view of a session.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -78,9 +77,7 @@ impl LiveSession {
             }
             FeedContent::Cut { by, reason } => (WireEvent::Cut { by }, Some(reason)),
             FeedContent::Refused(refused) => (WireEvent::Reject(refused), Some(String::new())),
-            FeedContent::Unanswered(why) => {
-                (WireEvent::Cut { by: crate::recording::Side::Connector }, Some(why))
-            }
+            FeedContent::Unanswered(why) => (WireEvent::Cut { by: Side::Connector }, Some(why)),
             FeedContent::Phase(state) => {
                 let updates = self.analyzer.state(t_ms, state);
                 let before = self.state.replace(state);
@@ -108,9 +105,7 @@ impl LiveSession {
 
     /// Notes that events were lost.
     pub(super) fn lose(&mut self, t_ms: u64, lost: u64, ring: &mut LineRing) -> Vec<LiveUpdate> {
-        let mut lines = self.encoder.expire(t_ms);
-        let rest = Map::from_iter([("lines".to_owned(), json!(lost))]);
-        lines.push(RecordedLine { number: 0, t_ms, what: LineContent::Other(GAP.to_owned()), rest });
+        let lines = self.encoder.encode(t_ms, 0, WireEvent::Lost(lost));
         self.take(lines, ring)
     }
 

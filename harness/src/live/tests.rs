@@ -213,6 +213,15 @@ fn x_2_a_full_feed_loses_events_and_counts_them() {
     live.take();
     assert_eq!(live.names(), ["dial", "hello", "hello", "gap", "outbound"]);
     assert!(live.problems().contains(&ProblemKind::Gap));
+    // A gap behind a part of a frame waits for its rest, too.
+    live.feed = LiveFeed::new(FeedLimits { events: 1, bytes: 1 << 20 });
+    live.now = 1000;
+    live.says(1, WireSide::Gateway, &HELLO[..20]);
+    live.says(1, WireSide::Connector, RESULT);
+    live.take();
+    live.says(1, WireSide::Gateway, &HELLO[20..]);
+    live.take();
+    assert_eq!(live.saved().lines.iter().filter(|line| line.gap().is_some()).count(), 2);
     // A single large message counts by its bytes.
     live.feed = LiveFeed::new(FeedLimits { events: 3, bytes: 1000 });
     live.says(1, WireSide::Gateway, &"x".repeat(2000));

@@ -8,7 +8,7 @@ mod held;
 
 use super::redactor::Redactor;
 use super::sniffer::SniffedMessage;
-use crate::recording::{DIAL, Data, GATEWAY_ID, LineContent, RecordedLine, Rejection, Side};
+use crate::recording::{DIAL, Data, GAP, GATEWAY_ID, LineContent, RecordedLine, Rejection, Side};
 use data_encoding::BASE64URL_NOPAD;
 use held::{HeldLines, Stream};
 use relayline_core::secret::Secret;
@@ -32,6 +32,8 @@ pub(crate) enum WireEvent {
     Answered { method: String, path: String, status: u16 },
     /// A note of the program itself about the dial.
     Note(String),
+    /// This number of events was lost.
+    Lost(u64),
     /// Such a request had this `Authorization` header.
     Authorized(Secret),
     /// The response to such a request issues credentials.
@@ -67,6 +69,7 @@ impl WireEvent {
                     ..
                 }
                 | WireEvent::Cut { .. }
+                | WireEvent::Lost(_)
                 | WireEvent::Over { .. } => 0,
                 WireEvent::Answered { method, path, .. } => method.len() + path.len(),
                 WireEvent::Note(text) => text.len(),
@@ -164,6 +167,11 @@ impl Encoder {
             WireEvent::Note(text) => {
                 let text = self.redactor.without_known(&text);
                 LineContent::Note(format!("dial {dial}: {text}"))
+            }
+            WireEvent::Lost(lines) => {
+                let mut gap = line(t_ms, LineContent::Other(GAP.to_owned()));
+                gap.rest.insert("lines".to_owned(), Value::from(lines));
+                return self.held.push(gap);
             }
             WireEvent::Authorized(value) => {
                 self.redactor.authorization(value.expose());
