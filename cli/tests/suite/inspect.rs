@@ -270,6 +270,7 @@ fn clearing_drops_what_is_kept(runtime: &str) {
     let mut later = browser.events();
     let cut = later.entry("cut");
     assert_ne!(cut["id"], "2", "{cut}");
+    assert!(!later.all.contains("\"type\":\"hello\""), "{}", later.all);
     let saved = browser.saved();
     assert!(saved.lines.iter().any(|line| line.gap().is_some()), "{saved:?}");
     let response = browser.act(&json!({ "do": "stop" }));
