@@ -51,8 +51,14 @@ impl Stage {
         program.close_stdin();
         let url = program.line().unwrap();
         let page = PageClient::open(&url);
-        page.sees("all chats", |name, data| name == "reset" && data["chats"].as_array().unwrap().len() == 8);
-        Stage { program, page, url }
+        let state = page
+            .sees("all chats", |name, data| name == "reset" && data["chats"].as_array().unwrap().len() == 8);
+        let stage = Stage { program, page, url };
+        // A message before the first dial would come buffered.
+        if state["gateway"]["state"] != "connected" {
+            stage.gateway("connected");
+        }
+        stage
     }
 
     fn says(&self, text: &str) {
