@@ -104,7 +104,8 @@ async fn serve(
 }
 
 impl AcpOptions {
-    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of the gateway.
+    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of
+    /// the gateway.
     fn begin(
         &mut self,
         runtime: RuntimeName,

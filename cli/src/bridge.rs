@@ -173,8 +173,8 @@ pub(crate) fn run(
 }
 
 impl Options {
-    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of the
-    /// gateway's agents.
+    /// Begins to serve the metrics page, the control socket and the inspector, and lets the gateway sleep. Returns the parts of
+    /// the gateway's agents.
     pub(crate) fn begin(
         self,
         runtime: RuntimeName,
