@@ -68,7 +68,7 @@ impl Fleet {
 
 fn room(chat: &str) -> Room {
     let mut room = discord::dm();
-    room.chat_id = chat.to_owned().into();
+    room.chat_id = chat.to_owned().leak();
     room
 }
 
