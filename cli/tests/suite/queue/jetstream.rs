@@ -128,14 +128,21 @@ fn a_standby_takes_over_from_a_killed_gateway() {
     standby.logged("standby");
     stage.deliver(&discord::dm(), "hello");
     stage.sees("inbound_ack");
+    // The first hand-out is in the journal.
+    let is_out = || stage.listed(&["list"])[0]["state"] == "out";
+    let until = Instant::now() + SOON;
+    while !is_out() {
+        assert!(Instant::now() < until, "it is not handed out");
+    }
     cluster.servers[0].kill();
     stage.deliver(&discord::dm(), "without-a-server");
     stage.sees("inbound_ack");
-    let mut connections = Connections { open: vec![1], dials: 1 };
+    // The first gateway may have closed and dialed again while the servers elected a leader, so its dials are not counted.
     drop(first);
-    connections.follow(&stage, TAKE_OVER, |seen| seen.dials == 2);
+    Connections::default().follow(&stage, TAKE_OVER, |seen| seen.dials == 1);
     let seen = logged(&stage.path("log"), "seen", 2);
-    assert!(seen.iter().all(|line| line.ends_with(" 2 true")), "{seen:?}");
+    // The second message may not have been handed out before.
+    assert!(seen.contains(&"seen hello 2 true".to_owned()), "{seen:?}");
     logged(&stage.path("log"), "done", 2);
     standby.terminate();
     assert_eq!(standby.ended().code, Some(0));
