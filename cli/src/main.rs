@@ -49,9 +49,9 @@ mod token_command;
 mod usage;
 mod verify;
 mod view;
-mod workbench;
 #[cfg(feature = "jetstream")]
 mod work;
+mod workbench;
 
 use crate::gateway::NetworkArguments;
 use clap::{Parser, Subcommand};

@@ -8,6 +8,8 @@ mod frame;
 pub mod leader;
 mod line;
 mod link;
+#[cfg(test)]
+mod tests;
 pub mod worker;
 
 pub use frame::{AgentClaim, WorkerMember, ask_for_members, read_members};

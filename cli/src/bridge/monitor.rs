@@ -329,13 +329,15 @@ mod tests {
         let _: serde_json::Value = serde_json::from_str(text).unwrap();
         let counters = QueueStats::default();
         let (inbox, fleet) = (InboxStats::default(), FleetStats::default());
-        let described = counters.described().chain(inbox.described()).map(|(name, ..)| format!("queue_{name}_total"));
+        let described =
+            counters.described().chain(inbox.described()).map(|(name, ..)| format!("queue_{name}_total"));
         let described = described.chain(fleet.described().map(|(name, ..)| format!("fleet_{name}_total")));
         let gauges = QueueUsage::default();
         let described = described.chain(gauges.described().map(|(name, ..)| format!("queue_{name}")));
         let known: BTreeSet<String> = described.chain(["phase".to_owned()]).collect();
         let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
-        let shown = text.split("relayline_").skip(1).map(|rest| rest.split(|c| !is_of_name(c)).next().unwrap());
+        let shown =
+            text.split("relayline_").skip(1).map(|rest| rest.split(|c| !is_of_name(c)).next().unwrap());
         let shown: BTreeSet<String> = shown.map(str::to_owned).collect();
         let missing: Vec<&String> = shown.difference(&known).collect();
         assert!(missing.is_empty() && shown.len() > 20, "{missing:?}");

@@ -48,8 +48,11 @@ impl Host {
 
     /// Serves the agents until they have ended.
     pub(super) fn run(mut self, events: &Receiver<HostEvent>) {
-        while !self.has_ended {
+        loop {
             self.perform();
+            if self.has_ended {
+                break;
+            }
             let now = clock::now();
             let wait = self.worker.deadline().map_or(LONG, |due| due.since(now));
             match events.recv_timeout(wait.min(LONG)) {

@@ -81,6 +81,8 @@ pub struct Fleet {
     term: Duration,
     now: Time,
     workers: BTreeMap<String, Member>,
+    /// Requests that the queue has not answered.
+    pending: BTreeMap<String, u64>,
     next_lease: u64,
     has_ended: bool,
     outputs: VecDeque<FleetOutput>,
@@ -109,9 +111,10 @@ fn is_name(name: &str) -> bool {
 impl Fleet {
     /// Creates the side of a leader. `term` is the time of a lease: that of the queue.
     pub fn new(epoch: u64, term: Duration, now: Time) -> Fleet {
-        let (workers, outputs) = (BTreeMap::new(), VecDeque::new());
+        let (workers, pending, outputs) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
         let (has_ended, stats) = (false, FleetStats::default());
-        let mut fleet = Fleet { epoch, term, now, workers, next_lease: 0, has_ended, outputs, stats };
+        let mut fleet =
+            Fleet { epoch, term, now, workers, pending, next_lease: 0, has_ended, outputs, stats };
         fleet.broadcast(&ToWorker::Leads { epoch });
         fleet
     }
@@ -137,6 +140,7 @@ impl Fleet {
         claimed: Result<Claimed, String>,
     ) {
         self.now = self.now.max(now);
+        self.pending.remove(worker);
         match claimed {
             Ok(claimed) => self.welcome(worker, call, agents, claimed),
             Err(why) => self.publish(worker, &ToWorker::Refused { call, why }, b""),
@@ -346,6 +350,9 @@ impl Fleet {
             self.stats.malformed_frames += 1;
             return;
         }
+        if self.pending.get(&worker) == Some(&call) {
+            return;
+        }
         match self.workers.get(&worker) {
             // The answer was lost, or the request comes late.
             Some(member) if member.call == call => {
@@ -357,6 +364,7 @@ impl Fleet {
             Some(_) => self.end_member(&worker, Some("its worker asked for a new lease")),
             None => {}
         }
+        self.pending.insert(worker.clone(), call);
         self.outputs.push_back(FleetOutput::Claim { worker, call, agents });
     }
 

@@ -82,6 +82,7 @@ fn sessions_are_spread_over_workers() {
     }
     gateway.logged("worker_joined");
     let status = fleet.status();
+    assert!(status["workers"].is_array(), "{status}");
     let agents: u64 =
         status["workers"].as_array().unwrap().iter().map(|worker| worker["agents"].as_u64().unwrap()).sum();
     assert_eq!(agents, 3, "{status}");
@@ -153,7 +154,8 @@ fn what_a_killed_worker_had_goes_to_others() {
     fleet.logged("b", "done one", 1);
     gateway.logged("lease_lost");
     // A planned end charges nobody, and does not wait for the lease.
-    drop(other);
+    other.terminate();
+    assert_eq!(other.ended().code, Some(0));
     let worker = fleet.worker("c", 60_000, &["--set", "worker_heartbeat=300ms"]);
     worker.logged("gateway_found");
     fleet.deliver("b", "two");
@@ -213,12 +215,14 @@ fn an_op_of_a_worker_that_cannot_work_is_refused() {
     let gateway = fleet.gateway(&[]);
     gateway.logged("connected");
     let results = fleet.stage.path("results");
+    // Ops before a gateway leads fail.
     let script = r#"
+        read -r connected
         echo '{"op":"disconnect","id":"d"}'
         echo '{"op":"upload","id":"u","path":"x.png"}'
         echo 'no op'
         echo '{"op":"status","id":"s"}'
-        exec cat >> "$0""#;
+        while read -r line; do echo "$line" >> "$0"; done"#;
     let mut command = relayline(["work", "--queue", &fleet.url, "--exec", "sh", "-c", script]);
     command.arg(&results);
     let worker = Program::start(command);

@@ -1,0 +1,115 @@
+//! Tests of a worker and its leader together, on a bus that loses nothing. The simulation has the bad ones.
+
+use super::leader::{Claimed, Fleet, FleetOutput};
+use super::worker::{Worker, WorkerLimits, WorkerOutput};
+use crate::id::AgentId;
+use relayline_core::time::Time;
+use std::time::Duration;
+
+/// A worker `w`, its leader, and what both have put out.
+struct Pair {
+    worker: Worker,
+    fleet: Fleet,
+    now: Time,
+    outputs: Vec<String>,
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let now = Time::from_millis(1);
+        let worker = Worker::new(WorkerLimits::default(), "w", now);
+        let fleet = Fleet::new(1, Duration::from_secs(30), now);
+        let mut pair = Pair { worker, fleet, now, outputs: Vec::new() };
+        pair.settle();
+        assert_eq!(pair.take(), ["led by 1"]);
+        pair
+    }
+
+    /// Exchanges frames until there are none.
+    fn settle(&mut self) {
+        loop {
+            if let Some(output) = self.worker.poll_output() {
+                match output {
+                    WorkerOutput::Publish(frame) => self.fleet.handle_frame(self.now, &frame),
+                    WorkerOutput::Write { agent, line } => {
+                        self.outputs
+                            .push(format!("{agent} gets {}", String::from_utf8(line).unwrap().trim_end()));
+                    }
+                    WorkerOutput::Led { epoch } => self.outputs.push(format!("led by {epoch}")),
+                    other => self.outputs.push(format!("{other:?}")),
+                }
+            } else if let Some(output) = self.fleet.poll_output() {
+                match output {
+                    FleetOutput::Publish { frame, .. } | FleetOutput::Broadcast(frame) => {
+                        self.worker.handle_frame(self.now, &frame);
+                    }
+                    FleetOutput::Claim { worker, call, agents } => {
+                        self.fleet.handle_claimed(self.now, &worker, call, &agents, Ok(Claimed::default()));
+                    }
+                    FleetOutput::Renew { .. } => {}
+                    FleetOutput::Wrote(agent, bytes) => {
+                        self.fleet.handle_read(self.now, &agent, bytes.len() as u64);
+                        self.outputs.push(format!("{agent} wrote {} bytes", bytes.len()));
+                    }
+                    other => self.outputs.push(format!("{other:?}")),
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<String> {
+        self.settle();
+        std::mem::take(&mut self.outputs)
+    }
+
+    fn wait(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.worker.handle_tick(self.now);
+        self.fleet.handle_tick(self.now);
+        self.settle();
+    }
+}
+
+#[test]
+fn a_worker_ends_once_the_leader_knows_it() {
+    let mut pair = Pair::new();
+    pair.worker.handle_agent_started(pair.now, "1-1");
+    assert_eq!(pair.take(), [r#"Started(AgentId("w/1-1"))"#]);
+    pair.wait(Duration::from_secs(6));
+    pair.worker.handle_agent_ended(pair.now, "1-1", None);
+    pair.worker.handle_shutdown(pair.now);
+    assert_eq!(pair.take(), [r#"Ended(AgentId("w/1-1"), None)"#, "Done", r#"WorkerEnded { worker: "w" }"#]);
+    assert_eq!((pair.worker.deadline(), pair.fleet.deadline()), (None, None));
+}
+
+/// An agent that does not read holds the leader back, and one that writes without end is held back by the leader.
+#[test]
+fn x_1_bytes_in_flight_are_bounded() {
+    let mut pair = Pair::new();
+    let agent = AgentId::new("w/1-1");
+    pair.worker.handle_agent_started(pair.now, "1-1");
+    pair.take();
+    let line = format!("{}\n", "x".repeat(100_000));
+    let mut written = 0;
+    while pair.fleet.takes_bytes(&agent) {
+        pair.fleet.handle_write(pair.now, &agent, line.as_bytes());
+        written += 1;
+        pair.settle();
+    }
+    assert_eq!((written, pair.take().len()), (3, 3));
+    pair.wait(Duration::from_secs(6));
+    assert!(!pair.fleet.takes_bytes(&agent));
+    pair.worker.handle_lines_read(pair.now, "1-1", 1);
+    pair.settle();
+    assert!(pair.fleet.takes_bytes(&agent));
+    // In the other direction the worker holds the reading of the agent back.
+    while pair.worker.takes_lines("1-1") {
+        pair.worker.handle_line(pair.now, "1-1", line.trim_end().as_bytes());
+        assert!(written < 20);
+        written += 1;
+    }
+    pair.settle();
+    assert!(pair.worker.takes_lines("1-1"), "the leader has read them");
+}
