@@ -424,7 +424,8 @@ impl Worker {
                 let now = self.now;
                 let Some(led) = self.led(lease) else { return };
                 led.link.acknowledge(now, got);
-                while let Some((_, at)) = led.beats.pop_front_if(|(first, _)| *first <= number) {
+                while let Some((_, at)) = led.beats.front().copied().filter(|(first, _)| *first <= number) {
+                    led.beats.pop_front();
                     led.confirmed = at;
                 }
             }

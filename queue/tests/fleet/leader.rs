@@ -109,11 +109,7 @@ impl World {
                 });
                 leader.write(now, &hand_out.agent, &line);
             }
-            Output::Arrived { arrival, result } => {
-                if result.is_ok() {
-                    self.stored.insert(arrival.0);
-                }
-            }
+            Output::Arrived { arrival, result: Ok(_) } => _ = self.stored.insert(arrival.0),
             Output::Settled { hand_out, result } => {
                 let waiting = leader.settling.get_mut(&hand_out).and_then(VecDeque::pop_front);
                 if let Some((agent, id)) = waiting {
