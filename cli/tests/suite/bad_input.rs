@@ -362,7 +362,7 @@ fn settings() -> String {
                        media_transfers, agent_read_warning, agent_read_timeout, agent_restart_first, agent_restart_most, agent_deaths, \
                        agent_deaths_within, \
                        queue_entries, queue_bytes, dead_letters, max_attempts, session_window, agent_window, \
-                       agent_window_bytes, sticky_sessions, pending_entries, pending_bytes, body_cache_bytes, \
+                       agent_window_bytes, sticky_sessions, workers, lease, pending_entries, pending_bytes, body_cache_bytes, \
                        dedupe_for, dedupe_keys, memory_items, memory_bytes, queue_media_bytes, \
                        queue_media_timeout, error_bytes, redeliver_after, redeliver_after_most, snapshot_records, \
                        batch_size, batch_bytes, store_timeout, store_retry, store_patience, \
