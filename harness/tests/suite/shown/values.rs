@@ -18,6 +18,7 @@ use relayline_core::machine::RelayMachine;
 use relayline_core::secret::Secret;
 use relayline_core::time::Now;
 use relayline_harness::conformance::ConnectorTarget;
+use relayline_harness::live::LiveOptions;
 use relayline_harness::recorder::{RecorderConfig, Upstream};
 use relayline_harness::recording::{Gateway, Header, LineContent, RecordedLine, Recording};
 use relayline_runtime::http::{Booted, HttpResponse};
@@ -259,6 +260,8 @@ fn of_the_harness() -> Vec<Shown> {
     );
     let mut recorder = RecorderConfig::new(([127, 0, 0, 1], 0).into(), upstream.clone(), "a.jsonl");
     recorder.secrets = vec![secret()];
+    let mut live = LiveOptions::default();
+    live.secrets = vec![secret()];
     let target = ConnectorTarget {
         url: DialUrl::parse("wss://c.example?token=hunter2-hunter2").unwrap(),
         network: resolved().config.network,
@@ -268,7 +271,15 @@ fn of_the_harness() -> Vec<Shown> {
         bot_id: String::new(),
         inbound_command: None,
     };
-    vec![show(&connect), show(&gateway), show(&recording), show(&upstream), show(&recorder), show(&target)]
+    vec![
+        show(&connect),
+        show(&gateway),
+        show(&recording),
+        show(&upstream),
+        show(&live),
+        show(&recorder),
+        show(&target),
+    ]
 }
 
 #[test]
