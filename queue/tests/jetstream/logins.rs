@@ -127,7 +127,7 @@ fn the_least_rights_of_the_documentation_suffice() {
         let (rights, _) = rights.split_once("```").unwrap();
         format!("{{ user: {user}, password: secret, permissions: {{ {rights} }} }}")
     };
-    let users = format!("authorization {{ users: [ {} {} ] }}", user("gateway"), user("worker"));
+    let users = format!("authorization {{ users: [ {}, {} ] }}", user("gateway"), user("worker"));
     let server = Server::start(&program, &users);
     let url = url(&format!("nats://gateway:secret@{}/relay", server.address()));
     let id = "default";
