@@ -47,12 +47,10 @@ use crate::encoding::Bytes;
 use crate::id::{CommandId, EntryId, RequestId};
 use crate::ledger::Ledger;
 use crate::output::{OperatorRequest, RequestRefused};
-use crate::store::events::Event;
 use crate::store::{Leadership, Store, StoreAnswer, StoreCommand};
 use data_encoding::HEXLOWER;
 use leader::Leader;
 use names::Names;
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use worker::{Settings, Worker};
 
@@ -108,7 +106,7 @@ impl JetStreamQueue {
 
     /// Returns the store of this process, once it has [acquired](Self::acquire) the right to lead.
     pub fn into_store(self) -> JetStreamStore {
-        JetStreamStore { worker: self.worker, requests: VecDeque::new() }
+        JetStreamStore { worker: self.worker }
     }
 
     /// Returns the name of the process that leads, if one does.
@@ -188,8 +186,6 @@ impl JetStreamQueue {
 #[derive(Debug)]
 pub struct JetStreamStore {
     worker: Worker,
-    /// Requests that came while an answer was polled.
-    requests: VecDeque<(RequestId, OperatorRequest)>,
 }
 
 impl Store for JetStreamStore {
@@ -198,17 +194,11 @@ impl Store for JetStreamStore {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)> {
-        loop {
-            match self.worker.events.poll(cx) {
-                Poll::Ready(Event::Answer(id, answer)) => return Poll::Ready((id, *answer)),
-                Poll::Ready(Event::Request(id, request)) => self.requests.push_back((id, request)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        self.worker.events.poll_answer(cx)
     }
 
     fn take_request(&mut self) -> Option<(RequestId, OperatorRequest)> {
-        self.requests.pop_front()
+        self.worker.events.take_request()
     }
 
     fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {

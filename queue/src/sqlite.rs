@@ -23,10 +23,8 @@ pub use reader::{ReadError, RequestState, SqliteReader};
 
 use crate::id::{CommandId, RequestId};
 use crate::output::{OperatorRequest, RequestRefused};
-use crate::store::events::Event;
 use crate::store::{Store, StoreAnswer, StoreCommand};
 use engine::Engine;
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use worker::Worker;
 
@@ -36,8 +34,6 @@ use worker::Worker;
 #[derive(Debug)]
 pub struct SqliteStore {
     worker: Worker,
-    /// Requests that came while an answer was polled.
-    requests: VecDeque<(RequestId, OperatorRequest)>,
     /// Dropped last: the thread must have ended before another process has the queue.
     lock: QueueLock,
 }
@@ -56,18 +52,18 @@ impl SqliteStore {
         place::check_files(path)?;
         let worker = Worker::start(Engine::new(path, connection));
         let worker = worker.map_err(SqliteError::io("start a thread for", path))?;
-        Ok(SqliteStore { worker, requests: VecDeque::new(), lock })
+        Ok(SqliteStore { worker, lock })
     }
 
     /// Returns true if the thread has ended by a panic. Then every command fails.
     pub fn has_failed(&self) -> bool {
-        self.worker.has_ended()
+        self.worker.events.have_ended()
     }
 
     /// Ends the thread once it has carried out what was submitted. Returns the lock, which drops with its value.
     pub fn close(mut self) -> QueueLock {
         self.worker.stop();
-        let SqliteStore { worker, lock, .. } = self;
+        let SqliteStore { worker, lock } = self;
         drop(worker);
         lock
     }
@@ -79,17 +75,11 @@ impl Store for SqliteStore {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)> {
-        loop {
-            match self.worker.poll_event(cx) {
-                Poll::Ready(Event::Answer(id, answer)) => return Poll::Ready((id, *answer)),
-                Poll::Ready(Event::Request(id, request)) => self.requests.push_back((id, request)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        self.worker.events.poll_answer(cx)
     }
 
     fn take_request(&mut self) -> Option<(RequestId, OperatorRequest)> {
-        self.requests.pop_front()
+        self.worker.events.take_request()
     }
 
     fn finish_request(&mut self, id: RequestId, result: Result<(), RequestRefused>) {

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::error::{Failure, JetStreamError, fault, publish_failure};
 use super::lease::Lease;
 use crate::clock;
-use crate::store::events::{Event, Events};
+use crate::store::events::Events;
 use async_nats::jetstream::message::PublishMessage;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -216,7 +216,7 @@ impl Leader {
             if let Ok(mut requests) = client.subscribe(self.engine.names.requests()).await {
                 while let Some(message) = requests.next().await {
                     if let Some((id, request)) = replies.take(&client, message).await {
-                        self.events.add([Event::Request(id, request)]);
+                        self.events.request(id, request);
                     }
                 }
             }

@@ -12,7 +12,7 @@ use super::requests::Replies;
 use crate::id::{CommandId, RequestId};
 use crate::output::RequestRefused;
 use crate::store::StoreCommand;
-use crate::store::events::{EndOfThread, Event, Events};
+use crate::store::events::{EndOfThread, Events};
 use futures_channel::oneshot;
 use futures_util::future::LocalBoxFuture;
 use std::rc::Rc;
@@ -159,10 +159,7 @@ async fn carry_out(engine: Rc<Engine>, leader: Rc<Leader>, mut jobs: UnboundedRe
             Job::Command(id, command) => {
                 let is_read = matches!(command, StoreCommand::ReadBody(_));
                 let (engine, events) = (Rc::clone(&engine), events.clone());
-                let task = spawn_local(async move {
-                    let answer = engine.execute(command).await;
-                    events.add([Event::Answer(id, Box::new(answer))]);
-                });
+                let task = spawn_local(async move { events.answer(id, engine.execute(command).await) });
                 // The dispatcher does not wait for an earlier command any more. What of it is under way finds another
                 // end of the stream than it expects.
                 if !is_read && let Some(earlier) = write.replace(task.abort_handle()) {

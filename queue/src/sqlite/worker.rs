@@ -4,10 +4,9 @@ use super::engine::Engine;
 use crate::id::{CommandId, RequestId};
 use crate::output::RequestRefused;
 use crate::store::StoreCommand;
-use crate::store::events::{EndOfThread, Event, Events};
+use crate::store::events::{EndOfThread, Events};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::task::{Context, Poll};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ enum Job {
 pub(super) struct Worker {
     /// `None` once the thread is asked to end.
     jobs: Option<Sender<Job>>,
-    events: Events,
+    pub(super) events: Events,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,14 +57,6 @@ impl Worker {
         self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
     }
 
-    pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
-        self.events.poll(cx)
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.events.have_ended()
-    }
-
     /// Ends the thread once it has carried out what was submitted.
     pub(super) fn stop(&mut self) {
         self.jobs = None;
@@ -90,8 +81,7 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &EndOfThread) {
         match jobs.recv_timeout(IDLE_INTERVAL) {
             Ok(Job::Command(id, command)) => {
                 is_tidy &= !matches!(command, StoreCommand::Write(_));
-                let answer = engine.execute(command);
-                events.add([Event::Answer(id, Box::new(answer))]);
+                events.answer(id, engine.execute(command));
                 commands += 1;
                 if commands.is_multiple_of(COMMANDS_BETWEEN_LOOKS) {
                     look_for_requests(&mut engine, events);
@@ -115,6 +105,7 @@ fn run(mut engine: Engine, jobs: &Receiver<Job>, end: &EndOfThread) {
 
 fn look_for_requests(engine: &mut Engine, events: &Events) {
     // A failure is that of the next command, too, which reports it.
-    let requests = engine.requests().unwrap_or_default();
-    events.add(requests.into_iter().map(|(id, request)| Event::Request(id, request)));
+    for (id, request) in engine.requests().unwrap_or_default() {
+        events.request(id, request);
+    }
 }

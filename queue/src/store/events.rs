@@ -1,29 +1,20 @@
-//! Events of a store's thread on their way to its owner.
+//! Answers and requests of a store's thread on their way to its owner.
 
-use super::{StoreAnswer, StoreFault};
+use super::{FaultKind, StoreAnswer, StoreFault};
 use crate::id::{CommandId, RequestId};
 use crate::output::OperatorRequest;
-use crate::store::FaultKind;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Event for the owner of the store.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// Answer to a command.
-    Answer(CommandId, Box<StoreAnswer>),
-    /// Request of an operator.
-    Request(RequestId, OperatorRequest),
-}
-
-/// Events that nobody has polled. Clones share them.
+/// Answers and requests that nobody has taken. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: VecDeque<Event>,
+    answers: VecDeque<(CommandId, StoreAnswer)>,
+    requests: VecDeque<(RequestId, OperatorRequest)>,
     waker: Option<Waker>,
     /// True once the thread has ended.
     has_ended: bool,
@@ -35,45 +26,55 @@ impl Events {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds events, and wakes the task that waits for them.
-    pub(crate) fn add(&self, new: impl IntoIterator<Item = Event>) {
+    /// Changes something, and wakes the task that waits for it.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.lock();
-            let before = inner.queue.len();
-            inner.queue.extend(new);
-            if inner.queue.len() == before { None } else { inner.waker.take() }
+            change(&mut inner);
+            inner.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
+    /// Adds the answer to a command.
+    pub(crate) fn answer(&self, id: CommandId, answer: StoreAnswer) {
+        self.change(|inner| inner.answers.push_back((id, answer)));
+    }
+
     /// Adds the answer to a command that no thread carries out.
     pub(crate) fn refuse(&self, id: CommandId) {
         let text = "the thread of the queue has ended: start the gateway anew".to_owned();
-        let fault = StoreFault { kind: FaultKind::Unavailable, text };
-        self.add([Event::Answer(id, Box::new(StoreAnswer::Failed(fault)))]);
+        self.answer(id, StoreAnswer::Failed(StoreFault { kind: FaultKind::Unavailable, text }));
+    }
+
+    /// Adds a request of an operator.
+    pub(crate) fn request(&self, id: RequestId, request: OperatorRequest) {
+        self.change(|inner| inner.requests.push_back((id, request)));
     }
 
     /// Wakes the task that waits, without an event.
     #[cfg(feature = "jetstream")]
     pub(crate) fn wake(&self) {
-        let waker = self.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.change(|_| ());
     }
 
-    /// Returns the next event, or arranges that the task is woken for it.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Event> {
+    /// Returns the next answer, or arranges that the task is woken for it, and for a request.
+    pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<(CommandId, StoreAnswer)> {
         let mut inner = self.lock();
-        match inner.queue.pop_front() {
-            Some(event) => Poll::Ready(event),
+        match inner.answers.pop_front() {
+            Some(answer) => Poll::Ready(answer),
             None => {
                 inner.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
+    }
+
+    /// Returns the next request of an operator.
+    pub(crate) fn take_request(&self) -> Option<(RequestId, OperatorRequest)> {
+        self.lock().requests.pop_front()
     }
 
     /// Returns true once the thread has ended.
@@ -89,10 +90,6 @@ pub(crate) struct EndOfThread(pub(crate) Events);
 
 impl Drop for EndOfThread {
     fn drop(&mut self) {
-        self.0.lock().has_ended = true;
-        let waker = self.0.lock().waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.0.change(|inner| inner.has_ended = true);
     }
 }
