@@ -75,9 +75,15 @@ impl<S: Store> QueueDriver<S> {
         self.store
     }
 
-    /// Asks the store whether another process leads. Nothing is handed out until the answer.
-    pub fn check_leadership(&mut self) {
-        self.store.check_leadership();
+    /// Finds out whether another process leads, after a sign of one.
+    ///
+    /// If the right to lead can be lost, the store is asked, and nothing is handed out until the answer. Otherwise the
+    /// journal says which of both leads: see [`Dispatcher::check_lead`].
+    pub fn check_leadership(&mut self, now: Time) {
+        match self.can_lose_leadership() {
+            true => self.store.check_leadership(),
+            false => self.dispatcher.check_lead(now),
+        }
     }
 
     /// Returns true if another process can lead, so that the right to lead has to be confirmed again and again.
@@ -150,11 +156,6 @@ impl<S: Store> QueueDriver<S> {
     /// Remembers something for the host: see [`Dispatcher::remember`].
     pub fn remember(&mut self, now: Time, key: &str, value: Option<&str>) {
         self.dispatcher.remember(now, key, value);
-    }
-
-    /// Reads the end of the journal: see [`Dispatcher::check_lead`].
-    pub fn check_lead(&mut self, now: Time) {
-        self.dispatcher.check_lead(now);
     }
 
     /// Hands nothing out while `is_held`: see [`Dispatcher::handle_hold`].

@@ -85,12 +85,9 @@ impl<R: Runtime> Pump<R> {
                     && let Some(driver) = &mut state.driver
                 {
                     state.displaced = Some(code);
-                    match driver.can_lose_leadership() {
-                        // The next dial waits for the answer: another process of this queue may lead.
-                        true => driver.check_leadership(),
-                        // The journal says which of both has the queue.
-                        false => driver.check_lead(now),
-                    }
+                    // Another process of this queue may lead. If this one can lose the right to, the next dial waits for the
+                    // answer.
+                    driver.check_leadership(now);
                 }
             }
             _ => {}
