@@ -3,21 +3,16 @@
 use relayline_core::time::Time;
 use std::time::Duration;
 
-/// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
+/// Clock that goes on while the machine is suspended. Elsewhere the monotonic one does.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn elapsed() -> Duration {
-    since_boot(rustix::time::ClockId::Boottime)
-}
+const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 /// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-pub(crate) fn elapsed() -> Duration {
-    since_boot(rustix::time::ClockId::Monotonic)
-}
-
 #[cfg(unix)]
-fn since_boot(clock: rustix::time::ClockId) -> Duration {
-    let time = rustix::time::clock_gettime(clock);
+pub(crate) fn elapsed() -> Duration {
+    let time = rustix::time::clock_gettime(CLOCK);
     // Both are never negative for these clocks.
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
     Duration::new(seconds.unwrap_or(0), nanoseconds.unwrap_or(0))
@@ -35,7 +30,7 @@ pub(crate) fn elapsed() -> Duration {
     START.get_or_init(std::time::Instant::now).elapsed()
 }
 
-/// Returns the time since some moment in the past, which is the same for the whole life of the process.
+/// Returns the time since some moment in the past. It is the same moment for the whole life of the process.
 pub fn now() -> Time {
     Time::ZERO + elapsed()
 }

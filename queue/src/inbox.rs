@@ -34,7 +34,6 @@
 mod agent;
 mod body;
 mod chat_memory;
-mod clock;
 mod delivery;
 mod media;
 mod open;

@@ -4,6 +4,7 @@ use super::body::Body;
 use super::delivery::{DurableDelivery, DurableForward, QueueSettlement};
 use super::media::MediaStore;
 use super::shared::{Owner, State, media_of};
+use crate::clock;
 use crate::id::{AgentId, HandOutId};
 use crate::output::AgentEnd;
 use futures_core::Stream;
@@ -187,7 +188,7 @@ impl DurableInbox {
             }));
         }
         let takes = deliveries && !*is_leaving;
-        let ready = takes.then(|| queue.take_ready(shared.clock.now(), media.as_ref())).flatten();
+        let ready = takes.then(|| queue.take_ready(clock::now(), media.as_ref())).flatten();
         if let Some(HandedOut { id, session, body, .. }) = ready {
             let paths = media.as_ref().map(|media| media.paths(id.entry, media_of(&body).len()));
             drop(guard);

@@ -1,13 +1,13 @@
 //! Opening a queue: it leads before the gateway dials.
 
 use super::chat_memory;
-use super::clock::Clock;
 use super::media::MediaStore;
 use super::options::QueueOptions;
 use super::prompts::{PREFIX_KEY, Prompts, prompt_of_key};
 use super::pump::Pump;
 use super::queue::DurableQueue;
 use super::shared::{AnyStore, State};
+use crate::clock;
 use crate::config::QueueLimits;
 use crate::driver::QueueDriver;
 use crate::ledger::Ledger;
@@ -74,7 +74,6 @@ pub enum OpenError {
 /// Queue that leads, before its gateway dials.
 pub struct OpenedQueue {
     driver: QueueDriver<AnyStore>,
-    clock: Clock,
     media: Option<MediaStore>,
     limits: QueueLimits,
     chats: Vec<(String, Chat)>,
@@ -121,10 +120,9 @@ impl OpenedQueue {
             })
             .transpose()?;
         let leader = random()?;
-        let clock = Clock::new();
         let store: AnyStore = Box::new(store);
-        let mut driver = QueueDriver::new(store, limits.clone(), &leader, clock.now());
-        lead(runtime, &mut driver, clock).await?;
+        let mut driver = QueueDriver::new(store, limits.clone(), &leader, clock::now());
+        lead(runtime, &mut driver).await?;
         let memory = |key: &str| driver.dispatcher().ledger().memory_value(key).map(str::to_owned);
         if let (Some(found), Some(wanted)) = (memory(GATEWAY_KEY), gateway_id.clone())
             && found != wanted
@@ -132,7 +130,7 @@ impl OpenedQueue {
             return Err(OpenError::OtherGateway { found, wanted });
         }
         let prefix = memory(PREFIX_KEY).unwrap_or_else(|| leader.chars().take(6).collect());
-        let now = clock.now();
+        let now = clock::now();
         // Anew, so that they do not leave for other items.
         if let Some(id) = &gateway_id {
             driver.remember(now, GATEWAY_KEY, Some(id));
@@ -146,7 +144,7 @@ impl OpenedQueue {
         let chats = chats.collect();
         let recognizes_answers = Arc::new(AtomicBool::new(true));
         let is_leased = driver.can_lose_leadership();
-        Ok(OpenedQueue { driver, clock, media, limits, chats, prefix, recognizes_answers, is_leased })
+        Ok(OpenedQueue { driver, media, limits, chats, prefix, recognizes_answers, is_leased })
     }
 
     /// Changes the configuration of the gateway, before it starts: answers to prompts are recognized by the queue, unless the
@@ -168,19 +166,19 @@ impl OpenedQueue {
 
     /// Serves hosts from a gateway that was configured and prepared.
     pub fn serve<R: Runtime>(self, runtime: R, relay: Relay, inbox: Inbox) -> DurableQueue {
-        let OpenedQueue { driver, clock, media, limits, prefix, recognizes_answers, .. } = self;
+        let OpenedQueue { driver, media, limits, prefix, recognizes_answers, .. } = self;
         let media_timeout = limits.queue_media_timeout;
         let most = relay.config().machine.limits.prompts;
         let ledger = driver.dispatcher().ledger();
         let mut prompts = Prompts::new(&prefix, ledger.epoch(), most);
         for (key, value) in ledger.memory() {
             if let Some(id) = prompt_of_key(key) {
-                prompts.restore(clock.now(), id, value);
+                prompts.restore(clock::now(), id, value);
             }
         }
         let mut state = State::new(driver, prompts, media);
         state.recognizes_answers = recognizes_answers.load(Ordering::Relaxed);
-        let queue = DurableQueue::new(runtime.clone(), state, limits, relay, clock);
+        let queue = DurableQueue::new(runtime.clone(), state, limits, relay);
         let pump = Pump::new(runtime.clone(), queue.shared().clone(), inbox, media_timeout);
         runtime.spawn(pump);
         queue
@@ -223,15 +221,11 @@ fn random() -> Result<String, OpenError> {
 }
 
 /// Drives the dispatcher until it leads. The first failure of the store is final: somebody is there to see it.
-async fn lead<R: Runtime>(
-    runtime: &R,
-    driver: &mut QueueDriver<AnyStore>,
-    clock: Clock,
-) -> Result<(), OpenError> {
+async fn lead<R: Runtime>(runtime: &R, driver: &mut QueueDriver<AnyStore>) -> Result<(), OpenError> {
     let mut timer: Option<(Time, BoxFuture<'static, ()>)> = None;
     poll_fn(|cx| {
         loop {
-            match driver.poll(cx, clock.now()) {
+            match driver.poll(cx, clock::now()) {
                 Poll::Ready(Output::Leading { .. }) => return Poll::Ready(Ok(())),
                 Poll::Ready(Output::StoreFailed(fault)) => return Poll::Ready(Err(OpenError::Store(fault))),
                 Poll::Ready(Output::Failed(error)) => return Poll::Ready(Err(OpenError::Queue(error))),
@@ -241,7 +235,7 @@ async fn lead<R: Runtime>(
             }
             let Some(due) = driver.deadline() else { return Poll::Pending };
             if timer.as_ref().is_none_or(|(set, _)| *set != due) {
-                let wait = due.since(clock.now()).max(Duration::from_millis(1));
+                let wait = due.since(clock::now()).max(Duration::from_millis(1));
                 timer = Some((due, runtime.sleep(wait).boxed()));
             }
             if timer.as_mut().is_none_or(|(_, sleep)| sleep.poll_unpin(cx).is_pending()) {

@@ -7,6 +7,7 @@ use super::body::Body;
 use super::media::{Fetched, fetch};
 use super::queue::QueueEnd;
 use super::shared::{Shared, State, media_of};
+use crate::clock;
 use crate::id::{AgentId, EntryId};
 use crate::ledger::Ledger;
 use crate::output::{HandOut, NotStored, Output, Settlement, Stored};
@@ -61,7 +62,7 @@ impl<R: Runtime> Pump<R> {
         let mut state = shared.lock();
         state.task = Some(cx.waker().clone());
         loop {
-            let now = shared.clock.now();
+            let now = clock::now();
             let Some(driver) = &mut state.driver else { break };
             let Poll::Ready(output) = driver.poll(cx, now) else { break };
             has_acted = true;
@@ -72,7 +73,7 @@ impl<R: Runtime> Pump<R> {
             && let Some(arriving) = state.untaken.pop_front()
         {
             has_acted = true;
-            arrivals::store(&mut state, shared.clock.now(), arriving);
+            arrivals::store(&mut state, clock::now(), arriving);
         }
         if let Some(media) = &mut state.media {
             while let Some(job) = media.next_job() {
@@ -252,7 +253,7 @@ impl<R: Runtime> Pump<R> {
 
     /// Sets the timer. Returns true if it has expired.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = self.shared.clock.now();
+        let now = clock::now();
         match (self.deadline(now), &self.timer) {
             (None, _) => self.timer = None,
             (Some(due), Some((set, _))) if *set == due => {}

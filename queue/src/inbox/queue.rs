@@ -1,7 +1,6 @@
 //! Handle of a queue between a gateway and its hosts.
 
 use super::agent::{AgentQueue, DurableInbox};
-use super::clock::Clock;
 use super::prompts::prompt_key;
 use super::shared::{Owner, Shared, State};
 use super::stats::InboxStats;
@@ -96,10 +95,9 @@ impl DurableQueue {
         state: State,
         limits: QueueLimits,
         relay: Relay,
-        clock: Clock,
     ) -> DurableQueue {
         let sleep = Arc::new(move |span| runtime.sleep(span).boxed());
-        let owner = Arc::new(Owner(Shared::new(state, relay, clock)));
+        let owner = Arc::new(Owner(Shared::new(state, relay)));
         DurableQueue { owner, limits: Arc::new(limits), sleep }
     }
 

@@ -3,11 +3,11 @@
 use super::agent::AgentQueue;
 use super::body::Body;
 use super::chat_memory;
-use super::clock::Clock;
 use super::media::MediaStore;
 use super::prompts::Prompts;
 use super::queue::QueueEnd;
 use super::stats::InboxStats;
+use crate::clock;
 use crate::dispatcher::Arrival;
 use crate::driver::QueueDriver;
 use crate::id::{AgentId, ArrivalId, EntryId, HandOutId, RequestId};
@@ -210,7 +210,6 @@ impl State {
 pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) relay: Relay,
-    pub(super) clock: Clock,
 }
 
 impl fmt::Debug for Shared {
@@ -220,8 +219,8 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, relay: Relay, clock: Clock) -> Arc<Shared> {
-        Arc::new(Shared { state: Mutex::new(state), relay, clock })
+    pub(super) fn new(state: State, relay: Relay) -> Arc<Shared> {
+        Arc::new(Shared { state: Mutex::new(state), relay })
     }
 
     /// Locks the state, also after a panic of the host: it is consistent after every call.
@@ -232,7 +231,7 @@ impl Shared {
     /// Changes the state, and wakes the task.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Time) -> T) -> T {
         let mut state = self.lock();
-        let changed = change(&mut state, self.clock.now());
+        let changed = change(&mut state, clock::now());
         let task = state.task.take();
         drop(state);
         // Not under the lock: a waker is foreign code.

@@ -1,6 +1,7 @@
 //! Items of the relay: events on their way into the store, interrupts, and notices.
 
 use super::{DISPLACED, Pump, Wakers, hold};
+use crate::clock;
 use crate::dispatcher::Arrival;
 use crate::head::MemoryItem;
 use crate::id::{AgentId, DedupeKey};
@@ -21,7 +22,7 @@ impl<R: Runtime> Pump<R> {
         let shared = self.shared.clone();
         let mut wakers = Wakers::new();
         let mut state = shared.lock();
-        let now = shared.clock.now();
+        let now = clock::now();
         match incoming {
             Some(Incoming::Message(delivery)) => self.arrive(&mut state, now, delivery, false, &mut wakers),
             Some(Incoming::PromptAnswer(delivery)) => {
