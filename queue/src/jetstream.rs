@@ -114,7 +114,7 @@ impl JetStreamQueue {
     /// # Errors
     /// The servers fail.
     pub fn owner(&self) -> Result<Option<String>, JetStreamError> {
-        self.worker.call(|engine| Box::pin(async move { Leader::owner(&engine).await }))
+        self.worker.call(|engine| Box::pin(async move { Ok(Leader::owner(&engine).await?) }))
     }
 
     /// Returns the state of each stream.
@@ -133,9 +133,7 @@ impl JetStreamQueue {
     /// The servers fail, or the content cannot be read.
     pub fn ledger(&self, limits: &QueueLimits) -> Result<Ledger, JetStreamError> {
         let read = || {
-            let loaded = self
-                .worker
-                .call(|engine| Box::pin(async move { engine.load().await.map_err(JetStreamError::Store) }))?;
+            let loaded = self.worker.call(|engine| Box::pin(async move { Ok(engine.load().await?) }))?;
             Ok::<Ledger, JetStreamError>(Ledger::read(limits, &loaded)?)
         };
         let mut ledger = read();
@@ -154,8 +152,7 @@ impl JetStreamQueue {
     /// # Errors
     /// The servers fail.
     pub fn body(&self, id: EntryId) -> Result<Option<Bytes>, JetStreamError> {
-        self.worker
-            .call(move |engine| Box::pin(async move { engine.body(id).await.map_err(JetStreamError::Store) }))
+        self.worker.call(move |engine| Box::pin(async move { Ok(engine.body(id).await?) }))
     }
 
     /// Sends a request to the process that leads, and waits for its result.

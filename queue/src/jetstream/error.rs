@@ -95,6 +95,12 @@ pub enum JetStreamError {
     Ended,
 }
 
+impl From<StoreFault> for JetStreamError {
+    fn from(fault: StoreFault) -> JetStreamError {
+        JetStreamError::Store(fault)
+    }
+}
+
 /// Failure of a command.
 #[derive(Debug)]
 pub(super) enum Failure {

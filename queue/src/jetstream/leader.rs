@@ -1,24 +1,23 @@
 //! The leader's key, which expires unless it is renewed. It hints when another gateway may try to lead; the journal
 //! decides who does.
 
-use super::connection::TIMEOUT;
 use super::engine::Engine;
 use super::error::{Failure, JetStreamError, fault, publish_failure};
 use super::lease::Lease;
 use crate::clock;
 use crate::store::events::Events;
+use crate::store::{Leadership, StoreFault};
 use async_nats::jetstream::message::PublishMessage;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Time after which the servers remove a key that is not renewed. It is longer than the lease, by the time that the
 /// gateway needs to close its connection.
-pub(super) const KEY_TTL: Duration = Duration::from_secs(10);
+const KEY_TTL: Duration = Duration::from_secs(10);
 
 /// Time between two renewals.
 const RENEWAL: Duration = Duration::from_secs(2);
@@ -76,15 +75,14 @@ impl Leader {
     }
 
     /// Returns the key and its sequence, if there is one.
-    async fn read(engine: &Engine) -> Result<Option<(u64, Key)>, JetStreamError> {
-        let last = engine.link.last_of(&engine.names.keyed_stream(), &engine.names.leader()).await;
-        let message = last.map_err(JetStreamError::Store)?;
+    async fn read(engine: &Engine) -> Result<Option<(u64, Key)>, StoreFault> {
+        let message = engine.link.last_of(&engine.names.keyed_stream(), &engine.names.leader()).await?;
         Ok(message
             .and_then(|message| Some((message.sequence, serde_json::from_slice(&message.payload).ok()?))))
     }
 
     /// Returns the name of the process that leads, if one does.
-    pub(super) async fn owner(engine: &Engine) -> Result<Option<String>, JetStreamError> {
+    pub(super) async fn owner(engine: &Engine) -> Result<Option<String>, StoreFault> {
         Ok(Leader::read(engine).await?.map(|(_, key)| key.owner))
     }
 
@@ -93,8 +91,7 @@ impl Leader {
     pub(super) async fn acquire(&self, is_standby: bool) -> Result<(), JetStreamError> {
         let link = &self.engine.link;
         let released = link.context.client().subscribe(self.engine.names.released()).await;
-        let mut released =
-            released.map_err(|error| JetStreamError::Store(fault("wait for the leader", &error)))?;
+        let mut released = released.map_err(|error| fault("wait for the leader", &error))?;
         let mut seen = None;
         loop {
             match self.write(0).await {
@@ -106,7 +103,7 @@ impl Leader {
                     sleep(LOOK).await;
                     continue;
                 }
-                Err(Failure::Fault(fault)) => return Err(JetStreamError::Store(fault)),
+                Err(Failure::Fault(fault)) => return Err(fault.into()),
             }
             if let Ok(Some((sequence, key))) = Leader::read(&self.engine).await {
                 if key == self.key {
@@ -149,7 +146,7 @@ impl Leader {
                     wait = RETRY;
                 }
             }
-            if matches!(self.lease.leadership(), crate::store::Leadership::Lost) {
+            if self.lease.leadership() == Leadership::Lost {
                 self.events.wake();
                 return;
             }
@@ -159,8 +156,7 @@ impl Leader {
     /// Renews the key. If it has expired meanwhile, another process may have led.
     async fn renew(&self) -> Result<(), Failure> {
         if self.lease.is_doubted() || !self.lease.is_held() {
-            let is_lost = self.engine.is_superseded().await?;
-            self.lease.settle(is_lost);
+            let is_lost = self.settle_doubt().await?;
             self.events.wake();
             if is_lost {
                 return Ok(());
@@ -170,27 +166,27 @@ impl Leader {
             Err(Failure::Conflict) => {}
             done => return done,
         }
-        match Leader::read(&self.engine).await {
+        match Leader::read(&self.engine).await? {
             // The confirmation of a renewal did not come.
-            Ok(Some((sequence, key))) if key == self.key => {
+            Some((sequence, key)) if key == self.key => {
                 self.sequence.set(sequence);
                 self.write(sequence).await
             }
-            Ok(Some(_)) => {
+            Some(_) => {
                 // Another process is about to lead. If it does not, its key expires.
-                self.lease.settle(self.engine.is_superseded().await?);
+                self.settle_doubt().await?;
                 Err(Failure::Conflict)
             }
-            Ok(None) => {
-                let is_lost = self.engine.is_superseded().await?;
-                self.lease.settle(is_lost);
-                if is_lost { Ok(()) } else { self.write(0).await }
-            }
-            Err(error) => Err(Failure::Fault(crate::store::StoreFault {
-                kind: crate::store::FaultKind::Unavailable,
-                text: error.to_string(),
-            })),
+            None if self.settle_doubt().await? => Ok(()),
+            None => self.write(0).await,
         }
+    }
+
+    /// Asks the servers whether another process has led since, and notes the answer. Returns true if one has.
+    async fn settle_doubt(&self) -> Result<bool, StoreFault> {
+        let is_lost = self.engine.is_superseded().await?;
+        self.lease.settle(is_lost);
+        Ok(is_lost)
     }
 
     /// Removes the key, and tells those that wait.
@@ -199,14 +195,14 @@ impl Leader {
             return;
         }
         let engine = &self.engine;
-        let end = pin!(async {
+        let end = async {
             let _ = engine.link.remove(&engine.names.keyed_stream(), &[self.sequence.get()]).await;
             let client = engine.link.context.client();
             let _ = client.publish(engine.names.released(), bytes::Bytes::new()).await;
             let _ = client.flush().await;
-        });
+        };
         // Without it, those that wait see the key expire.
-        let _ = timeout(RELEASE.min(TIMEOUT), end).await;
+        let _ = timeout(RELEASE, end).await;
     }
 
     /// Takes requests of operators, and passes them on.

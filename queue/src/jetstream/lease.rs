@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// Time from the sending of a renewal, if it is confirmed, to the end of the lease. The servers keep the leader's key for
 /// longer, so that this process stops first.
-pub(super) const LEASE: Duration = Duration::from_secs(7);
+const LEASE: Duration = Duration::from_secs(7);
 
 /// Lease. Clones share it.
 #[derive(Clone, Debug, Default)]

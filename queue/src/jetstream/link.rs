@@ -156,13 +156,12 @@ impl Link {
     }
 
     async fn state(&self, stream: &str) -> Result<async_nats::jetstream::stream::State, StoreFault> {
-        match streams::info(&self.context, stream).await {
-            Ok(Some(info)) => Ok(info.state),
-            Ok(None) => {
+        match streams::info(&self.context, stream).await? {
+            Some(info) => Ok(info.state),
+            None => {
                 let text = format!("the stream {stream} was deleted: restore it from a backup");
                 Err(StoreFault { kind: FaultKind::Damaged, text })
             }
-            Err(error) => Err(StoreFault { kind: FaultKind::Unavailable, text: error.to_string() }),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::error::{JetStreamError, fault, server_error};
 use super::location::NatsUrl;
 use super::names::Names;
-use async_nats::jetstream::context::CreateStreamErrorKind;
+use crate::store::StoreFault;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Context, ErrorCode};
 
@@ -39,34 +40,27 @@ pub(super) fn configurations(names: &Names, url: &NatsUrl) -> [Config; 3] {
 /// Creates the streams that are missing, and checks those that exist.
 pub(super) async fn ensure(context: &Context, names: &Names, url: &NatsUrl) -> Result<(), JetStreamError> {
     for wanted in configurations(names, url) {
-        match info(context, &wanted.name).await? {
-            Some(found) => check(&wanted, &found.config)?,
-            None => {
-                let name = wanted.name.clone();
-                let created = context.create_stream(wanted.clone()).await;
-                if let Err(error) = created {
-                    // Another gateway has created it meanwhile, perhaps.
-                    match info(context, &name).await? {
-                        Some(found) => check(&wanted, &found.config)?,
-                        None => {
-                            let code = match error.kind() {
-                                CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
-                                _ => None,
-                            };
-                            let advice = advice(code);
-                            let why = format!("cannot be created: {error}: {advice}");
-                            return Err(JetStreamError::Stream { name, why });
-                        }
-                    }
+        let found = match info(context, &wanted.name).await? {
+            Some(found) => found,
+            None => match context.create_stream(wanted.clone()).await {
+                Ok(_) => continue,
+                // Another gateway has created it meanwhile, perhaps.
+                Err(error) => {
+                    info(context, &wanted.name).await?.ok_or_else(|| not_created(&wanted.name, &error))?
                 }
-            }
-        }
+            },
+        };
+        check(&wanted, &found.config)?;
     }
     Ok(())
 }
 
-fn advice(code: Option<ErrorCode>) -> &'static str {
-    match code {
+fn not_created(name: &str, error: &CreateStreamError) -> JetStreamError {
+    let code = match error.kind() {
+        CreateStreamErrorKind::JetStream(error) => Some(error.error_code()),
+        _ => None,
+    };
+    let advice = match code {
         Some(
             ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED
             | ErrorCode::INSUFFICIENT_RESOURCES
@@ -75,18 +69,18 @@ fn advice(code: Option<ErrorCode>) -> &'static str {
         Some(ErrorCode::STREAM_SUBJECT_OVERLAP) => "choose another prefix, as in nats://a/other",
         Some(ErrorCode::STREAM_MAX_BYTES_REQUIRED) => "set max_bytes in the URL",
         _ => "check the limits of the account and the permissions of the user",
-    }
+    };
+    JetStreamError::Stream { name: name.to_owned(), why: format!("cannot be created: {error}: {advice}") }
 }
 
 /// Returns the state of a stream; `None` if there is no such stream.
-pub(super) async fn info(context: &Context, name: &str) -> Result<Option<Info>, JetStreamError> {
-    match context.get_stream_no_info(name).await {
-        Ok(stream) => match stream.get_info().await {
-            Ok(info) => Ok(Some(info)),
-            Err(error) if server_error(&error).is_some_and(is_missing) => Ok(None),
-            Err(error) => Err(JetStreamError::Store(fault(&format!("read the stream {name}"), &error))),
-        },
-        Err(error) => Err(JetStreamError::Store(fault(&format!("read the stream {name}"), &error))),
+pub(super) async fn info(context: &Context, name: &str) -> Result<Option<Info>, StoreFault> {
+    let action = format!("read the stream {name}");
+    let stream = context.get_stream_no_info(name).await.map_err(|error| fault(&action, &error))?;
+    match stream.get_info().await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if server_error(&error).is_some_and(is_missing) => Ok(None),
+        Err(error) => Err(fault(&action, &error)),
     }
 }
 
@@ -110,9 +104,8 @@ fn check(wanted: &Config, found: &Config) -> Result<(), JetStreamError> {
         Some("drops old messages when it is full: set its discard policy to new")
     } else if !found.max_age.is_zero() {
         Some("drops messages by age: remove its max_age")
-    } else if wanted.max_messages_per_subject != found.max_messages_per_subject.max(-1)
-        && !(wanted.max_messages_per_subject <= 0 && found.max_messages_per_subject <= 0)
-    {
+    } else if wanted.max_messages_per_subject.max(0) != found.max_messages_per_subject.max(0) {
+        // Zero and less are no limit.
         Some("has another limit of messages per subject: delete it, so that it is created as needed")
     } else if found.sealed || found.deny_delete || found.deny_purge {
         Some("refuses removals: delete it, so that it is created as needed")
