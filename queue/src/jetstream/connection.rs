@@ -54,8 +54,8 @@ pub(super) async fn connect(url: &NatsUrl) -> Result<(Client, Context), JetStrea
     if let Some((certificate, key)) = &url.certificate {
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
-    let scheme = if url.is_tls { "tls" } else { "nats" };
-    let addresses: Vec<String> = url.servers().iter().map(|server| format!("{scheme}://{server}")).collect();
+    let addresses: Vec<String> =
+        url.servers().iter().map(|server| format!("{}://{server}", url.scheme())).collect();
     let client = options.connect(addresses).await.map_err(|error| match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
             JetStreamError::Refused { servers: servers.clone() }

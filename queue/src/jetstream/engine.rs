@@ -77,7 +77,7 @@ enum Claim {
     /// Its first record is stored, and its barrier may not be.
     Recorded { place: RecordSeq },
     /// Its barrier is stored.
-    Leads { place: RecordSeq },
+    Leads,
     /// Another leader has written a barrier since.
     Lost,
 }
@@ -112,7 +112,7 @@ impl Engine {
         let barrier = self.barrier().await?.map(|(_, barrier)| barrier).unwrap_or_default();
         let mut state = self.state.borrow_mut();
         let is_superseded = match &state.claim {
-            Claim::Leads { .. } => barrier.owner != self.link.token,
+            Claim::Leads => barrier.owner != self.link.token,
             Claim::Tried { place, .. } => barrier.record >= place.0,
             Claim::Recorded { place } => barrier.record > place.0,
             Claim::None => false,

@@ -84,9 +84,13 @@ impl NatsUrl {
         if let Some((certificate, key)) = &self.certificate {
             parameters.extend([format!("cert={}", file(certificate)), format!("key={}", file(key))]);
         }
-        let scheme = if self.is_tls { "tls" } else { "nats" };
-        let (servers, prefix, query) = (self.servers.join(","), &self.prefix, parameters.join("&"));
+        let (scheme, servers, prefix, query) =
+            (self.scheme(), self.servers.join(","), &self.prefix, parameters.join("&"));
         format!("{scheme}://{login}{servers}/{prefix}?{query}")
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.is_tls { "tls" } else { "nats" }
     }
 
     /// Returns hosts and ports of the servers.
@@ -239,8 +243,7 @@ fn file(name: &str, value: &str) -> Result<PathBuf, String> {
 
 impl fmt::Display for NatsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.is_tls { "tls" } else { "nats" };
-        write!(f, "{scheme}://{}/{}", self.servers.join(","), self.prefix)?;
+        write!(f, "{}://{}/{}", self.scheme(), self.servers.join(","), self.prefix)?;
         if self.replicas != 1 {
             write!(f, "?replicas={}", self.replicas)?;
         }

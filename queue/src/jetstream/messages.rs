@@ -49,6 +49,16 @@ pub(super) enum Content {
     Parts(Group),
 }
 
+impl Content {
+    /// Returns the parts; `None` if the bytes are in the message.
+    pub(super) fn group(&self) -> Option<&Group> {
+        match self {
+            Content::Here(_) => None,
+            Content::Parts(group) => Some(group),
+        }
+    }
+}
+
 /// Message of an entry without its body.
 #[derive(Clone, Debug)]
 pub(super) struct EntryMessage {

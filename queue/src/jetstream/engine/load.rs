@@ -6,7 +6,7 @@ use super::{
 };
 use crate::jetstream::messages::record_content;
 use crate::store::{Loaded, READ_BACK, ReadBack};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Records, and the last sequence of their stream.
 type Records = (Vec<(RecordSeq, Bytes)>, RecordSeq);
@@ -44,7 +44,7 @@ impl Engine {
         let (entries, read) = self.entries(from, READ_BACK).await?;
         let last_entry = read.last_entry();
         let mut state = self.state.borrow_mut();
-        if matches!(state.claim, Claim::Leads { .. }) && read.barrier.owner != self.link.token {
+        if matches!(state.claim, Claim::Leads) && read.barrier.owner != self.link.token {
             // With the count of another's barrier this store would write after it.
             state.claim = Claim::Lost;
         }
@@ -62,15 +62,14 @@ impl Engine {
 
     /// Finds out whether the first record of this store is in the journal, and writes the barrier that was to follow.
     async fn settle_claim(&self, records: &[(RecordSeq, Bytes)]) -> Result<(), Failure> {
-        {
-            let mut state = self.state.borrow_mut();
-            if let Claim::Tried { place, record } = &state.claim {
-                let place = *place;
-                let is_stored = records.iter().any(|(seq, bytes)| *seq == place && bytes == record);
-                if is_stored {
-                    state.claim = Claim::Recorded { place };
-                }
+        let tried = match &self.state.borrow().claim {
+            Claim::Tried { place, record } => {
+                records.iter().find(|(seq, bytes)| seq == place && bytes == record)
             }
+            _ => None,
+        };
+        if let Some((place, _)) = tried {
+            self.state.borrow_mut().claim = Claim::Recorded { place: *place };
         }
         self.write_barrier().await
     }
@@ -85,7 +84,7 @@ impl Engine {
             let content = record_content(&message.headers, &message.payload);
             let content = content.ok_or_else(|| damaged(&stream, message.sequence))?;
             let seq = RecordSeq(message.sequence);
-            if let Content::Parts(group) = &content {
+            if let Some(group) = content.group() {
                 self.state.borrow_mut().large_records.insert(seq, group.clone());
             }
             records.push((seq, self.bytes(content, &format!("record {seq}")).await?));
@@ -113,10 +112,7 @@ impl Engine {
             let entry = EntryMessage::decode(&message.headers);
             let entry = entry.ok_or_else(|| damaged(&stream, message.sequence))?;
             let id = EntryId(entry.number);
-            let head = match &entry.head {
-                Content::Here(_) => None,
-                Content::Parts(group) => Some(group.clone()),
-            };
+            let head = entry.head.group().cloned();
             end.entries.insert(id, Place { sequence: message.sequence, head, body: entry.body });
             heads.push((id, self.bytes(entry.head, &format!("the head of entry {id}")).await?));
         }
@@ -162,14 +158,10 @@ impl Engine {
     pub(super) async fn remove_strays(&self) -> Result<(), StoreFault> {
         let filter = self.names.parts(LARGE);
         let subjects = self.link.subjects(&self.names.keyed_stream(), &filter).await?;
-        let mut strays: Vec<String> = Vec::new();
-        for subject in subjects {
-            let mut tokens = subject.rsplit('.').skip(1);
-            let (Some(number), Some(token)) = (tokens.next(), tokens.next()) else { continue };
-            let name = format!("{token}.{number}");
-            if token != self.link.token && !self.refers_to(&name) && !strays.contains(&name) {
-                strays.push(name);
-            }
+        let mut strays: BTreeSet<String> =
+            subjects.iter().filter_map(|subject| self.stray(subject)).collect();
+        for name in self.names_in_use() {
+            strays.remove(&name);
         }
         for name in strays {
             self.remove_group(LARGE, &name).await?;
@@ -177,12 +169,20 @@ impl Engine {
         Ok(())
     }
 
-    fn refers_to(&self, name: &str) -> bool {
+    /// Returns the name of the group of a part that an earlier leader has written.
+    fn stray(&self, subject: &str) -> Option<String> {
+        let mut tokens = subject.rsplit('.').skip(1);
+        let (number, token) = (tokens.next()?, tokens.next()?);
+        (token != self.link.token).then(|| format!("{token}.{number}"))
+    }
+
+    /// Returns the names of the groups that records and entries have.
+    fn names_in_use(&self) -> Vec<String> {
         let state = self.state.borrow();
         let records = state.large_records.values();
         let entries = state.end.iter().flat_map(|end| end.entries.values());
         let entries = entries.flat_map(|place| place.head.iter().chain(&place.body));
-        records.chain(entries).any(|group| group.name == name)
+        records.chain(entries).map(|group| group.name.clone()).collect()
     }
 }
 

@@ -15,11 +15,7 @@ struct Prepared {
 
 impl Prepared {
     fn place(&self, sequence: u64) -> Place {
-        let group = |content: &Content| match content {
-            Content::Here(_) => None,
-            Content::Parts(group) => Some(group.clone()),
-        };
-        Place { sequence, head: group(&self.head), body: group(&self.body) }
+        Place { sequence, head: self.head.group().cloned(), body: self.body.group().cloned() }
     }
 }
 
@@ -110,7 +106,7 @@ impl Engine {
                 true => Content::Here(bytes),
                 false => self.put_large(&bytes).await?,
             };
-            if let Content::Parts(group) = &content {
+            if let Some(group) = content.group() {
                 self.state.borrow_mut().large_records.insert(RecordSeq(after.0 + n), group.clone());
             }
             contents.push(content);
@@ -140,7 +136,7 @@ impl Engine {
                 earlier.map_or((None, Barrier::default()), |(at, barrier)| (Some(at), barrier));
             if earlier.owner == self.link.token {
                 // The confirmation of an earlier try did not come.
-                self.state.borrow_mut().claim = Claim::Leads { place };
+                self.state.borrow_mut().claim = Claim::Leads;
                 return Err(Failure::Conflict);
             }
             if earlier.record > place.0 {
@@ -154,7 +150,7 @@ impl Engine {
                 Err(failure) => return Err(failure),
                 Ok(()) => {}
             }
-            self.state.borrow_mut().claim = Claim::Leads { place };
+            self.state.borrow_mut().claim = Claim::Leads;
             // Best effort: the last barrier counts.
             if let Some(sequence) = sequence {
                 let _ = self.link.remove(&stream, &[sequence]).await;
