@@ -34,7 +34,7 @@ fn three_servers_fulfil_the_contract() {
     });
 }
 
-/// What does not fit into a message is stored in parts, and the parts are removed with it.
+/// Entries, records and pieces that do not fit into a message are stored in parts, and the parts are removed with them.
 #[test]
 fn large_things_are_stored_in_parts() {
     let Some(program) = program() else { return };

@@ -3,11 +3,21 @@
 use super::proxy::Proxy;
 use super::servers::{Cluster, Server, program};
 use super::{eventually, new_id, store, url};
-use relayline_queue::id::{CommandId, EntryId, RecordSeq};
-use relayline_queue::store::contract::{batch, load, next_answer, read_back, write};
-use relayline_queue::store::{FaultKind, Store, StoreAnswer, StoreCommand};
+use relayline_queue::id::{EntryId, RecordSeq};
+use relayline_queue::store::contract::{answer, batch, load, read_back, write};
+use relayline_queue::store::{Batch, FaultKind, ReadBack, Store, StoreAnswer, StoreCommand};
 
-/// Writes records one by one for as long as `goes_on`. Returns the number of those that are confirmed.
+/// Reads back, as the dispatcher does, until the servers answer.
+fn read_back_until_answered(store: &mut impl Store, after_entry: u64, after_record: u64) -> ReadBack {
+    let (after_entry, after_record) = (EntryId(after_entry), RecordSeq(after_record));
+    eventually("an answer", || match answer(store, StoreCommand::ReadBack { after_entry, after_record }) {
+        StoreAnswer::ReadBack(end) => Some(*end),
+        _ => None,
+    })
+}
+
+/// Writes records one by one for as long as `goes_on`, which gets the number of those that are confirmed. `base` is the number
+/// of those that are stored.
 fn write_on(store: &mut impl Store, base: &mut u64, mut goes_on: impl FnMut(u64) -> bool) {
     let mut confirmed = 0;
     while goes_on(confirmed) {
@@ -18,17 +28,7 @@ fn write_on(store: &mut impl Store, base: &mut u64, mut goes_on: impl FnMut(u64)
                 confirmed += 1;
             }
             _ => {
-                // As the dispatcher does: what was written is read back.
-                let end = eventually("an answer", || {
-                    store.submit(
-                        CommandId(1),
-                        StoreCommand::ReadBack { after_entry: EntryId(0), after_record: RecordSeq(*base) },
-                    );
-                    match next_answer(store).1 {
-                        StoreAnswer::ReadBack(end) => Some(end),
-                        _ => None,
-                    }
-                });
+                let end = read_back_until_answered(store, 0, *base);
                 assert!(end.last_record.0 >= *base, "a record is lost: {end:?}, {base}");
                 *base = end.last_record.0;
             }
@@ -94,14 +94,7 @@ fn lost_confirmations_are_read_back() {
     assert!(matches!(lost, StoreAnswer::Failed(_)), "{lost:?}");
     proxy.restore();
     // The record was to follow the confirmation of the entries, so it was not written.
-    let end = eventually("an answer", || {
-        let (after_entry, after_record) = (EntryId(1), RecordSeq(1));
-        store.submit(CommandId(1), StoreCommand::ReadBack { after_entry, after_record });
-        match next_answer(&mut store).1 {
-            StoreAnswer::ReadBack(end) => Some(end),
-            _ => None,
-        }
-    });
+    let end = read_back_until_answered(&mut store, 1, 1);
     let entries: Vec<u64> = end.entries.iter().map(|(id, _)| id.0).collect();
     assert_eq!((entries, end.records.len(), end.last_entry), (vec![2, 3], 0, EntryId(3)));
     assert_eq!(write(&mut store, batch(3, 1, &["d"], &["r"])), StoreAnswer::Written);
@@ -121,14 +114,7 @@ fn a_lost_confirmation_of_the_barrier_is_found() {
     let lost = write(&mut store, batch(0, 0, &[], &["epoch"]));
     assert!(matches!(lost, StoreAnswer::Failed(_)), "{lost:?}");
     proxy.restore();
-    let end = eventually("an answer", || {
-        let (after_entry, after_record) = (EntryId(0), RecordSeq(0));
-        store.submit(CommandId(1), StoreCommand::ReadBack { after_entry, after_record });
-        match next_answer(&mut store).1 {
-            StoreAnswer::ReadBack(end) => Some(end),
-            _ => None,
-        }
-    });
+    let end = read_back_until_answered(&mut store, 0, 0);
     assert_eq!((end.records.len(), end.last_entry), (1, EntryId(0)));
     assert_eq!(write(&mut store, batch(0, 1, &["a"], &["r"])), StoreAnswer::Written);
     assert_eq!(read_back(&mut store, 0, 1).entries.len(), 1);
@@ -154,8 +140,7 @@ fn a_full_stream_stores_nothing_and_says_so() {
     );
     assert_eq!(read_back(&mut store, 0, 1).entries.len() as u64, stored);
     // There is room again.
-    let removal =
-        relayline_queue::store::Batch { removed_entries: vec![EntryId(1)], ..batch(stored, 1, &[], &[]) };
+    let removal = Batch { removed_entries: vec![EntryId(1)], ..batch(stored, 1, &[], &[]) };
     assert_eq!(write(&mut store, removal), StoreAnswer::Written);
     assert_eq!(write(&mut store, batch(stored, 1, &[&body], &[])), StoreAnswer::Written);
 }

@@ -15,7 +15,7 @@ pub(crate) struct Proxy {
 
 #[derive(Debug, Default)]
 struct State {
-    /// True while nothing passes: what arrives is dropped, and no connection is accepted or closed.
+    /// True while nothing passes: what arrives is dropped, and no connection is closed.
     is_cut: AtomicBool,
     /// True while nothing from the servers passes.
     is_mute: AtomicBool,
@@ -36,9 +36,9 @@ impl Proxy {
                 shared.connections.lock().unwrap().extend(both);
                 let (a, b) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let (up, down) = (Arc::clone(&shared), Arc::clone(&shared));
-                thread::spawn(move || pump(a, b, |_| up.is_cut.load(Ordering::SeqCst)));
+                thread::spawn(move || pump(a, b, || up.is_cut.load(Ordering::SeqCst)));
                 thread::spawn(move || {
-                    pump(server, client, |_| {
+                    pump(server, client, || {
                         down.is_cut.load(Ordering::SeqCst) || down.is_mute.load(Ordering::SeqCst)
                     });
                 });
@@ -67,13 +67,13 @@ impl Proxy {
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, is_lost: impl Fn(&[u8]) -> bool) {
+fn pump(mut from: TcpStream, mut to: TcpStream, is_lost: impl Fn() -> bool) {
     let mut buffer = [0; 64 << 10];
     while let Ok(read) = from.read(&mut buffer) {
         if read == 0 {
             break;
         }
-        if !is_lost(&buffer[..read]) && to.write_all(&buffer[..read]).is_err() {
+        if !is_lost() && to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }
