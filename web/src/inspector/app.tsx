@@ -6,19 +6,19 @@ import { Diagram } from "../shared/diagram";
 import { useExplorer } from "../shared/explorer";
 import { count } from "../shared/format";
 import { Logo } from "../shared/logo";
+import { type LinkState, postAction } from "../shared/program";
 import { emptyFilter, isEmpty } from "../shared/rows";
 import { ThemeButton } from "../shared/theme";
 import { DetailPane } from "../viewer/detail-pane";
 import { Filters } from "../viewer/filters";
 import { Help } from "../viewer/help";
 import { Problems } from "../viewer/problems";
-import { act } from "./action";
 import type { Live, LiveSessions } from "./inspector";
 import { StatsPane } from "./stats-pane";
 import { Strip } from "./strip";
 
-export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) {
-  const { snapshot, summary, status, link, rowsVersion, facetsVersion } = live;
+export function App({ sessions, live, link }: { sessions: LiveSessions; live: Live; link: LinkState }) {
+  const { snapshot, summary, status, rowsVersion, facetsVersion } = live;
   const [hidesText, setHidesText] = useState(false);
   const [isPaused, setPaused] = useState(false);
   const [hasStats, setStats] = useState(false);
@@ -75,7 +75,7 @@ export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) 
     say(hidesText ? "Texts are shown." : "Texts are hidden on this page.");
   };
   const clear = async () => {
-    const problem = await act({ do: "clear" });
+    const problem = await postAction({ do: "clear" });
     if (problem) return say(problem);
     explorer.setDetails(undefined);
     explorer.setSelected(undefined);
@@ -100,7 +100,7 @@ export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) 
           </h1>
           <p class="facts">
             <span class={`link is-${isPaused ? "paused" : link}`}>
-              {isPaused ? "paused" : link === "up" ? "live" : link === "down" ? "connection lost, trying again" : "ended"}
+              {isPaused ? "paused" : link === "open" ? "live" : link === "connecting" ? "connection lost, trying again" : "ended"}
             </span>
             <span>{count(facets.entries, "row")}</span>
             {facets.dropped > 0 && (
@@ -136,7 +136,7 @@ export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) 
           </label>
         )}
         <div class="tools">
-          <button type="button" aria-pressed={isPaused} onClick={() => void pause()} disabled={link === "over"}>
+          <button type="button" aria-pressed={isPaused} onClick={() => void pause()} disabled={link === "lost"}>
             {isPaused ? "Resume" : "Pause"}
           </button>
           <button type="button" aria-pressed={hidesText} onClick={() => void hide()}>
@@ -164,7 +164,7 @@ export function App({ sessions, live }: { sessions: LiveSessions; live: Live }) 
           </button>
         </div>
       </header>
-      <Strip sessions={sessions} status={status} version={rowsVersion} session={session} />
+      <Strip sessions={sessions} status={status} session={session} />
       {facets.problems.length > 0 && (
         <Problems
           groups={facets.problems}

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ask } from "../shared/client";
 import type { Notice, Snapshot, Status } from "../shared/live";
+import type { LinkState } from "../shared/program";
 import type { Summary } from "../shared/rows";
 import type { LiveStore } from "../worker/live-store";
 import { App } from "./app";
@@ -14,14 +15,10 @@ export type LiveSessions = ReturnType<
   typeof ask<LiveStore & { connect(url: string): void; pause(): void; resume(): void }>
 >;
 
-/** State of the connection to the program. */
-export type LinkState = "up" | "down" | "over";
-
 export interface Live {
   snapshot: Omit<Snapshot, "rules">;
   summary: Summary;
   status: Status | undefined;
-  link: LinkState;
   rowsVersion: number;
   facetsVersion: number;
 }
@@ -33,7 +30,7 @@ interface InspectorProps {
 
 export function Inspector({ sessions, subscribe }: InspectorProps) {
   const [live, setLive] = useState<Live>();
-  const [link, setLink] = useState<LinkState>("up");
+  const [link, setLink] = useState<LinkState>("connecting");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => {
     const lookAtAll = () => {
@@ -44,13 +41,12 @@ export function Inspector({ sessions, subscribe }: InspectorProps) {
     };
     return subscribe((notice) => {
       if (notice.kind === "link") {
-        setLink(notice.isUp ? "up" : notice.isOver ? "over" : "down");
+        setLink(notice.link);
       } else if (notice.kind === "begun") {
         setLive((before) => ({
           snapshot: notice.snapshot,
           summary: notice.summary,
           status: before?.status,
-          link: "up",
           rowsVersion: (before?.rowsVersion ?? 0) + 1,
           facetsVersion: (before?.facetsVersion ?? 0) + 1,
         }));
@@ -64,7 +60,7 @@ export function Inspector({ sessions, subscribe }: InspectorProps) {
     });
   }, []);
   if (!live) {
-    return link === "over" ? (
+    return link === "lost" ? (
       <p class="loading" role="alert">
         The program does not let this page in: open the URL that it printed at its start, and close other pages of it.
       </p>
@@ -72,5 +68,5 @@ export function Inspector({ sessions, subscribe }: InspectorProps) {
       <p class="loading">Connecting to the program…</p>
     );
   }
-  return <App sessions={sessions} live={{ ...live, link }} />;
+  return <App sessions={sessions} live={live} link={link} />;
 }

@@ -9,7 +9,6 @@ import type { LiveSessions } from "./inspector";
 interface StripProps {
   sessions: LiveSessions;
   status: Status | undefined;
-  version: number;
   session: number;
 }
 
@@ -21,7 +20,7 @@ const FIGURES: [string, string][] = [
   ["turns", "turns"],
 ];
 
-export function Strip({ sessions, status, version, session }: StripProps) {
+export function Strip({ sessions, status, session }: StripProps) {
   const [charts, setCharts] = useState<Charts>();
   useEffect(() => {
     if (!status) return;
@@ -30,7 +29,7 @@ export function Strip({ sessions, status, version, session }: StripProps) {
     return () => {
       isCurrent = false;
     };
-  }, [status, session, version === 0]);
+  }, [status, session]);
   const { phase, phase_for_ms: since, next_dial_in_ms: next } = status ?? {};
   return (
     <section class="strip" aria-label="State">

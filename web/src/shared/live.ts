@@ -1,6 +1,7 @@
 // Values of a session that is going on, as `cli/src/inspector/app.rs` and the live worker write them.
 
 import type { Rule } from "./model";
+import type { LinkState } from "./program";
 import type { Summary } from "./rows";
 
 /** State from which the page continues. */
@@ -42,9 +43,8 @@ export interface Status {
   page: { lost: number; dropped: number; lagged: number; refused: number };
 }
 
-/** Traffic by second, the last one at `last` seconds since the start. */
+/** Traffic of the last seconds, by second. */
 export interface Charts {
-  last: number;
   up: number[];
   down: number[];
   median: (number | undefined)[];
@@ -56,4 +56,4 @@ export type Notice =
   | { kind: "begun"; snapshot: Omit<Snapshot, "rules">; summary: Summary }
   | { kind: "changed"; summary?: Summary }
   | { kind: "status"; status: Status }
-  | { kind: "link"; isUp: boolean; isOver: boolean };
+  | { kind: "link"; link: LinkState };

@@ -1,48 +1,43 @@
 // The page's side of the program that serves it: events, and actions.
 
+/** State of the connection. A lost one is refused by the program, and not tried again. */
 export type LinkState = "connecting" | "open" | "lost";
 
-/** Connection to the program. `reset` gets the whole state, `update` each change of it. */
-export class Live {
-  #token: Promise<string> | undefined;
+/** Tells each state of the connection of a source of events. */
+export function watchLink(source: EventSource, tell: (link: LinkState) => void): void {
+  source.addEventListener("open", () => tell("open"));
+  // The browser tries again, unless the program refuses it.
+  source.addEventListener("error", () => tell(source.readyState === EventSource.CLOSED ? "lost" : "connecting"));
+}
 
-  constructor(handlers: { reset(data: unknown): void; update(data: unknown): void; link(state: LinkState): void }) {
-    const source = new EventSource("events");
-    source.addEventListener("reset", (event) => {
-      handlers.link("open");
-      handlers.reset(JSON.parse(event.data as string));
-    });
-    source.addEventListener("update", (event) => handlers.update(JSON.parse(event.data as string)));
-    source.addEventListener("open", () => handlers.link("open"));
-    // The browser tries again, unless the program refuses it.
-    source.addEventListener("error", () => {
-      this.#token = undefined;
-      handlers.link(source.readyState === EventSource.CLOSED ? "lost" : "connecting");
-    });
-  }
+/** Token of actions, which only the page can read. */
+let token: string | undefined;
 
-  /** Posts an action. Fails with the program's text for people. */
-  async act(action: unknown): Promise<unknown> {
-    this.#token ??= this.#session();
-    const response = await fetch("action", {
+/** Posts an action. Returns the program's text for people if it fails. */
+export async function postAction(action: unknown): Promise<string | undefined> {
+  try {
+    token ??= (JSON.parse(await request("session")) as { token: string }).token;
+    await request("action", {
       method: "POST",
-      headers: { "Content-Type": "application/json", "X-Relayline-Token": await this.#token },
+      headers: { "Content-Type": "application/json", "X-Relayline-Token": token },
       body: JSON.stringify(action),
-    }).catch(() => {
-      throw new Error("The program does not answer: it may have ended.");
     });
-    const text = await response.text();
-    if (response.ok) return JSON.parse(text) as unknown;
-    if (response.status === 403) this.#token = undefined;
-    throw new Error(messageOf(text));
+    return undefined;
+  } catch (error) {
+    // The program may have been started again, with another token.
+    token = undefined;
+    return error instanceof Error ? error.message : String(error);
   }
+}
 
-  async #session(): Promise<string> {
-    const response = await fetch("session");
-    if (!response.ok) throw new Error(await response.text());
-    const { token } = (await response.json()) as { token: string };
-    return token;
-  }
+/** Returns the text of an answer. Fails with the program's text for people. */
+async function request(path: string, options?: RequestInit): Promise<string> {
+  const response = await fetch(path, options).catch(() => {
+    throw new Error("The program does not answer: it may have ended.");
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(messageOf(text));
+  return text;
 }
 
 function messageOf(text: string): string {

@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Logo } from "../shared/logo";
-import type { LinkState, Live } from "../shared/program";
+import { type LinkState, postAction } from "../shared/program";
 import { ThemeButton } from "../shared/theme";
 import { ChatList } from "./chat-list";
 import { Conversation } from "./conversation";
@@ -12,25 +12,17 @@ import { Faults } from "./faults";
 
 export type Act = (action: Record<string, unknown>) => Promise<boolean>;
 
-export function App({ state, link, live }: { state: Snapshot; link: LinkState; live: Live }) {
+export function App({ state, link }: { state: Snapshot; link: LinkState }) {
   const [chosen, choose] = useState(() => decodeURIComponent(location.hash.slice(1)));
   const [problem, setProblem] = useState("");
   const chat = state.chats.find((known) => known.key === chosen) ?? state.chats[0];
   const seen = useRef(new Map<string, string>());
 
-  const act: Act = useCallback(
-    async (action) => {
-      try {
-        await live.act(action);
-        setProblem("");
-        return true;
-      } catch (error) {
-        setProblem(error instanceof Error ? error.message : String(error));
-        return false;
-      }
-    },
-    [live],
-  );
+  const act: Act = useCallback(async (action) => {
+    const found = await postAction(action);
+    setProblem(found ?? "");
+    return found === undefined;
+  }, []);
 
   const open = useCallback((key: string) => {
     choose(key);

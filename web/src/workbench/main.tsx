@@ -1,7 +1,7 @@
 // Starts the workbench: connects to the program, and shows what it sends.
 
 import { render } from "preact";
-import { type LinkState, Live } from "../shared/program";
+import { type LinkState, watchLink } from "../shared/program";
 import "../shared/theme.css";
 import { App } from "./app";
 import { type Snapshot, type Update, apply } from "./model";
@@ -19,23 +19,22 @@ if (place) {
     isDrawn = false;
     requestAnimationFrame(() => {
       isDrawn = true;
-      if (state) render(<App state={state} link={link} live={live} />, place);
+      if (state) render(<App state={state} link={link} />, place);
     });
   };
-  const live: Live = new Live({
-    reset(data) {
-      if (!state) place.replaceChildren();
-      state = data as Snapshot;
-      draw();
-    },
-    update(data) {
-      if (state) state = apply(state, data as Update);
-      draw();
-    },
-    link(to) {
-      link = to;
-      if (!state && to === "lost") place.textContent = "The program refused this page: open the URL that it printed.";
-      draw();
-    },
+  const source = new EventSource("events");
+  watchLink(source, (to) => {
+    link = to;
+    if (!state && to === "lost") place.textContent = "The program refused this page: open the URL that it printed.";
+    draw();
+  });
+  source.addEventListener("reset", ({ data }: MessageEvent<string>) => {
+    if (!state) place.replaceChildren();
+    state = JSON.parse(data) as Snapshot;
+    draw();
+  });
+  source.addEventListener("update", ({ data }: MessageEvent<string>) => {
+    if (state) state = apply(state, JSON.parse(data) as Update);
+    draw();
   });
 }

@@ -135,7 +135,7 @@ export class LiveStore extends Store {
   charts(now: number): Charts {
     const seconds = this.traffic[this.sessions.indexOf(this.current)]?.seconds ?? new Map<number, Second>();
     const last = Math.floor(now / 1000);
-    const charts: Charts = { last, up: [], down: [], median: [], high: [] };
+    const charts: Charts = { up: [], down: [], median: [], high: [] };
     for (let second = last - SECONDS + 1; second <= last; second += 1) {
       const found = seconds.get(second);
       charts.up.push(found?.up ?? 0);

@@ -1,6 +1,7 @@
 // The worker of a live page: reads the events of the program, keeps the sessions, and answers the page's questions.
 
 import type { Notice, Snapshot, Status } from "../shared/live";
+import { watchLink } from "../shared/program";
 import { type Question, answerQuestions, call } from "./answers";
 import { LiveStore, type Update } from "./live-store";
 
@@ -37,8 +38,7 @@ function listen(): void {
   source?.close();
   const events = new EventSource(last ? `${address}?last=${last}` : address);
   source = events;
-  events.onopen = () => tell({ kind: "link", isUp: true, isOver: false });
-  events.onerror = () => tell({ kind: "link", isUp: false, isOver: events.readyState === EventSource.CLOSED });
+  watchLink(events, (link) => tell({ kind: "link", link }));
   const on = (name: string, act: (data: string) => void) =>
     events.addEventListener(name, (event) => {
       const { data, lastEventId } = event as MessageEvent<string>;
