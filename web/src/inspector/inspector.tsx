@@ -1,6 +1,6 @@
 // The inspector's connection to the program: what it has told, and whether it still does.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ask } from "../shared/client";
 import type { Notice, Snapshot, Status } from "../shared/live";
 import type { LinkState } from "../shared/program";
@@ -32,7 +32,8 @@ export function Inspector({ sessions, subscribe }: InspectorProps) {
   const [live, setLive] = useState<Live>();
   const [link, setLink] = useState<LinkState>("connecting");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => {
+  // Before the worker connects: a notice that nobody hears does not come again.
+  useLayoutEffect(() => {
     const lookAtAll = () => {
       timer.current ??= setTimeout(() => {
         timer.current = undefined;
