@@ -1,13 +1,11 @@
 // Charts of the last two minutes, a column per second: messages in both directions, and the latency of requests.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { type Paint, useCanvas } from "../shared/canvas";
 import { duration } from "../shared/format";
 import type { Charts } from "../shared/live";
 
 const HEIGHT = 44;
-
-type Paint = (draw: CanvasRenderingContext2D, width: number, color: (name: string) => string) => void;
 
 interface ChartProps {
   label: string;
@@ -17,31 +15,7 @@ interface ChartProps {
 }
 
 function Chart({ label, children, paint, charts }: ChartProps) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const draw = () => {
-      const element = canvas.current;
-      const context = element?.getContext("2d");
-      if (!element || !context) return;
-      const scale = devicePixelRatio || 1;
-      element.width = Math.round(element.clientWidth * scale);
-      element.height = HEIGHT * scale;
-      context.scale(scale, scale);
-      const style = getComputedStyle(element);
-      paint(context, element.clientWidth, (name) => style.getPropertyValue(name).trim());
-    };
-    draw();
-    const observer = new ResizeObserver(draw);
-    if (canvas.current) observer.observe(canvas.current);
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    scheme.addEventListener("change", draw);
-    document.addEventListener("themechange", draw);
-    return () => {
-      observer.disconnect();
-      scheme.removeEventListener("change", draw);
-      document.removeEventListener("themechange", draw);
-    };
-  }, [charts]);
+  const canvas = useCanvas(HEIGHT, paint, charts);
   return (
     <figure class="tile chart">
       <figcaption>{children}</figcaption>

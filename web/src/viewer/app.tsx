@@ -1,6 +1,6 @@
 // The viewer: header, problems, filters, diagram, details.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Sessions } from "../shared/client";
 import { Diagram } from "../shared/diagram";
 import { useExplorer } from "../shared/explorer";
@@ -39,11 +39,6 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
   useEffect(() => {
     writeLink({ session, filter, entry: details?.entry.id });
   }, [session, filter, details]);
-
-  const errors = useMemo(
-    () => facets?.problems.filter((group) => summary.rules[group.kind]?.severity === "error") ?? [],
-    [facets],
-  );
 
   if (!facets || !layout) return <p class="loading">Reading the session…</p>;
   return (
@@ -90,7 +85,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
         </div>
       </header>
       <Problems groups={facets.problems} rules={summary.rules} onShow={show} onNext={(group) => toProblem(true, group.kind, group.first[0]?.at)} />
-      <Overview facets={facets} hasErrors={errors.length > 0} onPick={async (part) => {
+      <Overview facets={facets} onPick={async (part) => {
         const at = await sessions.atTime(part);
         if (at !== undefined) await show(at, true);
       }} />
