@@ -1,17 +1,16 @@
 // The inspector: the state of the program, charts, and the diagram of the session that goes on.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import type { Sessions } from "../shared/client";
 import { Diagram } from "../shared/diagram";
 import { useExplorer } from "../shared/explorer";
 import { count } from "../shared/format";
 import { Logo } from "../shared/logo";
 import { type LinkState, postAction } from "../shared/program";
-import { emptyFilter, isEmpty } from "../shared/rows";
 import { ThemeButton } from "../shared/theme";
 import { DetailPane } from "../viewer/detail-pane";
 import { Filters } from "../viewer/filters";
 import { Help } from "../viewer/help";
+import { HelpButton, SessionChoice, SkipLink } from "../viewer/parts";
 import { Problems } from "../viewer/problems";
 import type { Live, LiveSessions } from "./inspector";
 import { StatsPane } from "./stats-pane";
@@ -27,13 +26,13 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
   const left = useRef(0);
   const [shownVersion, setShownVersion] = useState(0);
   const explorer = useExplorer({
-    sessions: sessions as unknown as Sessions,
+    sessions,
     session: 0,
     filter: {},
     rowsVersion: rowsVersion + shownVersion,
     facetsVersion: facetsVersion + shownVersion,
   });
-  const { session, facets, filter, setFilter, layout, selected, details, diagram, search, toProblem, say } = explorer;
+  const { session, facets, filter, setFilter, filterOnly, layout, selected, details, diagram, search, toProblem, say } = explorer;
   const name = summary.sessions[session]?.name || "no gateway yet";
 
   useEffect(() => {
@@ -77,9 +76,7 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
   const clear = async () => {
     const problem = await postAction({ do: "clear" });
     if (problem) return say(problem);
-    explorer.setDetails(undefined);
-    explorer.setSelected(undefined);
-    explorer.cursor.current = undefined;
+    explorer.deselect();
     setSticks(true);
     say("Cleared.");
   };
@@ -89,9 +86,7 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
   const fresh = Math.max(0, layout.end - left.current);
   return (
     <div class={isOpen ? "app is-live has-details" : "app is-live"}>
-      <a class="skip" href="#diagram" onClick={(event) => (event.preventDefault(), diagram.current?.focus())}>
-        Skip to the diagram
-      </a>
+      <SkipLink diagram={diagram} />
       <header class="top">
         <Logo />
         <div class="headline">
@@ -117,24 +112,15 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
             <span>{snapshot.tool}</span>
           </p>
         </div>
-        {summary.sessions.length > 1 && (
-          <label class="choice">
-            <span>Gateway</span>
-            <select
-              value={session}
-              onChange={(event) => {
-                setSticks(true);
-                explorer.choose(Number(event.currentTarget.value));
-              }}
-            >
-              {summary.sessions.map((one, at) => (
-                <option key={at} value={at}>
-                  {one.name}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        <SessionChoice
+          label="Gateway"
+          names={summary.sessions.map((one) => one.name)}
+          chosen={session}
+          onChoose={(at) => {
+            setSticks(true);
+            explorer.choose(at);
+          }}
+        />
         <div class="tools">
           <button type="button" aria-pressed={isPaused} onClick={() => void pause()} disabled={link === "lost"}>
             {isPaused ? "Resume" : "Pause"}
@@ -159,9 +145,7 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
             Counters
           </button>
           <ThemeButton />
-          <button type="button" class="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => explorer.setHelp(true)}>
-            ?
-          </button>
+          <HelpButton onClick={() => explorer.setHelp(true)} />
         </div>
       </header>
       <Strip sessions={sessions} status={status} session={session} />
@@ -180,22 +164,20 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
         shown={layout.shown}
         search={search}
         onChange={setFilter}
-        isFiltered={!isEmpty(filter)}
       />
       <main class="body">
         <div class="diagram-box">
           <Diagram
             ref={diagram}
-            sessions={sessions as unknown as Sessions}
+            sessions={sessions}
             rules={summary.rules}
             layout={layout}
             hasHost={false}
-            isFiltered={!isEmpty(filter)}
             selected={selected}
-            needle={filter.text.trim().toLowerCase()}
+            filter={filter}
             joined={details?.links.map((one) => one.at) ?? []}
             onSelect={(at) => void show(at)}
-            onTurn={(turn) => setFilter({ ...emptyFilter(), turn })}
+            onTurn={(turn) => filterOnly({ turn })}
             live={{ sticks, onStick }}
           />
           {!sticks && (
@@ -211,7 +193,7 @@ export function App({ sessions, live, link }: { sessions: LiveSessions; live: Li
             rules={summary.rules}
             onClose={explorer.close}
             onShow={(at) => void show(at)}
-            onFilter={(change) => setFilter({ ...emptyFilter(), ...change })}
+            onFilter={filterOnly}
             say={say}
             hasLinks={false}
           />

@@ -6,7 +6,7 @@ import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, u
 import type { Sessions } from "./client";
 import { clock, duration } from "./format";
 import type { Lane, Rule } from "./model";
-import type { EntryRow, Layout, Row } from "./rows";
+import { type EntryRow, type Filter, type Layout, type Row, isEmpty, needleOf } from "./rows";
 import { Sign } from "./sign";
 
 export interface DiagramHandle {
@@ -22,9 +22,7 @@ interface DiagramProps {
   hasHost: boolean;
   selected: number | undefined;
   joined: number[];
-  isFiltered?: boolean;
-  /** Text that is searched for, in lower case. */
-  needle: string;
+  filter: Filter;
   onSelect: (at: number) => void;
   onTurn: (turn: number) => void;
   /** Set for a session that is going on. */
@@ -40,11 +38,12 @@ const BEYOND = 400;
 const MOST_HEIGHT = 8_000_000;
 
 export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref<DiagramHandle>) {
-  const { sessions, rules, layout, hasHost, selected, joined, needle, onSelect, onTurn, live } = props;
+  const { sessions, rules, layout, hasHost, selected, joined, filter, onSelect, onTurn, live } = props;
   const box = useRef<HTMLDivElement>(null);
   const [rows, setRows] = useState<Row[]>([]);
   const asked = useRef(0);
   const isWaiting = useRef(false);
+  const needle = needleOf(filter);
 
   const height = Math.min(layout.height, MOST_HEIGHT);
   /** Place in the session of the top of the box. */
@@ -180,7 +179,7 @@ export const Diagram = forwardRef(function Diagram(props: DiagramProps, ref: Ref
           {layout.rows === 0 && (
             <div role="row">
               <p class="nothing" role="gridcell">
-                {live && !props.isFiltered ? "Nothing has passed yet." : "No frame fits the filters."}
+                {live && isEmpty(filter) ? "Nothing has passed yet." : "No frame fits the filters."}
               </p>
             </div>
           )}

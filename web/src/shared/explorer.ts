@@ -79,11 +79,19 @@ export function useExplorer({ sessions, session: first, filter: start, rowsVersi
     diagram.current?.focus();
   }, []);
 
-  /** Opens another session. */
-  const choose = useCallback((at: number) => {
+  /** Selects no entry. */
+  const deselect = useCallback(() => {
     setDetails(undefined);
     setSelected(undefined);
     cursor.current = undefined;
+  }, []);
+
+  /** Shows only the entries that meet some conditions. */
+  const filterOnly = useCallback((change: Partial<Filter>) => setFilter({ ...emptyFilter(), ...change }), []);
+
+  /** Opens another session. */
+  const choose = useCallback((at: number) => {
+    deselect();
     setFilter(emptyFilter());
     setSession(at);
   }, []);
@@ -171,9 +179,9 @@ export function useExplorer({ sessions, session: first, filter: start, rowsVersi
     facets,
     filter,
     setFilter,
+    filterOnly,
     layout,
     selected,
-    setSelected,
     details,
     setDetails,
     isHelp,
@@ -182,9 +190,9 @@ export function useExplorer({ sessions, session: first, filter: start, rowsVersi
     say,
     diagram,
     search,
-    cursor,
     show,
     close,
+    deselect,
     toProblem,
   };
 }

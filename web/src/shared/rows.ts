@@ -25,6 +25,11 @@ export function isEmpty(filter: Filter): boolean {
   return Object.values(filter).every((value) => !value);
 }
 
+/** Returns the text that is searched for, in lower case. */
+export function needleOf(filter: Filter): string {
+  return filter.text.trim().toLowerCase();
+}
+
 interface RowBase {
   index: number;
   /** Position of the entry. */

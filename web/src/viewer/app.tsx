@@ -7,20 +7,20 @@ import { useExplorer } from "../shared/explorer";
 import { count, duration } from "../shared/format";
 import { Logo } from "../shared/logo";
 import type { Summary } from "../shared/rows";
-import { emptyFilter, isEmpty } from "../shared/rows";
 import { ThemeButton } from "../shared/theme";
 import { DetailPane } from "./detail-pane";
 import { Filters } from "./filters";
 import { Help } from "./help";
 import { type LinkedState, readLink, writeLink } from "./link";
 import { Overview } from "./overview";
+import { HelpButton, SessionChoice, SkipLink } from "./parts";
 import { Problems } from "./problems";
 
 export function App({ sessions, summary }: { sessions: Sessions; summary: Summary }) {
   const [linked] = useState<LinkedState>(() => readLink());
   const first = Math.min(linked.session, summary.sessions.length - 1);
   const explorer = useExplorer({ sessions, session: first, filter: linked.filter });
-  const { session, facets, filter, setFilter, layout, selected, details, diagram, search, show, close, toProblem, say } = explorer;
+  const { session, facets, filter, setFilter, filterOnly, layout, selected, details, diagram, search, show, close, toProblem, say } = explorer;
   const opened = useRef(false);
 
   useEffect(() => {
@@ -43,9 +43,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
   if (!facets || !layout) return <p class="loading">Reading the session…</p>;
   return (
     <div class={details ? "app has-details" : "app"}>
-      <a class="skip" href="#diagram" onClick={(event) => (event.preventDefault(), diagram.current?.focus())}>
-        Skip to the diagram
-      </a>
+      <SkipLink diagram={diagram} />
       <header class="top">
         <Logo />
         <div class="headline">
@@ -62,26 +60,15 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
           {facets.note && <p class="remark">{facets.note}</p>}
           {facets.noStates && <p class="remark">The states are not known: {facets.noStates}</p>}
         </div>
-        {summary.sessions.length > 1 && (
-          <label class="choice">
-            <span>Session</span>
-            <select
-              value={session}
-              onChange={(event) => explorer.choose(Number(event.currentTarget.value))}
-            >
-              {summary.sessions.map((one, at) => (
-                <option key={at} value={at}>
-                  {one.name} ({count(one.errors, "error")})
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        <SessionChoice
+          label="Session"
+          names={summary.sessions.map((one) => `${one.name} (${count(one.errors, "error")})`)}
+          chosen={session}
+          onChoose={explorer.choose}
+        />
         <div class="tools">
           <ThemeButton />
-          <button type="button" class="quiet" aria-label="Keyboard help" title="Keyboard help (?)" onClick={() => explorer.setHelp(true)}>
-            ?
-          </button>
+          <HelpButton onClick={() => explorer.setHelp(true)} />
         </div>
       </header>
       <Problems groups={facets.problems} rules={summary.rules} onShow={show} onNext={(group) => toProblem(true, group.kind, group.first[0]?.at)} />
@@ -96,7 +83,6 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
         shown={layout.shown}
         search={search}
         onChange={setFilter}
-        isFiltered={!isEmpty(filter)}
       />
       <main class="body">
         <Diagram
@@ -106,10 +92,10 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
           layout={layout}
           hasHost={facets.hasHost}
           selected={selected}
-          needle={filter.text.trim().toLowerCase()}
+          filter={filter}
           joined={details?.links.map((link) => link.at) ?? []}
           onSelect={(at) => void show(at)}
-          onTurn={(turn) => setFilter({ ...emptyFilter(), turn })}
+          onTurn={(turn) => filterOnly({ turn })}
         />
         {details && (
           <DetailPane
@@ -118,7 +104,7 @@ export function App({ sessions, summary }: { sessions: Sessions; summary: Summar
             rules={summary.rules}
             onClose={close}
             onShow={(at) => void show(at)}
-            onFilter={(change) => setFilter({ ...emptyFilter(), ...change })}
+            onFilter={filterOnly}
             say={say}
           />
         )}

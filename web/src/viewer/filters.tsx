@@ -5,14 +5,13 @@ import { useEffect, useState } from "preact/hooks";
 import { count } from "../shared/format";
 import type { Rule } from "../shared/model";
 import type { Choice, Facets, Filter } from "../shared/rows";
-import { emptyFilter } from "../shared/rows";
+import { emptyFilter, isEmpty } from "../shared/rows";
 
 interface FiltersProps {
   facets: Facets;
   rules: Record<string, Rule>;
   filter: Filter;
   shown: number;
-  isFiltered: boolean;
   search: RefObject<HTMLInputElement | null>;
   onChange: (filter: Filter) => void;
 }
@@ -20,7 +19,7 @@ interface FiltersProps {
 /** Time without a key after which the search begins. */
 const PAUSE_MS = 120;
 
-export function Filters({ facets, rules, filter, shown, isFiltered, search, onChange }: FiltersProps) {
+export function Filters({ facets, rules, filter, shown, search, onChange }: FiltersProps) {
   const [text, setText] = useState(filter.text);
   useEffect(() => setText(filter.text), [filter.text]);
   useEffect(() => {
@@ -28,6 +27,7 @@ export function Filters({ facets, rules, filter, shown, isFiltered, search, onCh
     const timer = setTimeout(() => onChange({ ...filter, text }), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  const isFiltered = !isEmpty(filter);
   const directions: [string, string][] = [
     ["gateway>connector", "gateway → connector"],
     ["connector>gateway", "connector → gateway"],

@@ -2,7 +2,7 @@
 
 import type { Entry, PageData, Problem, Rule } from "../shared/model";
 import type { Details, Facets, Filter, Layout, Row, RowKind, Summary } from "../shared/rows";
-import { emptyFilter } from "../shared/rows";
+import { emptyFilter, needleOf } from "../shared/rows";
 import { Indexed, hidden } from "./indexed";
 
 /** Time without an entry that is shown as a fold. */
@@ -166,7 +166,7 @@ export class Store {
   protected layOut(): void {
     const { entries, problemsAt, base } = this.current;
     const problems = this.current.sortedProblems();
-    const needle = this.filter.text.trim().toLowerCase();
+    const needle = needleOf(this.filter);
     const kinds: number[] = [];
     const refs: number[] = [];
     const tops: number[] = [0];
