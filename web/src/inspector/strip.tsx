@@ -35,7 +35,7 @@ export function Strip({ sessions, status, session }: StripProps) {
     <section class="strip" aria-label="State">
       {phase && (
         <div class="tile is-state">
-          <span class={`phase is-${phase}`} aria-hidden="true" />
+          <span class="phase" style={{ background: `var(--state-${phase}, var(--soft))` }} aria-hidden="true" />
           <b>{status?.asleep ? "asleep" : phase}</b>
           <small>
             {next !== null && next !== undefined ? `dials in ${duration(next)}` : `for ${duration(rounded(since ?? 0))}`}

@@ -70,7 +70,7 @@ export function App({ state, link }: { state: Snapshot; link: LinkState }) {
   }, [chat?.name]);
 
   return (
-    <div class="bench">
+    <div class="app">
       <a class="skip" href="#text" onClick={focusComposer}>
         To the message
       </a>
