@@ -2,18 +2,48 @@
 
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Sources that a page of a running program may load from: the program itself. */
 const SERVED = ["connect-src 'self'", "img-src 'self' data:"];
-/** Template, entry, place and further sources of each page. */
+/** Pages: their entries, places and further sources, and their parts of the template `page.html`. */
 const PAGES = [
-  ["viewer.html", "src/viewer/main.tsx", "../harness/src/view/page/viewer.html", []],
-  ["inspector.html", "src/inspector/main.tsx", "../cli/src/inspector/page/inspector.html", SERVED],
-  ["workbench.html", "src/workbench/main.tsx", "../cli/src/workbench/page/workbench.html", SERVED],
+  {
+    entry: "src/viewer/main.tsx",
+    place: "../harness/src/view/page/viewer.html",
+    sources: [],
+    parts: {
+      TITLE: "relayline view",
+      LOADING: "Reading the session…",
+      NOSCRIPT: "This page draws the session with JavaScript.",
+      DATA: '<script type="application/json" id="sessions">"relayline-sessions"</script>\n',
+    },
+  },
+  {
+    entry: "src/inspector/main.tsx",
+    place: "../cli/src/inspector/page/inspector.html",
+    sources: SERVED,
+    parts: {
+      TITLE: "relayline inspector",
+      ICON: icon("M8 5v14M16 5v14M8 9h8M8 15h8"),
+      LOADING: "Connecting to the program…",
+      NOSCRIPT: "This page draws the session with JavaScript.",
+    },
+  },
+  {
+    entry: "src/workbench/main.tsx",
+    place: "../cli/src/workbench/page/workbench.html",
+    sources: SERVED,
+    parts: {
+      TITLE: "relayline workbench",
+      ICON: icon("M5 8h14M5 8v7h4.500l2.500 3 2.500-3H19V8M9 11.500h6"),
+      LOADING: "Opening the chats…",
+      NOSCRIPT: "This page shows the chats with JavaScript.",
+    },
+  },
 ];
 /** Maximum size of all pages together: the program embeds them. */
 const MOST_BYTES = 300 * 1024;
@@ -39,11 +69,23 @@ async function bundle(entry) {
   return { script: script.trim(), style: String(style).trim() };
 }
 
+/** Returns the element of an icon: a path in white on the accent. A server would be asked for a file otherwise. */
+function icon(path) {
+  const svg = [
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'>",
+    "<rect width='24' height='24' rx='6' fill='#1d5bd6'/>",
+    `<path d='${path}' fill='none' stroke='white' stroke-width='1.600'/></svg>`,
+  ].join("");
+  const escaped = svg.replace(/[<>#]/g, encodeURIComponent);
+  return `<link rel="icon" href="data:image/svg+xml,${escaped}">\n`;
+}
+
 function hash(text) {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }
 
-function page(template, { script, style }, sources) {
+async function page(template, { entry, sources, parts }) {
+  const { script, style } = await bundle(entry);
   // A script must not contain the end of its element.
   const safe = script.replaceAll("</script", "<\\/script");
   const policy = [
@@ -55,14 +97,15 @@ function page(template, { script, style }, sources) {
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");
-  const parts = { "%CSP%": policy, "%STYLE%": style, "%SCRIPT%": safe };
-  return template.replace(/%[A-Z]+%/g, (name) => parts[name] ?? name);
+  const all = { ICON: "", DATA: "", ...parts, CSP: policy, STYLE: style, SCRIPT: safe };
+  return template.replace(/%([A-Z]+)%/g, (_, name) => all[name]);
 }
 
 let isStale = false;
 let bytes = 0;
-for (const [template, entry, place, sources] of PAGES) {
-  const html = page(readFileSync(join(root, template), "utf8"), await bundle(entry), sources);
+const template = readFileSync(join(root, "page.html"), "utf8");
+for (const { place, ...made } of PAGES) {
+  const html = await page(template, made);
   bytes += html.length;
   const path = join(root, place);
   if (process.argv.includes("--check")) {
@@ -74,7 +117,7 @@ for (const [template, entry, place, sources] of PAGES) {
   } else {
     writeFileSync(path, html);
   }
-  console.log(`${template}: ${(html.length / 1024).toFixed(1)} KiB`);
+  console.log(`${basename(place)}: ${(html.length / 1024).toFixed(1)} KiB`);
 }
 if (bytes > MOST_BYTES) console.error(`the pages have ${bytes} bytes, ${MOST_BYTES} at most`);
 process.exit(isStale || bytes > MOST_BYTES ? 1 : 0);
