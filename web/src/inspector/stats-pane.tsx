@@ -1,6 +1,6 @@
 // Queues with their limits, and counters.
 
-import { count, duration } from "../shared/format";
+import { count, duration, size } from "../shared/format";
 import type { QueueSize, Status } from "../shared/live";
 
 /** Returns a name of the metrics page as words. */
@@ -10,10 +10,7 @@ function words(name: string): string {
 
 /** Returns a size: bytes in a unit that fits, other numbers as they are. */
 function sizeOf(name: string, value: number): string {
-  if (!name.includes("bytes")) return value.toLocaleString("en");
-  if (value < 1024) return `${value} B`;
-  if (value < 1024 * 1024) return `${Math.round(value / 1024).toLocaleString("en")} KiB`;
-  return `${Math.round(value / 1024 / 1024).toLocaleString("en")} MiB`;
+  return name.includes("bytes") ? size(value, 0) : value.toLocaleString("en");
 }
 
 export function StatsPane({ status, onClose }: { status: Status | undefined; onClose: () => void }) {

@@ -30,6 +30,15 @@ function pieces(text: string): Piece[] | undefined {
   return found;
 }
 
+/** Returns JSON with an indented line per value, or nothing if a text is not valid JSON. */
+export function pretty(text: string): string | undefined {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return undefined;
+  }
+}
+
 export function Json({ text, isJson }: { text: string; isJson: boolean }) {
   const [isWhole, setWhole] = useState(false);
   const shown = isWhole ? text : text.slice(0, MOST);

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clock, count, duration } from "../shared/format";
-import { Json } from "../shared/json";
+import { Json, pretty } from "../shared/json";
 import type { Rule } from "../shared/model";
 import type { Details, Filter } from "../shared/rows";
 import { Sign } from "../shared/sign";
@@ -36,14 +36,8 @@ export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onF
   useEffect(() => {
     if (title.current) title.current.scrollTop = 0;
   }, [details.at]);
-  const pretty = useMemo(() => {
-    try {
-      return JSON.stringify(JSON.parse(entry.raw), null, 2);
-    } catch {
-      return undefined;
-    }
-  }, [entry.raw]);
-  const text = isRaw || pretty === undefined ? entry.raw : pretty;
+  const indented = useMemo(() => pretty(entry.raw), [entry.raw]);
+  const text = isRaw || indented === undefined ? entry.raw : indented;
   const copy = async (what: string, name: string) => {
     await copyText(what);
     say(`${name} copied.`);
@@ -126,10 +120,10 @@ export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onF
       </div>
       <div class="json-head">
         <div role="group" aria-label="Form of the JSON" class="toggle">
-          <button type="button" aria-pressed={!isRaw && pretty !== undefined} disabled={pretty === undefined} onClick={() => setRaw(false)}>
+          <button type="button" aria-pressed={!isRaw && indented !== undefined} disabled={indented === undefined} onClick={() => setRaw(false)}>
             Pretty
           </button>
-          <button type="button" aria-pressed={isRaw || pretty === undefined} onClick={() => setRaw(true)}>
+          <button type="button" aria-pressed={isRaw || indented === undefined} onClick={() => setRaw(true)}>
             Raw
           </button>
         </div>
@@ -138,7 +132,7 @@ export function DetailPane({ details, startedUnixMs, rules, onClose, onShow, onF
           Copy
         </button>
       </div>
-      <Json key={details.at} text={text} isJson={pretty !== undefined} />
+      <Json key={details.at} text={text} isJson={indented !== undefined} />
     </aside>
   );
 }

@@ -1,6 +1,7 @@
 // The workbench: header, faults, chats, conversation, and what happens behind them.
 
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { count } from "../shared/format";
 import { Logo } from "../shared/logo";
 import { type LinkState, postAction } from "../shared/program";
 import { ThemeButton } from "../shared/theme";
@@ -61,7 +62,7 @@ export function App({ state, link }: { state: Snapshot; link: LinkState }) {
   const isAnyTyping = state.chats.some(isTyping);
   useEffect(() => {
     if (!isAnyTyping) return undefined;
-    const timer = setInterval(() => tick((count) => count + 1), 1000);
+    const timer = setInterval(() => tick((ticks) => ticks + 1), 1000);
     return () => clearInterval(timer);
   }, [isAnyTyping]);
 
@@ -134,7 +135,7 @@ const AGENT_STATES: Record<Agent["state"], [tone: string, text: string]> = {
 
 function AgentChip({ agent, act }: { agent: Agent; act: Act }) {
   const [tone, text] = AGENT_STATES[agent.state];
-  const title = agent.why && `${agent.starts} ${agent.starts === 1 ? "start" : "starts"}; the last: ${agent.why}`;
+  const title = agent.why && `${count(agent.starts, "start")}; the last: ${agent.why}`;
   return (
     <span class={`chip is-${tone}`} role="status" title={title}>
       <span class="dot" aria-hidden="true" />

@@ -1,8 +1,9 @@
 // The composer: as which user, with which files, in answer to what.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { size } from "../shared/format";
 import type { Act } from "./app";
-import { type Chat, type Command, type Message, type Person, platformName, size } from "./model";
+import { type Chat, type Command, type Message, type Person, platformName } from "./model";
 
 /** Message that is answered, or whose thread is continued. */
 export interface Answering {

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Act } from "./app";
 import { PlatformMark, kindName } from "./chat-list";
 import { Composer, type Answering } from "./composer";
+import { useEnd } from "./end";
 import { MessageView } from "./message";
 import { type Chat, type Message, type Snapshot, isTyping, platformName, threads } from "./model";
 
@@ -27,26 +28,10 @@ export function Conversation({
   const [chosen, setUser] = useState("");
   const user = people.find((person) => person.id === chosen) ?? people[0];
   const [answering, setAnswering] = useState<Answering>({});
-  const [isNew, setNew] = useState(false);
-  const box = useRef<HTMLDivElement>(null);
-  const isAtEnd = useRef(true);
   const grouped = useMemo(() => threads(chat.messages), [chat.messages]);
   const byKey = useMemo(() => new Map(chat.messages.map((message) => [message.key, message])), [chat.messages]);
 
-  const toEnd = () => {
-    if (box.current) box.current.scrollTop = box.current.scrollHeight;
-    setNew(false);
-  };
-  useEffect(() => {
-    if (isAtEnd.current) toEnd();
-    else setNew(true);
-  }, [chat.messages, chat.typing]);
-  const onScroll = () => {
-    const { current } = box;
-    if (!current) return;
-    isAtEnd.current = current.scrollHeight - current.scrollTop - current.clientHeight < 60;
-    if (isAtEnd.current) setNew(false);
-  };
+  const { box, onScroll, toEnd, hasNew } = useEnd<HTMLDivElement>([chat.messages, chat.typing], 60);
 
   const show = (message: Message) => (
     <MessageView
@@ -144,7 +129,7 @@ export function Conversation({
         ))}
         <Typing chat={chat} />
       </div>
-      {isNew && (
+      {hasNew && (
         <button type="button" class="to-end" onClick={toEnd}>
           New messages ↓
         </button>

@@ -1,11 +1,11 @@
 // One message, with its files, buttons, steps and reactions. Everything that a peer wrote is text.
 
 import { useState } from "preact/hooks";
-import { count } from "../shared/format";
+import { count, size } from "../shared/format";
 import { Sign } from "../shared/sign";
 import type { Act } from "./app";
 import type { Answering } from "./composer";
-import { type Attachment, type Chat, type Message, type Person, type Prompt, type Step, size, timeOfDay } from "./model";
+import { type Attachment, type Chat, type Message, type Person, type Prompt, type Step, timeOfDay } from "./model";
 
 /** Longest text that is shown at once. */
 const MOST = 2_500;

@@ -203,25 +203,19 @@ export function threads(messages: Message[]): Thread[] {
 }
 
 /** Time after which a typing sign that was not renewed ends. */
-export const TYPING_MS = 12_000;
+const TYPING_MS = 12_000;
 
 export function isTyping(chat: ChatHead): boolean {
   return chat.typing !== undefined && Date.now() - chat.typing[1] < TYPING_MS;
 }
 
-export const PLATFORMS: Record<string, string> = { discord: "Discord", telegram: "Telegram", slack: "Slack" };
+const PLATFORMS: Record<string, string> = { discord: "Discord", telegram: "Telegram", slack: "Slack" };
 
 export function platformName(platform: string): string {
   return PLATFORMS[platform] ?? platform;
 }
 
-/** Time of day: `21:07`, with seconds where wanted. */
+/** Returns a time of day: `21:07`, with seconds where wanted. */
 export function timeOfDay(at: number, seconds = false): string {
   return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(seconds && { second: "2-digit" }) });
-}
-
-export function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} B`;
-  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KiB`;
-  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }

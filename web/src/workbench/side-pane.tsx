@@ -1,7 +1,8 @@
 // What happens behind the chats: the gateway's state, the last frames, the agent's output.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import { Json } from "../shared/json";
+import { useState } from "preact/hooks";
+import { Json, pretty } from "../shared/json";
+import { useEnd } from "./end";
 import { type Frame, type Snapshot, platformName, timeOfDay } from "./model";
 
 export function SidePane({ state }: { state: Snapshot }) {
@@ -60,26 +61,12 @@ export function SidePane({ state }: { state: Snapshot }) {
   );
 }
 
-/** Keeps a box at its end, unless one has scrolled up. */
-function useEnd<T extends HTMLElement>(changes: unknown) {
-  const box = useRef<T>(null);
-  const isAtEnd = useRef(true);
-  useEffect(() => {
-    if (box.current && isAtEnd.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [changes]);
-  const onScroll = () => {
-    const { current } = box;
-    if (current) isAtEnd.current = current.scrollHeight - current.scrollTop - current.clientHeight < 40;
-  };
-  return { box, onScroll };
-}
-
 const ARROWS = { up: "←", down: "→", link: "•" };
 const DIRECTIONS = { up: "from the gateway", down: "to the gateway", link: "connection" };
 
 function Frames({ frames }: { frames: Frame[] }) {
   const [open, setOpen] = useState<number>();
-  const { box, onScroll } = useEnd<HTMLOListElement>(frames);
+  const { box, onScroll } = useEnd<HTMLOListElement>([frames]);
   if (frames.length === 0) return <p class="empty">No frame so far.</p>;
   return (
     <ol class="frames" ref={box} onScroll={onScroll} tabIndex={0} aria-label="Last frames">
@@ -101,24 +88,15 @@ function Frames({ frames }: { frames: Frame[] }) {
             </span>
             <time>{timeOfDay(frame.at, true)}</time>
           </button>
-          {open === frame.number && <Json text={pretty(frame.json)} isJson />}
+          {open === frame.number && <Json text={pretty(frame.json) ?? frame.json} isJson />}
         </li>
       ))}
     </ol>
   );
 }
 
-function pretty(json: string): string {
-  try {
-    return JSON.stringify(JSON.parse(json), undefined, 2);
-  } catch {
-    // It is cut.
-    return json;
-  }
-}
-
 function Output({ lines }: { lines: string[] }) {
-  const { box, onScroll } = useEnd<HTMLPreElement>(lines);
+  const { box, onScroll } = useEnd<HTMLPreElement>([lines]);
   if (lines.length === 0) return <p class="empty">The agent has written nothing to stderr.</p>;
   return (
     <pre class="output" ref={box} onScroll={onScroll} tabIndex={0} aria-label="The agent's stderr">
