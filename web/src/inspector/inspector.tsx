@@ -1,4 +1,4 @@
-// The inspector's connection to the program: what it has told, and whether it still does.
+// The state of the inspector, from the notices of its worker.
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { ask } from "../shared/client";

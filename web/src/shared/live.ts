@@ -51,7 +51,7 @@ export interface Charts {
   high: (number | undefined)[];
 }
 
-/** What the worker tells the page without being asked. */
+/** Message of the worker that answers no question. */
 export type Notice =
   | { kind: "begun"; snapshot: Omit<Snapshot, "rules">; summary: Summary }
   | { kind: "changed"; summary?: Summary }

@@ -1,4 +1,4 @@
-// What happens behind the chats: the gateway's state, the last frames, the agent's output.
+// The pane behind the chats: the gateway's state, the last frames, the agent's output.
 
 import { useState } from "preact/hooks";
 import { Json, pretty } from "../shared/json";

@@ -15,7 +15,7 @@ const SECONDS = 120;
 /** Largest number of latencies that are kept of a second. */
 const MOST_LATENCIES = 400;
 
-/** What an update adds, in the form of `ViewUpdate` in Rust. */
+/** Part of an update, in the form of `ViewUpdate` in Rust. */
 interface Addition {
   entry?: Entry;
   link?: Link;
@@ -38,7 +38,7 @@ interface Second {
   latencies: number[];
 }
 
-/** What is known of a session besides its entries. */
+/** Traffic of a session, and the number of characters of its frames. */
 interface Traffic {
   seconds: Map<number, Second>;
   text: number;

@@ -15,7 +15,8 @@ const COLUMNS = 240;
 
 export class Store {
   protected readonly sessions: Indexed[];
-  protected readonly rules: Record<string, Rule>;
+  private readonly tool: string;
+  private readonly rules: Record<string, Rule>;
   protected current: Indexed;
   /** True while texts are not shown. */
   private hidesText = false;
@@ -29,11 +30,9 @@ export class Store {
   private base = 0;
   private shown = 0;
 
-  constructor(
-    private readonly data: PageData,
-    sessions = data.sessions.map((session) => Indexed.of(session)),
-  ) {
+  constructor(data: PageData, sessions = data.sessions.map((session) => Indexed.of(session))) {
     this.sessions = sessions;
+    this.tool = data.tool;
     this.rules = data.rules;
     const first = this.sessions[0];
     if (!first) throw new Error("the page has no session");
@@ -48,7 +47,7 @@ export class Store {
       entries: entries.length,
       errors: problems.filter((problem) => this.rules[problem.kind]?.severity === "error").length,
     }));
-    return { tool: this.data.tool, rules: this.rules, sessions: names };
+    return { tool: this.tool, rules: this.rules, sessions: names };
   }
 
   /** Hides texts and ids in all that is returned, or shows them again. */
@@ -56,14 +55,13 @@ export class Store {
     this.hidesText = hides;
   }
 
-  /** Opens a session, and returns what its filters can choose from. */
+  /** Opens a session. Returns its head, its problems, its overview and the choices of its filters. */
   open(at: number): Facets {
     this.current = this.sessions[at] ?? this.current;
     return this.facets();
   }
 
-  /** Returns what the filters of the open session can choose from. */
-  facets(): Facets {
+  private facets(): Facets {
     const { head, entries, problems, base, turns } = this.current;
     const chats = new Map<string, number>();
     const keys = new Map<string, number>();
