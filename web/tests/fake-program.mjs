@@ -10,7 +10,7 @@ const PAGE = readFileSync(join(import.meta.dirname, "../../cli/src/inspector/pag
 const POLICY = /http-equiv="Content-Security-Policy" content="([^"]+)"/.exec(PAGE)[1];
 
 /** Returns the data of a page that `relayline view` has made. */
-export function dataOf(path) {
+function dataOf(path) {
   const html = readFileSync(path, "utf8");
   const { data } = JSON.parse(/<script type="application\/json" id="sessions">(.*?)<\/script>/s.exec(html)[1]);
   return JSON.parse(inflateRawSync(Buffer.from(data, "base64")));

@@ -2,17 +2,15 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
-import { LAUNCH } from "./browser.mjs";
+import { LAUNCH, becomes as becomesWithin, checkAxe, newStrictPage } from "./browser.mjs";
 import { serveFake } from "./fake-program.mjs";
 import { SKIP, folder, pageOf } from "./pages.mjs";
 import { startPrograms } from "./programs.mjs";
 import { hostile, long, planted } from "./recordings.mjs";
 import { traceTasks } from "./trace.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Time limit of a wait, long enough for a busy machine. */
 const SOON = 30_000;
 
@@ -26,16 +24,10 @@ describe("the inspector", { skip: SKIP }, () => {
 
   /** Opens a page. It must load nothing but from its program, log nothing and violate no policy. */
   async function open(url, { width = 1600, scheme = "light", bypassCSP = false } = {}) {
-    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, bypassCSP });
-    const page = await context.newPage();
-    page.setDefaultTimeout(SOON);
-    page.complaints = [];
-    page.on("console", (message) => page.complaints.push(message.text()));
-    page.on("pageerror", (error) => page.complaints.push(String(error)));
     const { origin } = new URL(url);
-    page.on("request", (request) => {
-      if (!request.url().startsWith(`${origin}/`) && !request.url().startsWith("blob:")) page.complaints.push(`it loads ${request.url()}`);
-    });
+    const mayLoad = (address) => address.startsWith(`${origin}/`) || address.startsWith("blob:");
+    const page = await newStrictPage(browser, mayLoad, { width, scheme, bypassCSP });
+    page.setDefaultTimeout(SOON);
     await page.goto(url);
     return page;
   }
@@ -47,18 +39,7 @@ describe("the inspector", { skip: SKIP }, () => {
 
   const rows = (page) => page.locator(".row:not(.is-fold):not(.kind-problem)");
   const last = (page) => rows(page).last().locator(".label").textContent();
-  /** Waits until a condition of the page holds, and fails with what it is instead. */
-  async function becomes(read, expected) {
-    const end = Date.now() + SOON;
-    const fits = (value) => (expected instanceof RegExp ? expected.test(value) : value === expected);
-    let value = await read();
-    while (!fits(value) && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 25));
-      value = await read();
-    }
-    if (expected instanceof RegExp) assert.match(value, expected);
-    else assert.equal(value, expected);
-  }
+  const becomes = (read, expected) => becomesWithin(read, expected, SOON);
   /** Pixels between the place that is shown and the end. */
   const distance = (page) =>
     page.locator(".scroller").evaluate((box) => Math.round(box.scrollHeight - box.scrollTop - box.clientHeight));
@@ -282,10 +263,8 @@ describe("the inspector", { skip: SKIP }, () => {
         const page = await open(fake.url, { scheme, bypassCSP: true, width: 1000 });
         fake.begin();
         await becomes(() => last(page), /close/);
-        await page.evaluate(AXE);
         const check = async () => {
-          const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-          assert.deepEqual(found.violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)]), []);
+          await checkAxe(page);
           assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 1000);
           assert.ok((await page.locator(".scroller").boundingBox()).height > 200);
         };

@@ -3,7 +3,7 @@
 
 import { chromium } from "playwright-core";
 import { join } from "node:path";
-import { LAUNCH } from "./browser.mjs";
+import { LAUNCH, newPage } from "./browser.mjs";
 import { startPrograms } from "./programs.mjs";
 
 const [folder, docs] = process.argv.slice(2);
@@ -12,17 +12,14 @@ const browser = await chromium.launch(LAUNCH);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function shoot(url, name, { scheme, width, height, act }) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
-  const tab = await context.newPage();
-  tab.on("console", (message) => console.log(message.text()));
-  tab.on("pageerror", (error) => console.log(String(error)));
+  const tab = await newPage(browser, console.log, { scheme, width, height });
   await tab.goto(url);
   await tab.locator(".row").first().waitFor();
   await pause(2500);
   await act?.(tab);
   await pause(400);
   await tab.screenshot({ path: join(folder, `${name}.png`) });
-  await context.close();
+  await tab.context().close();
 }
 
 const url = await programs.gatewayPage();
@@ -41,17 +38,15 @@ const details = (tab) => tab.locator(".row", { hasText: "outbound_result" }).las
 const counters = (tab) => tab.getByRole("button", { name: "Counters" }).click();
 if (docs === "--docs") {
   await shoot(url, "inspect", { scheme: "light", width: 1280, height: 800, act: details });
-  await browser.close();
-  await programs.stop();
-  process.exit(0);
-}
-for (const scheme of ["light", "dark"]) {
-  for (const [width, height] of [[1000, 800], [1600, 1000]]) {
-    await shoot(url, `live-${scheme}-${width}`, { scheme, width, height });
-    await shoot(url, `live-${scheme}-${width}-details`, { scheme, width, height, act: details });
-    await shoot(url, `live-${scheme}-${width}-counters`, { scheme, width, height, act: counters });
+} else {
+  for (const scheme of ["light", "dark"]) {
+    for (const [width, height] of [[1000, 800], [1600, 1000]]) {
+      await shoot(url, `live-${scheme}-${width}`, { scheme, width, height });
+      await shoot(url, `live-${scheme}-${width}-details`, { scheme, width, height, act: details });
+      await shoot(url, `live-${scheme}-${width}-counters`, { scheme, width, height, act: counters });
+    }
   }
+  await shoot(await programs.connectorPage(), "live-connector", { scheme: "light", width: 1280, height: 800 });
 }
-await shoot(await programs.connectorPage(), "live-connector", { scheme: "light", width: 1280, height: 800 });
 await browser.close();
 await programs.stop();

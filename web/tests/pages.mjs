@@ -3,11 +3,11 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { MISSING } from "./browser.mjs";
 
 const ROOT = join(import.meta.dirname, "../..");
-export const PROGRAM = process.env.RELAYLINE ?? join(ROOT, "target/debug/relayline");
+export const PROGRAM = resolve(process.env.RELAYLINE ?? join(ROOT, "target/debug/relayline"));
 
 /** Reason for which the tests cannot run here, or false. */
 export const SKIP = MISSING || (existsSync(PROGRAM) ? false : `${PROGRAM} is needed: build it, or set RELAYLINE`);

@@ -11,9 +11,9 @@ const SECRET = "s3cret-of-the-gateway";
 const SOON = 30_000;
 
 /** A running program whose lines can be awaited. */
-class Program {
-  constructor(flags, env = {}) {
-    this.child = spawn(PROGRAM, flags, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
+export class Program {
+  constructor(flags, { env = {}, cwd } = {}) {
+    this.child = spawn(PROGRAM, flags, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env }, cwd });
     this.stdout = "";
     this.stderr = "";
     this.child.stdout.on("data", (data) => (this.stdout += data));
@@ -34,6 +34,10 @@ class Program {
     }
   }
 
+  async firstLine() {
+    return (await this.find("stdout", /^(.*)\n/))[1];
+  }
+
   async inspector() {
     return (await this.find("stderr", /inspector: (http:\S+)/))[1];
   }
@@ -42,11 +46,13 @@ class Program {
     this.child.stdin.write(`${JSON.stringify(line)}\n`);
   }
 
-  async stop() {
-    this.child.kill("SIGTERM");
+  /** Ends the program, and returns its exit code. */
+  async stop(signal = "SIGTERM") {
+    this.child.kill(signal);
     const timer = setTimeout(() => this.child.kill("SIGKILL"), 10_000);
-    await this.ended;
+    const code = await this.ended;
     clearTimeout(timer);
+    return code;
   }
 }
 
@@ -61,7 +67,7 @@ export async function startPrograms({ flags = [], connectorFlags = [], agent = "
     const url = (await connector.find("stdout", /"saw":"listening","url":"([^"]+)"/))[1];
     const of = ["run", "--url", url, "--platform", "discord", "--bot-id", "1", "--gateway-id", id, "--auto-ack"];
     const exec = ["--exec", process.execPath, join(HERE, agent)];
-    return new Program([...of, ...more, ...exec], { GATEWAY_RELAY_SECRET: secret });
+    return new Program([...of, ...more, ...exec], { env: { GATEWAY_RELAY_SECRET: secret } });
   };
   try {
     programs.gateway = await another("gw-1", SECRET, [...inspect, ...flags]);

@@ -4,23 +4,20 @@
 import { chromium } from "playwright-core";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { LAUNCH } from "./browser.mjs";
+import { LAUNCH, newPage } from "./browser.mjs";
 
 const [page, folder, frame] = process.argv.slice(2);
 const browser = await chromium.launch(LAUNCH);
 
 async function shoot(name, { scheme, width, height, hash = "" }) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
-  const tab = await context.newPage();
-  tab.on("console", (message) => console.log(message.text()));
-  tab.on("pageerror", (error) => console.log(String(error)));
+  const tab = await newPage(browser, console.log, { scheme, width, height });
   await tab.goto(pathToFileURL(page).href + hash);
   await tab.locator(".row").first().waitFor();
   if (hash) await tab.locator(".details").waitFor();
   // Rows in sight come with the next answer of the worker.
   await tab.waitForTimeout(300);
   await tab.screenshot({ path: join(folder, `${name}.png`) });
-  await context.close();
+  await tab.context().close();
 }
 
 if (frame === "--readme") {

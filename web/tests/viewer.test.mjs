@@ -2,16 +2,13 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
-import { LAUNCH } from "./browser.mjs";
+import { LAUNCH, becomes as becomesWithin, checkAxe, newStrictPage } from "./browser.mjs";
 import { RECORDINGS, SKIP, folder, pageOf } from "./pages.mjs";
 import { hostile, long, planted } from "./recordings.mjs";
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 describe("the viewer", { skip: SKIP }, () => {
   const into = folder();
@@ -23,14 +20,7 @@ describe("the viewer", { skip: SKIP }, () => {
 
   /** Opens a page. It must load nothing, log nothing and violate no policy. */
   async function open(path, { hash = "", width = 1600, scheme = "light", bypassCSP = false, isEmpty = false } = {}) {
-    const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme, bypassCSP });
-    const page = await context.newPage();
-    page.complaints = [];
-    page.on("console", (message) => page.complaints.push(message.text()));
-    page.on("pageerror", (error) => page.complaints.push(String(error)));
-    page.on("request", (request) => {
-      if (!/^(file|blob):/.test(request.url())) page.complaints.push(`it loads ${request.url()}`);
-    });
+    const page = await newStrictPage(browser, (url) => /^(file|blob):/.test(url), { width, scheme, bypassCSP });
     await page.goto(pathToFileURL(path).href + hash);
     if (!isEmpty) await page.locator(".row").first().waitFor();
     return page;
@@ -43,16 +33,7 @@ describe("the viewer", { skip: SKIP }, () => {
 
   const rows = (page) => page.locator(".row:not(.is-fold):not(.kind-problem)");
   const shown = (page) => page.locator(".shown").textContent();
-  /** Waits until a condition of the page holds, and fails with what it is instead. */
-  async function becomes(read, expected) {
-    const end = Date.now() + 5000;
-    let value = await read();
-    while (value !== expected && Date.now() < end) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      value = await read();
-    }
-    assert.equal(value, expected);
-  }
+  const becomes = (read, expected) => becomesWithin(read, expected, 5000);
 
   test("a recording with its host has three lanes, states and joined frames", async () => {
     const page = await open(pageOf(into, "real", join(RECORDINGS, "reconnect-after-drop.jsonl")));
@@ -236,9 +217,7 @@ describe("the viewer", { skip: SKIP }, () => {
     test(`axe finds nothing, ${scheme}`, async () => {
       const page = await open(pageOf(into, "axe", planted()), { hash: "#at=18", scheme, bypassCSP: true });
       await page.locator(".details").waitFor();
-      await page.evaluate(AXE);
-      const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-      assert.deepEqual(found.violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)]), []);
+      await checkAxe(page);
       await close(page);
     });
   }

@@ -1,12 +1,11 @@
 // Takes the screenshots of the workbench: node tests/workbench-shots.mjs FOLDER [WIDTH]. Look at them after a change.
 
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
-import { LAUNCH } from "./browser.mjs";
-import { PROGRAM, folder } from "./pages.mjs";
+import { LAUNCH, newPage } from "./browser.mjs";
+import { folder } from "./pages.mjs";
+import { Program } from "./programs.mjs";
 
 const [out, width = "1280"] = process.argv.slice(2);
 
@@ -40,9 +39,9 @@ const into = folder();
 writeFileSync(join(into, "agent.mjs"), AGENT);
 const browser = await chromium.launch(LAUNCH);
 for (const [name, scheme] of [["workbench", "light"], ["workbench-dark", "dark"]]) {
-  const program = spawn(PROGRAM, ["-q", "dev", "--exec", process.execPath, "agent.mjs"], { cwd: into, stdio: ["ignore", "pipe", "inherit"] });
-  const url = await new Promise((resolve) => createInterface({ input: program.stdout }).once("line", resolve));
-  const page = await browser.newPage({ viewport: { width: Number(width), height: 760 }, colorScheme: scheme });
+  const program = new Program(["-q", "dev", "--exec", process.execPath, "agent.mjs"], { cwd: into });
+  const url = await program.firstLine();
+  const page = await newPage(browser, console.log, { scheme, width: Number(width), height: 760 });
   await page.goto(url);
   await page.getByText("gateway connected").waitFor();
   const say = async (text, answer) => {
@@ -64,9 +63,7 @@ for (const [name, scheme] of [["workbench", "light"], ["workbench-dark", "dark"]
   await page.locator("#text").focus();
   await page.mouse.move(700, 5);
   await page.screenshot({ path: join(out, `${name}.png`) });
-  await page.close();
-  const ended = new Promise((resolve) => program.once("exit", resolve));
-  program.kill("SIGINT");
-  await ended;
+  await page.context().close();
+  await program.stop("SIGINT");
 }
 await browser.close();

@@ -1,17 +1,14 @@
 // The workbench in a real browser, with the program and a real agent behind it.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
-import { LAUNCH } from "./browser.mjs";
-import { PROGRAM, SKIP, folder } from "./pages.mjs";
+import { LAUNCH, checkAxe, newStrictPage } from "./browser.mjs";
+import { SKIP, folder } from "./pages.mjs";
+import { Program } from "./programs.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** A picture of 10 × 10 pixels. */
 const PICTURE = Buffer.from(
   "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAYAAACNMs+9AAAAFUlEQVR42mNk+M9Qz0AEYBxVSF+FABJADveWkH6oAAAAAElFTkSuQmCC",
@@ -37,30 +34,17 @@ describe("the workbench", { skip: SKIP }, () => {
     const agent = join(into, "agent.mjs");
     copyFileSync(join(import.meta.dirname, "workbench-agent.mjs"), agent);
     const flags = ["--command-manifest", join(into, "commands.json"), "--media-dir", into];
-    const program = spawn(PROGRAM, ["-q", "dev", ...flags, "--exec", process.execPath, agent], {
-      stdio: ["ignore", "pipe", "ignore"],
-      env: { ...process.env, TEST_IMAGE: "picture.png" },
-    });
-    const ended = new Promise((resolve) => program.once("exit", resolve));
-    const url = await new Promise((resolve) => createInterface({ input: program.stdout }).once("line", resolve));
-    const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: scheme, bypassCSP });
-    const page = await context.newPage();
+    const program = new Program(["-q", "dev", ...flags, "--exec", process.execPath, agent], { env: { TEST_IMAGE: "picture.png" } });
+    const url = await program.firstLine();
+    const mayLoad = (address) => address.startsWith(new URL(url).origin) || address.startsWith("data:");
+    const page = await newStrictPage(browser, mayLoad, { width, height: 800, scheme, bypassCSP });
     page.agent = agent;
-    page.complaints = [];
-    page.on("console", (message) => page.complaints.push(message.text()));
-    page.on("pageerror", (error) => page.complaints.push(String(error)));
-    page.on("request", (request) => {
-      if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith("data:")) {
-        page.complaints.push(`it loads ${request.url()}`);
-      }
-    });
     await page.goto(url);
     await page.getByText("gateway connected").waitFor();
     page.finish = async ({ complaints = [] } = {}) => {
       assert.deepEqual(page.complaints.filter((text) => !complaints.some((known) => text.includes(known))), []);
-      await context.close();
-      program.kill("SIGINT");
-      assert.equal(await ended, 0);
+      await page.context().close();
+      assert.equal(await program.stop("SIGINT"), 0);
     };
     return page;
   }
@@ -272,21 +256,15 @@ describe("the workbench", { skip: SKIP }, () => {
       await page.locator(".frame:enabled").last().click();
       await composer(page).fill("/");
       await page.getByRole("listbox").waitFor();
-      await check(page);
+      await checkAxe(page);
       await open(page, /general/);
       await page.getByText("Add a chat or user").click();
       await say(page, "crash");
       await page.getByText("agent node ended").waitFor();
       await fault(page, "Drop");
-      await check(page);
+      await checkAxe(page);
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 1000);
       await page.finish();
     });
-  }
-
-  async function check(page) {
-    await page.evaluate(AXE);
-    const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    assert.deepEqual(found.violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html)]), []);
   }
 });
