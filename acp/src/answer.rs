@@ -194,9 +194,10 @@ impl AnswerText {
         is_lost
     }
 
-    /// Returns when the next state can be shown.
+    /// Returns when the next state can be shown. While a last state has no result, none can.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        (self.is_dirty && !self.is_over && self.has_text()).then_some(self.next)
+        let can_be_shown = self.is_dirty && !self.is_finishing && !self.is_over && self.has_text();
+        can_be_shown.then_some(self.next)
     }
 }
 
@@ -274,6 +275,19 @@ mod tests {
         assert_eq!(answer.next(at(9000), &limits(), true), number(2, "three\n\nend", false));
         answer.finished(false);
         assert!(answer.is_over());
+    }
+
+    /// A deadline that has passed would keep the host busy until the result comes.
+    #[test]
+    fn nothing_is_due_while_the_end_of_a_message_has_no_result() {
+        let mut answer = AnswerText::default();
+        text(&mut answer, Some("a"), "one");
+        text(&mut answer, Some("b"), "two");
+        assert!(answer.next(at(0), &limits(), false).is_some_and(|state| state.is_interim));
+        text(&mut answer, Some("b"), "!");
+        assert_eq!((answer.next(at(250), &limits(), false), answer.deadline()), (None, None));
+        answer.finished(false);
+        assert_eq!(answer.deadline(), Some(at(250)));
     }
 
     #[test]
