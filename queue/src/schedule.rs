@@ -15,7 +15,7 @@ pub(crate) use agents::AgentNo;
 use agents::Agents;
 use relayline_core::time::Time;
 pub(crate) use sessions::Waiting;
-use sessions::{SessionNo, Sessions};
+use sessions::{Session, SessionNo, Sessions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -99,9 +99,18 @@ impl Schedule {
 
     /// Sets the caution of a session: a cautious one gets one entry at a time.
     pub(crate) fn set_cautious(&mut self, now: Time, session: &str, is_cautious: bool) {
+        self.change(now, session, |known| known.is_cautious = is_cautious);
+    }
+
+    /// Holds a session back, or lets it go on. Nothing of it is chosen meanwhile.
+    pub(crate) fn set_held(&mut self, now: Time, session: &str, is_held: bool) {
+        self.change(now, session, |known| known.is_held = is_held);
+    }
+
+    fn change(&mut self, now: Time, session: &str, change: impl FnOnce(&mut Session)) {
         let Some(session) = self.sessions.find(session) else { return };
         if let Some(known) = self.sessions.get_mut(session) {
-            known.is_cautious = is_cautious;
+            change(known);
         }
         self.refresh(now, session);
     }
@@ -158,12 +167,6 @@ impl Schedule {
             waiting.retry_at = retry_at;
         }
         self.refresh(now, session);
-    }
-
-    /// Returns the entries of a session that wait, in order.
-    pub(crate) fn waiting_of(&self, session: &str) -> Vec<EntryId> {
-        let session = self.sessions.find(session).and_then(|session| self.sessions.get(session));
-        session.map(|known| known.waiting.keys().copied().collect()).unwrap_or_default()
     }
 
     /// Gives an agent an entry that waits, and its session unless another agent has that. Returns the agent's number.

@@ -162,20 +162,9 @@ impl Dispatcher {
             self.stats.claimed += 1;
             self.hand_outs.adopt(entry, number, attempt);
             self.read_body(entry);
-            if self.leases.forget(&session, entry) {
-                self.free(&session);
-            }
+            self.forget_unclaimed(&session, entry);
         }
         Ok(ended)
-    }
-
-    /// Lets a session go on that has waited for claims.
-    fn free(&mut self, session: &str) {
-        for entry in self.schedule.waiting_of(session) {
-            let charges = self.ledger.entry(entry).map_or(0, |entry| entry.charges);
-            let retry_at = if charges == 0 { Time::ZERO } else { self.now + self.limits.back_off(charges) };
-            self.schedule.set_retry(self.now, entry, retry_at);
-        }
     }
 
     /// Notes the entries of a session that workers have since an earlier leader. They hold the session back until they are
@@ -183,20 +172,16 @@ impl Dispatcher {
     pub(super) fn await_claims(&mut self, session: &Arc<str>, entries: BTreeSet<EntryId>) {
         self.leases.claims_end = self.now + self.limits.lease;
         for entry in &entries {
-            self.add_waiting(*entry, Time::NEVER);
+            self.add_waiting(*entry, Time::ZERO);
         }
+        self.schedule.set_held(self.now, session, true);
         self.leases.unclaimed.insert(Arc::clone(session), entries);
     }
 
-    /// Returns true while a session waits for claims.
-    pub(super) fn awaits_claims(&self, session: &str) -> bool {
-        self.leases.unclaimed.contains_key(session)
-    }
-
-    /// Handles the end of an entry that may be unclaimed.
+    /// Notes that an entry cannot be claimed any more. With the last one its session goes on.
     pub(super) fn forget_unclaimed(&mut self, session: &str, entry: EntryId) {
         if self.leases.forget(session, entry) {
-            self.free(session);
+            self.schedule.set_held(self.now, session, false);
         }
     }
 
@@ -213,53 +198,45 @@ impl Dispatcher {
             self.outputs.push_back(Output::LeaseLost { worker });
         }
         if self.now >= self.leases.claims_end {
-            for (session, entries) in std::mem::take(&mut self.leases.unclaimed) {
-                self.end_unclaimed(&session, entries, NOT_BACK);
-            }
+            self.end_claims(None, NOT_BACK);
         }
     }
 
     /// Handles that a worker has claimed everything that its agents have: the rest of what it had counts as crashed.
     pub fn handle_claims_done(&mut self, now: Time, worker: &str) {
         self.now = self.now.max(now);
-        for session in self.leases.unclaimed.keys().cloned().collect::<Vec<_>>() {
-            let is_of_worker = |entry: &EntryId| {
-                self.ledger.entry(*entry).is_some_and(|entry| entry.worker.as_deref() == Some(worker))
-            };
-            let Some(unclaimed) = self.leases.unclaimed.get_mut(&session) else { continue };
-            let entries: BTreeSet<EntryId> = unclaimed.extract_if(.., is_of_worker).collect();
-            let is_last = unclaimed.is_empty();
-            if is_last {
-                self.leases.unclaimed.remove(&session);
-            }
-            if !entries.is_empty() {
-                self.end_unclaimed(&session, entries, NOT_CLAIMED);
-            }
-        }
+        self.end_claims(Some(worker), NOT_CLAIMED);
         self.advance(now);
     }
 
+    /// Ends the hand-outs that nobody has claimed: those of one worker, or of all.
+    fn end_claims(&mut self, worker: Option<&str>, error: &str) {
+        let is_of_worker = |entry: &EntryId| {
+            let entry = self.ledger.entry(*entry);
+            worker.is_none() || entry.is_some_and(|entry| entry.worker.as_deref() == worker)
+        };
+        let of_worker = self.leases.unclaimed.iter().map(|(session, entries)| {
+            (Arc::clone(session), entries.iter().copied().filter(is_of_worker).collect())
+        });
+        for (session, entries) in of_worker.collect::<Vec<(Arc<str>, Vec<EntryId>)>>() {
+            self.end_unclaimed(&session, &entries, error);
+        }
+    }
+
     /// Ends hand-outs of one session that nobody has claimed.
-    fn end_unclaimed(&mut self, session: &str, entries: BTreeSet<EntryId>, error: &str) {
-        let entries: Vec<EntryId> = entries.into_iter().collect();
-        let charges = self.record_crash(&entries, error);
-        let Some((oldest, others)) = entries.split_first() else { return };
-        if charges.is_none() {
-            self.schedule.finish(self.now, *oldest);
-        }
-        if !others.is_empty() {
-            self.schedule.set_cautious(self.now, session, true);
-        }
-        let now = self.now;
-        others.iter().for_each(|entry| self.schedule.set_retry(now, *entry, Time::ZERO));
-        match (charges, self.awaits_claims(session)) {
-            (_, false) => self.free(session),
-            (Some(charges), true) => {
+    fn end_unclaimed(&mut self, session: &str, entries: &[EntryId], error: &str) {
+        let Some(oldest) = entries.first() else { return };
+        match self.record_crash(entries, error) {
+            None => self.schedule.finish(self.now, *oldest),
+            Some(charges) => {
                 let retry_at = self.now + self.limits.back_off(charges);
                 self.schedule.set_retry(self.now, *oldest, retry_at);
             }
-            (None, true) => {}
         }
+        if entries.len() > 1 {
+            self.schedule.set_cautious(self.now, session, true);
+        }
+        entries.iter().for_each(|entry| self.forget_unclaimed(session, *entry));
     }
 
     fn end_agents_of(&mut self, worker: &str, end: &AgentEnd) {

@@ -95,13 +95,8 @@ impl Dispatcher {
         let waiting = self.ledger.entries().filter(|(_, entry)| entry.state == EntryState::Waiting);
         let waiting: Vec<(EntryId, u32)> = waiting.map(|(id, entry)| (id, entry.charges)).collect();
         for (id, charges) in waiting {
-            let awaits_claims = self.ledger.entry(id).is_some_and(|entry| self.awaits_claims(&entry.session));
             // The time that the entry has waited is not known: clocks of two processes are not compared.
-            let retry_at = match charges {
-                _ if awaits_claims => Time::NEVER,
-                0 => Time::ZERO,
-                charges => self.now + self.limits.back_off(charges),
-            };
+            let retry_at = if charges == 0 { Time::ZERO } else { self.now + self.limits.back_off(charges) };
             self.add_waiting(id, retry_at);
         }
     }

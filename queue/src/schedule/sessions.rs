@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) out: BTreeSet<EntryId>,
     /// True if it gets one entry at a time.
     pub(super) is_cautious: bool,
+    /// True if it gets nothing for now.
+    pub(super) is_held: bool,
     /// Turn, while it is ready.
     pub(super) turn: Option<u64>,
     /// Time at which its first entry can be handed out again.
@@ -42,7 +44,8 @@ impl Session {
     ///
     /// Only the first one counts: the later ones wait for it.
     pub(super) fn readiness(&self, now: Time, window: usize) -> (bool, Option<Time>) {
-        let Some((_, first)) = self.waiting.first_key_value() else { return (false, None) };
+        let first = self.waiting.first_key_value().filter(|_| !self.is_held);
+        let Some((_, first)) = first else { return (false, None) };
         if first.retry_at > now {
             return (false, Some(first.retry_at));
         }
@@ -106,6 +109,7 @@ impl Sessions {
             waiting: BTreeMap::new(),
             out: BTreeSet::new(),
             is_cautious: false,
+            is_held: false,
             turn: None,
             timer: None,
             idle: None,
