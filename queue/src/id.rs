@@ -116,9 +116,19 @@ impl AgentId {
         &self.0
     }
 
+    /// Creates the id of an agent of a worker.
+    pub fn of_worker(worker: &str, agent: &str) -> AgentId {
+        AgentId(format!("{worker}/{agent}").into())
+    }
+
     /// Returns the worker in front; `None` for an agent of the gateway itself.
     pub fn worker(&self) -> Option<&str> {
-        self.0.split_once('/').map(|(worker, _)| worker)
+        self.worker_and_name().map(|(worker, _)| worker)
+    }
+
+    /// Returns the worker in front, and the agent's name there; `None` for an agent of the gateway itself.
+    pub fn worker_and_name(&self) -> Option<(&str, &str)> {
+        self.0.split_once('/')
     }
 }
 

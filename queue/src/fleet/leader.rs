@@ -221,8 +221,7 @@ impl Fleet {
     /// Returns true if bytes can be written to an agent. One that is gone takes everything.
     pub fn takes_bytes(&self, agent: &AgentId) -> bool {
         let unread = agent
-            .as_str()
-            .split_once('/')
+            .worker_and_name()
             .and_then(|(worker, name)| self.workers.get(worker)?.agents.get(name).copied());
         unread.is_none_or(|unread| unread < WINDOW_BYTES)
     }
@@ -274,7 +273,7 @@ impl Fleet {
     }
 
     fn member_of(&mut self, agent: &AgentId) -> Option<(&mut Member, String)> {
-        let (worker, name) = agent.as_str().split_once('/')?;
+        let (worker, name) = agent.worker_and_name()?;
         Some((self.workers.get_mut(worker)?, name.to_owned()))
     }
 
@@ -393,7 +392,7 @@ impl Fleet {
 
     fn item(&mut self, worker: &str, item: UpItem, bytes: &[u8]) {
         let Some(member) = self.workers.get_mut(worker) else { return };
-        let id = |agent: &str| AgentId::new(&format!("{worker}/{agent}"));
+        let id = |agent: &str| AgentId::of_worker(worker, agent);
         match item {
             UpItem::Started { agent } => {
                 let id = id(&agent);
@@ -424,7 +423,7 @@ impl Fleet {
         let Some(member) = self.workers.remove(worker) else { return };
         self.stats.resent += member.link.resent();
         for agent in member.agents.into_keys() {
-            let id = AgentId::new(&format!("{worker}/{agent}"));
+            let id = AgentId::of_worker(worker, &agent);
             self.outputs.push_back(FleetOutput::Ended(id, error.map(str::to_owned)));
         }
     }

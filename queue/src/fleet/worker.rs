@@ -167,7 +167,7 @@ impl Worker {
 
     /// Handles a new agent. Its id must never have been used by this worker.
     pub fn handle_agent_started(&mut self, now: Time, agent: &str) {
-        self.agents.insert(agent.to_owned(), Agent::default());
+        self.agents.insert(agent.to_owned(), Agent::new());
         if let Leader::Led(led) = &mut self.leader {
             led.link.push(UpItem::Started { agent: agent.to_owned() });
         }

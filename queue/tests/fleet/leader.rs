@@ -168,7 +168,7 @@ impl World {
                     if result.is_err() {
                         break;
                     }
-                    let agent = AgentId::new(&format!("{worker}/{}", claim.agent));
+                    let agent = AgentId::of_worker(&worker, &claim.agent);
                     match leader.dispatcher.handle_claim(now, &agent, &claim.held, &claim.settling) {
                         Ok(ended) => {
                             claimed.ended.extend(ended);

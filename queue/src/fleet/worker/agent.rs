@@ -4,6 +4,7 @@ use super::super::frame::AgentClaim;
 use super::super::line::{self, EventLine, OpLine, Settles};
 use super::WINDOW_BYTES;
 use crate::id::HandOutId;
+use relayline_core::line::{Line, LineSplitter};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Maximum number of deliveries that an agent can name, besides those that it has not settled.
@@ -27,7 +28,7 @@ const NO_DISCONNECT: &str =
 const OWN_ID: &str = "relayline-worker-";
 
 /// State of an agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Agent {
     /// True if the agent is to end.
     is_over: bool,
@@ -35,8 +36,8 @@ pub(super) struct Agent {
     /// Last deliveries by number, settled ones too.
     numbers: BTreeMap<u64, Known>,
     next_number: u64,
-    /// Ops without a result, by id.
-    pending: BTreeMap<String, VecDeque<Pending>>,
+    /// Ops without a result, by id. Each has the hand-out that it settles, if it settles one.
+    pending: BTreeMap<String, VecDeque<Option<HandOutId>>>,
     next_own: u64,
     /// Settlements to send again.
     resend: VecDeque<Vec<u8>>,
@@ -45,8 +46,8 @@ pub(super) struct Agent {
     line_bytes: usize,
     /// Bytes that the leader has not read.
     unread: u64,
-    /// Beginning of a line of the leader.
-    partial: Vec<u8>,
+    /// Lines of the leader. A longer one, which no leader writes, is dropped.
+    splitter: LineSplitter,
     /// Bytes of the leader for each line that the agent has not read. Lines of the worker have none.
     written: VecDeque<u64>,
 }
@@ -55,8 +56,6 @@ pub(super) struct Agent {
 #[derive(Debug)]
 struct Held {
     number: u64,
-    /// Number among the deliveries of the leader; `None` until the leader has handed it out again.
-    leader_number: Option<u64>,
     /// Settlement without an answer, and its id.
     settling: Option<(Settles, String)>,
 }
@@ -65,14 +64,9 @@ struct Held {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     id: HandOutId,
+    /// Number among the deliveries of the leader; `None` for a delivery of an earlier leader, until the leader has handed it
+    /// out again.
     leader_number: Option<u64>,
-}
-
-/// Op without a result.
-#[derive(Debug)]
-struct Pending {
-    /// Hand-out that it settles.
-    settles: Option<HandOutId>,
 }
 
 /// What becomes of a line of an agent.
@@ -100,6 +94,23 @@ pub(super) enum EventStep {
 }
 
 impl Agent {
+    pub(super) fn new() -> Agent {
+        Agent {
+            is_over: false,
+            held: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            next_number: 0,
+            pending: BTreeMap::new(),
+            next_own: 0,
+            resend: VecDeque::new(),
+            lines: VecDeque::new(),
+            line_bytes: 0,
+            unread: 0,
+            splitter: LineSplitter::new(MAX_LINE_BYTES),
+            written: VecDeque::new(),
+        }
+    }
+
     /// Returns the number of hand-outs that are not settled.
     pub(super) fn held(&self) -> usize {
         self.held.len()
@@ -138,12 +149,10 @@ impl Agent {
     /// Returns what becomes of the agent's next line; `None` if there is none, or if it must wait.
     pub(super) fn next_line(&mut self, is_led: bool) -> Option<LineStep> {
         if is_led && !self.is_over {
-            // The leader has not handed everything out again: an op may name it.
-            let is_blocked = self.held.values().any(|held| held.leader_number.is_none());
             if let Some(line) = self.resend.pop_front() {
                 return Some(self.send(line));
             }
-            if is_blocked || self.unread >= WINDOW_BYTES {
+            if self.lines.is_empty() || self.unread >= WINDOW_BYTES || self.is_blocked() {
                 return None;
             }
         }
@@ -153,6 +162,12 @@ impl Agent {
             return Some(LineStep::Drop);
         }
         Some(self.step(line, is_led))
+    }
+
+    /// Returns true while the leader has not handed everything out again: an op may name it.
+    fn is_blocked(&self) -> bool {
+        let is_known = |held: &Held| self.numbers.get(&held.number)?.leader_number;
+        self.held.values().any(|held| is_known(held).is_none())
     }
 
     fn send(&mut self, mut line: Vec<u8>) -> LineStep {
@@ -215,7 +230,7 @@ impl Agent {
 
     fn note_pending(&mut self, id: Option<&str>, settles: Option<HandOutId>) {
         if let Some(id) = id {
-            self.pending.entry(id.to_owned()).or_default().push_back(Pending { settles });
+            self.pending.entry(id.to_owned()).or_default().push_back(settles);
         }
     }
 
@@ -223,16 +238,13 @@ impl Agent {
     pub(super) fn lose_leader(&mut self, why: &str) -> Vec<Vec<u8>> {
         let mut results = Vec::new();
         for (id, ops) in std::mem::take(&mut self.pending) {
-            for op in ops.into_iter().filter(|op| op.settles.is_none()) {
-                let _ = op;
-                results.push(line::failure(&id, "ambiguous", why));
-            }
+            let uncertain = ops.into_iter().filter(Option::is_none);
+            results.extend(uncertain.map(|_| line::failure(&id, "ambiguous", why)));
         }
-        self.held.values_mut().for_each(|held| held.leader_number = None);
         self.numbers.values_mut().for_each(|known| known.leader_number = None);
         self.written.iter_mut().for_each(|bytes| *bytes = 0);
         self.resend.clear();
-        self.partial.clear();
+        self.splitter = LineSplitter::new(MAX_LINE_BYTES);
         self.unread = 0;
         results
     }
@@ -253,44 +265,39 @@ impl Agent {
     }
 
     /// Adds bytes of the leader. Returns the lines that are complete.
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        self.partial.extend_from_slice(bytes);
-        let Some(end) = memchr::memrchr(b'\n', &self.partial) else {
-            // No leader writes such a line.
-            if self.partial.len() > MAX_LINE_BYTES {
-                self.partial.clear();
+    pub(super) fn receive(&mut self, mut bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.splitter.next(&mut bytes) {
+            if let Line::Whole(line) = line
+                && !line.is_empty()
+            {
+                lines.push(line.to_vec());
             }
-            return Vec::new();
-        };
-        let rest = self.partial.split_off(end + 1);
-        let whole = std::mem::replace(&mut self.partial, rest);
-        whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+        }
+        lines
     }
 
     /// Handles a line of the leader.
     pub(super) fn event(&mut self, text: Vec<u8>) -> EventStep {
         match EventLine::read(&text) {
             EventLine::HandOut(id, leader_number, line) => {
-                if let Some(held) = self.held.get_mut(&id) {
-                    held.leader_number = Some(leader_number);
-                    let number = held.number;
+                let known = Known { id, leader_number: Some(leader_number) };
+                if let Some(held) = self.held.get(&id) {
+                    self.numbers.insert(held.number, known);
                     if let Some((settles, op)) = held.settling.clone() {
                         self.note_pending(Some(&op), Some(id));
                         self.resend.push_back(line::settlement(settles, leader_number, &op));
                     }
-                    self.numbers.insert(number, Known { id, leader_number: Some(leader_number) });
                     return EventStep::Kept;
                 }
                 self.next_number += 1;
                 let number = self.next_number;
-                self.held.insert(id, Held { number, leader_number: Some(leader_number), settling: None });
-                self.remember(number, Known { id, leader_number: Some(leader_number) });
+                self.held.insert(id, Held { number, settling: None });
+                self.remember(number, known);
                 EventStep::Write { text: line.with_delivery(number), is_hand_out: true }
             }
             EventLine::Result { id, is_not_leading } => {
-                let pending = self.take_pending(id);
-                let settles = pending.and_then(|op| op.settles);
-                if let Some(settled) = settles {
+                if let Some(settled) = self.take_pending(id) {
                     if is_not_leading {
                         // It is settled with the next leader.
                         return EventStep::Swallow;
@@ -303,13 +310,14 @@ impl Agent {
         }
     }
 
-    fn take_pending(&mut self, id: &str) -> Option<Pending> {
+    /// Ends an op that has its result. Returns the hand-out that it settles, if it settles one.
+    fn take_pending(&mut self, id: &str) -> Option<HandOutId> {
         let ops = self.pending.get_mut(id)?;
-        let op = ops.pop_front();
+        let settles = ops.pop_front();
         if ops.is_empty() {
             self.pending.remove(id);
         }
-        op
+        settles.flatten()
     }
 
     /// Remembers a delivery by its number. The oldest settled one makes room.
