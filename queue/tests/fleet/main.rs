@@ -10,6 +10,7 @@ mod leader;
 mod random;
 mod world;
 
+use random::seeds;
 use world::World;
 
 /// Runs one seed. Panics with its number if a check fails.
@@ -23,15 +24,6 @@ fn run(seed: u64) -> World {
         panic!("seed {seed}, crash at None: {found}\n{}\n{:?}", trace[last..].join("\n"), again.setup);
     }
     world
-}
-
-/// Returns the seeds to run.
-fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    // The seeds of a long run are given from outside.
-    #[allow(clippy::disallowed_methods)]
-    let Ok(text) = std::env::var("RELAYLINE_QUEUE_SEEDS") else { return few };
-    let (first, end) = text.split_once("..").expect("RELAYLINE_QUEUE_SEEDS is FIRST..END");
-    first.parse().expect("the first seed")..end.parse().expect("the end of the seeds")
 }
 
 #[test]

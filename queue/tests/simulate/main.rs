@@ -13,6 +13,7 @@ mod random;
 mod setup;
 mod world;
 
+use random::seeds;
 use world::World;
 
 /// Runs one seed. Panics with its number if a check fails.
@@ -32,15 +33,6 @@ fn run(seed: u64, crash_at: Option<u64>) -> u64 {
         );
     }
     world.steps()
-}
-
-/// Returns the seeds to run.
-fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    // The seeds of a long run are given from outside.
-    #[allow(clippy::disallowed_methods)]
-    let Ok(text) = std::env::var("RELAYLINE_QUEUE_SEEDS") else { return few };
-    let (first, end) = text.split_once("..").expect("RELAYLINE_QUEUE_SEEDS is FIRST..END");
-    first.parse().expect("the first seed")..end.parse().expect("the end of the seeds")
 }
 
 #[test]

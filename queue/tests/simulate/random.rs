@@ -35,3 +35,12 @@ impl Random {
         &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
     }
 }
+
+/// Returns the seeds to run.
+pub(crate) fn seeds(few: std::ops::Range<u64>) -> std::ops::Range<u64> {
+    // The seeds of a long run are given from outside.
+    #[allow(clippy::disallowed_methods)]
+    let Ok(text) = std::env::var("RELAYLINE_QUEUE_SEEDS") else { return few };
+    let (first, end) = text.split_once("..").expect("RELAYLINE_QUEUE_SEEDS is FIRST..END");
+    first.parse().expect("the first seed")..end.parse().expect("the end of the seeds")
+}
