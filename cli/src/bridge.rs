@@ -52,7 +52,7 @@ pub(crate) use control::connect_socket;
 pub(crate) use control::{ControlServer, ControlSettings, ControlSocket, remove_socket};
 pub(crate) use delivery::{AgentSettlement, Content, Item};
 #[cfg(feature = "jetstream")]
-pub(crate) use fleet::{FleetHost, FleetShared, FrameTo};
+pub(crate) use fleet::{FleetHost, FleetShared};
 pub(crate) use gateway::{Cause, Gateway, GatewayParts};
 pub(crate) use jobs::{hand_over, run_jobs};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
@@ -91,6 +91,16 @@ pub(crate) enum AgentEnd {
     OutputEnded,
     /// It closed its input.
     InputClosed,
+}
+
+impl AgentEnd {
+    /// Returns the error of an entry that the agent had.
+    pub(crate) fn of_entry(self) -> &'static str {
+        match self {
+            AgentEnd::OutputEnded => "the agent ended while it had the entry",
+            AgentEnd::InputClosed => "the agent closed its input while it had the entry",
+        }
+    }
 }
 
 /// Source of a gateway's agents.

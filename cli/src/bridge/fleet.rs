@@ -14,22 +14,13 @@ use relayline_queue::fleet::AgentClaim;
 use relayline_queue::fleet::leader::{Claimed, Fleet, FleetOutput, FleetStats};
 use relayline_queue::id::AgentId;
 use relayline_queue::inbox::{DurableInbox, DurableQueue};
+use relayline_queue::jetstream::{FleetBus, FleetSubject};
 use relayline_queue::output::{AgentEnd as QueuedEnd, ClaimRefused};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
-
-/// Destination of a frame of the leader.
-#[derive(Debug)]
-pub(crate) enum FrameTo<'n> {
-    Worker(&'n str),
-    Workers,
-}
-
-/// Way to publish a frame.
-type Publish = Box<dyn Fn(FrameTo<'_>, Vec<u8>)>;
 
 /// Part that sessions' threads, the bus and the task share.
 #[derive(Debug)]
@@ -80,7 +71,7 @@ impl FleetShared {
 pub(crate) struct FleetHost {
     shared: Arc<FleetShared>,
     queue: DurableQueue,
-    publish: Publish,
+    bus: FleetBus,
     parts: GatewayParts,
 }
 
@@ -91,7 +82,7 @@ impl FleetHost {
     pub(crate) fn new(
         shared: Arc<FleetShared>,
         queue: DurableQueue,
-        publish: impl Fn(FrameTo<'_>, Vec<u8>) + 'static,
+        bus: FleetBus,
         parts: GatewayParts,
     ) -> FleetHost {
         let term = queue.limits().lease;
@@ -99,7 +90,7 @@ impl FleetHost {
         shared.lock().fleet = Some(fleet);
         let of_fleet = shared.clone();
         parts.monitor.set_fleet(move || of_fleet.stats());
-        FleetHost { shared, queue, publish: Box::new(publish), parts }
+        FleetHost { shared, queue, bus, parts }
     }
 
     /// Serves the agents of workers, until the gateway ends.
@@ -154,7 +145,7 @@ impl FleetHost {
         }
         for output in outputs {
             if let FleetOutput::Broadcast(frame) = output {
-                (self.publish)(FrameTo::Workers, frame);
+                self.bus.publish(FleetSubject::Workers, frame);
             }
         }
     }
@@ -165,8 +156,10 @@ impl FleetHost {
             let output = self.shared.lock().fleet.as_mut().and_then(Fleet::poll_output);
             let Some(output) = output else { return };
             match output {
-                FleetOutput::Publish { worker, frame } => (self.publish)(FrameTo::Worker(&worker), frame),
-                FleetOutput::Broadcast(frame) => (self.publish)(FrameTo::Workers, frame),
+                FleetOutput::Publish { worker, frame } => {
+                    self.bus.publish(FleetSubject::Worker(&worker), frame)
+                }
+                FleetOutput::Broadcast(frame) => self.bus.publish(FleetSubject::Workers, frame),
                 FleetOutput::Claim { worker, call, agents } => {
                     let claimed = self.claim(gateway, &worker, &agents, serving);
                     match &claimed {
@@ -219,7 +212,7 @@ impl FleetHost {
         self.queue.worker(worker).map_err(|error| error.to_string())?;
         let mut claimed = Claimed::default();
         for claim in agents {
-            let agent = AgentId::new(&format!("{worker}/{}", claim.agent));
+            let agent = AgentId::of_worker(worker, &claim.agent);
             match self.queue.claim(&agent, &claim.held, &claim.settling) {
                 Ok((inbox, ended)) => {
                     claimed.ended.extend(ended);
@@ -257,12 +250,7 @@ impl FleetHost {
             let end = match (pipe.error(), ended) {
                 (Some(None), _) => QueuedEnd::Planned,
                 (Some(Some(error)), _) => QueuedEnd::Crashed(error),
-                (None, AgentEnd::OutputEnded) => {
-                    QueuedEnd::Crashed("the agent ended while it had the entry".into())
-                }
-                (None, AgentEnd::InputClosed) => {
-                    QueuedEnd::Crashed("the agent closed its input while it had the entry".into())
-                }
+                (None, ended) => QueuedEnd::Crashed(ended.of_entry().to_owned()),
             };
             gateway.end_claimed(&end);
             // The writer's thread may still wait for room.

@@ -197,11 +197,7 @@ impl Gateway {
         if let Source::Queue(_, inbox) = &mut self.source
             && let Some(inbox) = inbox.take()
         {
-            let why = match end {
-                AgentEnd::OutputEnded => "the agent ended while it had the entry",
-                AgentEnd::InputClosed => "the agent closed its input while it had the entry",
-            };
-            inbox.end(&QueuedEnd::Crashed(why.to_owned()));
+            inbox.end(&QueuedEnd::Crashed(end.of_entry().to_owned()));
         }
     }
 

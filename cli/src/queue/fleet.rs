@@ -1,7 +1,7 @@
 //! Connection of a gateway to its workers, before its queue is open; and the workers as another process sees them.
 
 use super::location::QueueLocation;
-use crate::bridge::{FleetHost, FleetShared, FrameTo, GatewayParts};
+use crate::bridge::{FleetHost, FleetShared, GatewayParts};
 use relayline_queue::fleet::{WorkerMember, ask_for_members, read_members};
 use relayline_queue::inbox::DurableQueue;
 use relayline_queue::jetstream::{FleetBus, FleetSubject, JetStreamError, NatsUrl};
@@ -29,15 +29,7 @@ impl FleetStart {
 
     /// Begins to serve workers from an open queue.
     pub(crate) fn host(self, queue: DurableQueue, parts: GatewayParts) -> FleetHost {
-        let FleetStart { shared, bus } = self;
-        let publish = move |to: FrameTo<'_>, frame| {
-            let subject = match to {
-                FrameTo::Worker(worker) => FleetSubject::Worker(worker),
-                FrameTo::Workers => FleetSubject::Workers,
-            };
-            bus.publish(subject, frame);
-        };
-        FleetHost::new(shared, queue, publish, parts)
+        FleetHost::new(self.shared, queue, self.bus, parts)
     }
 }
 

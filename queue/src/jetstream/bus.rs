@@ -9,8 +9,12 @@ use super::names::Names;
 use futures_util::StreamExt;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Maximum time for the last frames.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Destination of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +25,17 @@ pub enum FleetSubject<'n> {
     Worker(&'n str),
     /// All workers.
     Workers,
+}
+
+impl FleetSubject<'_> {
+    /// Returns the subject of a queue.
+    fn of(self, names: &Names) -> String {
+        match self {
+            FleetSubject::Leader => names.fleet("leader"),
+            FleetSubject::Worker(worker) => names.fleet(&format!("worker.{worker}")),
+            FleetSubject::Workers => names.fleet("workers"),
+        }
+    }
 }
 
 /// Connection of a leader or of a worker. One thread has it.
@@ -42,7 +57,7 @@ impl FleetBus {
         gateway_id: &str,
         on_frame: impl FnMut(&[u8]) + Send + 'static,
     ) -> Result<FleetBus, JetStreamError> {
-        FleetBus::start(url, gateway_id, |names| vec![names.fleet("leader")], on_frame)
+        FleetBus::start(url, gateway_id, &[FleetSubject::Leader], on_frame)
     }
 
     /// Connects a worker. `on_frame` is called on the thread of the connection, with each frame for it.
@@ -55,18 +70,19 @@ impl FleetBus {
         worker: &str,
         on_frame: impl FnMut(&[u8]) + Send + 'static,
     ) -> Result<FleetBus, JetStreamError> {
-        let subjects = |names: &Names| vec![names.fleet("workers"), names.fleet(&format!("worker.{worker}"))];
-        FleetBus::start(url, gateway_id, subjects, on_frame)
+        let subjects = [FleetSubject::Workers, FleetSubject::Worker(worker)];
+        FleetBus::start(url, gateway_id, &subjects, on_frame)
     }
 
     fn start(
         url: &NatsUrl,
         gateway_id: &str,
-        subjects: impl FnOnce(&Names) -> Vec<String>,
+        subjects: &[FleetSubject<'_>],
         on_frame: impl FnMut(&[u8]) + Send + 'static,
     ) -> Result<FleetBus, JetStreamError> {
         let names = Names::new(url.prefix(), gateway_id).ok_or(JetStreamError::IdTooLong)?;
-        let (url, subjects) = (url.clone(), subjects(&names));
+        let subjects = subjects.iter().map(|subject| subject.of(&names)).collect();
+        let url = url.clone();
         let (frames, receiver) = unbounded_channel();
         let (ready, is_ready) = mpsc::channel();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -81,12 +97,10 @@ impl FleetBus {
 
     /// Publishes a frame. It is lost if there is no connection.
     pub fn publish(&self, to: FleetSubject<'_>, frame: Vec<u8>) {
-        let subject = match to {
-            FleetSubject::Leader => self.names.fleet("leader"),
-            FleetSubject::Worker(worker) => self.names.fleet(&format!("worker.{worker}")),
-            FleetSubject::Workers => self.names.fleet("workers"),
-        };
-        let _ = self.frames.as_ref().is_some_and(|frames| frames.send((subject, frame)).is_ok());
+        if let Some(frames) = &self.frames {
+            // It fails once the thread has ended.
+            let _ = frames.send((to.of(&self.names), frame));
+        }
     }
 }
 
@@ -146,6 +160,3 @@ async fn serve(
         }
     }
 }
-
-/// Maximum time for the last frames.
-const FLUSH_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
