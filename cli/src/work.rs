@@ -5,18 +5,18 @@ mod job;
 
 use crate::bridge::AgentSettings;
 use crate::exec::{AgentStderr, Current};
+use crate::fail;
 use crate::queue::{DEFAULT_ID, QueueLocation, jobs, random_name};
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::watch_signals;
 use crate::signals::Shutdown;
 use crate::supervisor::Supervisor;
-use crate::{complain, fail};
 use clap::Args;
 use host::{Host, HostEvent};
 use relayline_control::settings::set_limit;
 use relayline_core::limits::NamedLimits;
 use relayline_queue::fleet::worker::WorkerLimits;
-use relayline_queue::jetstream::NatsUrl;
+use relayline_queue::jetstream::FleetBus;
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -89,7 +89,11 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     let (events, incoming) = channel();
     let name = random_name("w").map_err(|error| fail(1, error))?;
     let id = arguments.gateway_id.as_deref().unwrap_or(DEFAULT_ID);
-    let bus = connect(url, id, &name, events.clone());
+    let frames = events.clone();
+    let bus = FleetBus::worker(url, id, &name, move |frame| {
+        // It fails once the worker has ended.
+        let _ = frames.send(HostEvent::Frame(frame.to_vec()));
+    });
     let bus = bus.map_err(|error| fail(1, format_args!("{}: {error}", arguments.queue)))?;
     tracing::info!(worker = name, queue = %arguments.queue, jobs = arguments.jobs, "worker");
     let mut supervisors = Vec::new();
@@ -111,18 +115,6 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     // All of them: each prints its failure.
     let successes: Vec<bool> = supervisors.into_iter().map(Supervisor::finish).collect();
     Ok(if successes.iter().all(|succeeded| *succeeded) { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn connect(
-    url: &NatsUrl,
-    gateway_id: &str,
-    name: &str,
-    events: Sender<HostEvent>,
-) -> Result<relayline_queue::jetstream::FleetBus, relayline_queue::jetstream::JetStreamError> {
-    relayline_queue::jetstream::FleetBus::worker(url, gateway_id, name, move |frame| {
-        // It fails once the worker has ended.
-        let _ = events.send(HostEvent::Frame(frame.to_vec()));
-    })
 }
 
 /// Passes the request to stop on, and kills agents that do not end.
@@ -150,9 +142,4 @@ impl WorkArguments {
         }
         Ok((worker, agent))
     }
-}
-
-/// Prints a line about an agent that is ended.
-fn note_ended(agent: &str, why: &str) {
-    complain(format_args!("agent {agent} ends: {why}"));
 }

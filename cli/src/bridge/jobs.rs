@@ -35,10 +35,14 @@ pub(crate) fn run_jobs<A: Agents>(
         #[cfg(feature = "jetstream")]
         let fleet = fleet.map(|fleet| fleet.host(queue.clone(), parts.clone()));
         let first = Gateway::queued(queue.clone(), parts.clone());
-        #[cfg(feature = "jetstream")]
-        let end = serve_all(first, jobs, fleet.as_ref(), || parts.clone()).await;
-        #[cfg(not(feature = "jetstream"))]
-        let end = serve_jobs(first, jobs, || parts.clone()).await;
+        let end = serve_jobs(
+            first,
+            jobs,
+            #[cfg(feature = "jetstream")]
+            fleet.as_ref(),
+            || parts.clone(),
+        )
+        .await;
         let handed_over = hand_over(&queue).await;
         #[cfg(feature = "jetstream")]
         if let Some(fleet) = fleet {
@@ -51,42 +55,37 @@ pub(crate) fn run_jobs<A: Agents>(
     })
 }
 
-/// Serves the gateway's own jobs and the agents of workers. With workers the gateway goes on without a job of its own.
-#[cfg(feature = "jetstream")]
-async fn serve_all<A: Agents>(
-    mut gateway: Gateway,
-    jobs: &mut [A],
-    fleet: Option<&FleetHost>,
-    parts: impl Fn() -> GatewayParts,
-) -> io::Result<End> {
-    let Some(fleet) = fleet else { return serve_jobs(gateway, jobs, parts).await };
-    let Some(mut watcher) = gateway.for_another_agent(parts()) else { return Ok(end_of(&gateway)) };
-    let until = async {
-        watcher.without_agent(pending::<()>()).await;
-        if let Some(cause) = watcher.cause() {
-            watcher.leave_without_agent(cause).await;
-        }
-    };
-    let (ended, ()) = join(serve_own(&gateway, jobs, &parts), fleet.serve(&gateway, until)).await;
-    if gateway.cause().is_none() && !gateway.has_ended() {
-        gateway.leave_without_agent(Cause::OutputEnded).await;
-    }
-    ended?;
-    Ok(end_of(&gateway))
-}
-
+/// Serves the gateway's own jobs, and the agents of workers beside them. With workers the gateway goes on without a job of
+/// its own.
 async fn serve_jobs<A: Agents>(
     mut gateway: Gateway,
     jobs: &mut [A],
+    #[cfg(feature = "jetstream")] fleet: Option<&FleetHost>,
     parts: impl Fn() -> GatewayParts,
 ) -> io::Result<End> {
-    let ended = serve_own(&gateway, jobs, &parts).await;
+    let own = serve_own(&gateway, jobs, &parts);
+    #[cfg(feature = "jetstream")]
+    let ended = match fleet.zip(gateway.for_another_agent(parts())) {
+        Some((fleet, watcher)) => join(own, fleet.serve(&gateway, until_end(watcher))).await.0,
+        None => own.await,
+    };
+    #[cfg(not(feature = "jetstream"))]
+    let ended = own.await;
     if gateway.cause().is_none() && !gateway.has_ended() {
         // The last job has ended.
         gateway.leave_without_agent(Cause::OutputEnded).await;
     }
     ended?;
     Ok(end_of(&gateway))
+}
+
+/// Waits for the end of a gateway, and disconnects it at a request to stop.
+#[cfg(feature = "jetstream")]
+async fn until_end(mut gateway: Gateway) {
+    gateway.without_agent(pending::<()>()).await;
+    if let Some(cause) = gateway.cause() {
+        gateway.leave_without_agent(cause).await;
+    }
 }
 
 /// Serves the gateway's own jobs, until each has ended.

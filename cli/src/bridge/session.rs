@@ -341,11 +341,7 @@ impl<'g> Session<'g> {
     }
 
     fn deliver(&mut self, delivery: AgentDelivery) {
-        let AgentDelivery { content, session_key, mut media, settlement } = delivery;
-        if self.gateway.is_of_worker() {
-            // Paths of this machine are not the agent's.
-            media.clear();
-        }
+        let AgentDelivery { content, session_key, media, settlement } = delivery;
         let (number, buffered) = (settlement.id().number(), settlement.is_buffered());
         self.newest = number;
         let attempt = Attempt::of(&settlement);

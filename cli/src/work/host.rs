@@ -1,11 +1,12 @@
 //! Host of the machine of a worker: carries out its outputs, and passes in what its threads report.
 
 use super::job::Running;
-use super::note_ended;
+use crate::bridge::AgentEnd;
+use crate::complain;
 use relayline_queue::clock;
 use relayline_queue::fleet::worker::{Worker, WorkerLimits, WorkerOutput};
 use relayline_queue::jetstream::{FleetBus, FleetSubject};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(super) struct Host {
     bus: FleetBus,
     worker: Worker,
     agents: BTreeMap<String, Running>,
+    /// Agents that are not read, since their lines have no room.
+    held_back: BTreeSet<String>,
     /// Number of jobs that have not ended.
     jobs: usize,
     is_stopping: bool,
@@ -43,7 +46,8 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(bus: FleetBus, limits: WorkerLimits, name: &str, jobs: usize) -> Host {
         let worker = Worker::new(limits, name, clock::now());
-        Host { bus, worker, agents: BTreeMap::new(), jobs, is_stopping: false, has_ended: false }
+        let (agents, held_back) = (BTreeMap::new(), BTreeSet::new());
+        Host { bus, worker, agents, held_back, jobs, is_stopping: false, has_ended: false }
     }
 
     /// Serves the agents until they have ended.
@@ -76,13 +80,21 @@ impl Host {
                     self.worker.handle_agent_started(now, &agent);
                 }
             }
-            HostEvent::Line(agent, line) => self.worker.handle_line(now, &agent, &line),
+            HostEvent::Line(agent, line) => {
+                self.worker.handle_line(now, &agent, &line);
+                if let Some(running) = self.agents.get(&agent)
+                    && !self.worker.takes_lines(&agent)
+                {
+                    running.gate.set(true);
+                    self.held_back.insert(agent);
+                }
+            }
             HostEvent::Read(agent) => self.worker.handle_lines_read(now, &agent, 1),
             HostEvent::Ended(agent) => {
                 if let Some(running) = self.agents.remove(&agent) {
                     running.gate.set(false);
                 }
-                let error = (!self.is_stopping).then_some("the agent ended while it had the entry");
+                let error = (!self.is_stopping).then(|| AgentEnd::OutputEnded.of_entry());
                 self.worker.handle_agent_ended(now, &agent, error);
             }
             HostEvent::JobOver => {
@@ -102,9 +114,19 @@ impl Host {
                 self.worker.handle_shutdown(now);
             }
         }
-        for (agent, running) in &self.agents {
-            running.gate.set(!self.worker.takes_lines(agent));
-        }
+        self.open_gates();
+    }
+
+    /// Lets agents be read again whose lines have room. Only those that were held back: there may be many agents.
+    fn open_gates(&mut self) {
+        let Host { worker, agents, held_back, .. } = self;
+        held_back.retain(|agent| {
+            let is_held_back = !worker.takes_lines(agent);
+            if let Some(running) = agents.get(agent).filter(|_| !is_held_back) {
+                running.gate.set(false);
+            }
+            is_held_back
+        });
     }
 
     fn perform(&mut self) {
@@ -118,7 +140,7 @@ impl Host {
                     }
                 }
                 WorkerOutput::End { agent, why } => {
-                    note_ended(&agent, &why);
+                    complain(format_args!("agent {agent} ends: {why}"));
                     if let Some(running) = self.agents.remove(&agent) {
                         running.gate.set(false);
                         running.current.kill();

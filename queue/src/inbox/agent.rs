@@ -170,6 +170,8 @@ impl DurableInbox {
         let shared = &self.owner.0;
         let mut guard = shared.lock();
         let State { agents, media, has_relay_ended, is_leaving, fatal, .. } = &mut *guard;
+        // Paths of this machine are not those of a worker's agent.
+        let media = media.as_ref().filter(|_| self.id.worker().is_none());
         let Some(queue) = agents.get_mut(&self.id) else {
             self.has_ended = true;
             return Poll::Ready(None);
@@ -188,9 +190,9 @@ impl DurableInbox {
             }));
         }
         let takes = deliveries && !*is_leaving;
-        let ready = takes.then(|| queue.take_ready(clock::now(), media.as_ref())).flatten();
+        let ready = takes.then(|| queue.take_ready(clock::now(), media)).flatten();
         if let Some(HandedOut { id, session, body, .. }) = ready {
-            let paths = media.as_ref().map(|media| media.paths(id.entry, media_of(&body).len()));
+            let paths = media.map(|media| media.paths(id.entry, media_of(&body).len()));
             drop(guard);
             return Poll::Ready(Some(self.give(id, &session, body, paths.unwrap_or_default())));
         }
