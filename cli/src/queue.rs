@@ -37,7 +37,6 @@ pub(crate) fn process_name() -> String {
 /// Returns a name for a process that no other process has.
 #[cfg(feature = "jetstream")]
 pub(crate) fn random_name(prefix: &str) -> Result<String, String> {
-    let mut bytes = [0; 6];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no randomness: {error}"))?;
-    Ok(format!("{prefix}-{}", data_encoding::HEXLOWER.encode(&bytes)))
+    let random = crate::random::hex::<6>().map_err(|error| format!("no randomness: {error}"))?;
+    Ok(format!("{prefix}-{random}"))
 }

@@ -140,11 +140,7 @@ fn open(target: &Target) -> Result<(QueueReader, Ledger), String> {
 
 fn status(target: &Target) -> Result<Vec<String>, String> {
     let (reader, ledger) = open(target)?;
-    #[cfg(feature = "jetstream")]
-    let streams = reader.streams()?.into_iter().map(Into::into).collect();
-    #[cfg(not(feature = "jetstream"))]
-    let streams = Vec::new();
-    let owner = reader.owner()?;
+    let (streams, owner) = (reader.streams()?, reader.owner()?);
     #[cfg(feature = "jetstream")]
     let members =
         if owner.is_some() { members(&target.queue, target.gateway_id.as_deref()) } else { Vec::new() };

@@ -22,7 +22,7 @@ pub(crate) struct QueueArguments {
     /// done it: ack then means done. It comes again if the agent, the gateway or the machine dies before. The queue
     /// holds what people say: a file has mode 0600. A second gateway with the same queue exits with 1. With servers of NATS and
     /// neither --exec nor --acp this gateway runs no agent. Credentials are in the URL, or in the file of its parameter login.
-    #[arg(long, value_name = "URL", value_parser = QueueLocation::parse, hide_default_value = true)]
+    #[arg(long, value_name = "URL", value_parser = QueueLocation::parse)]
     queue: Option<QueueLocation>,
 
     /// Number of agent processes. Sessions are spread over them; 1 by default.

@@ -1,12 +1,12 @@
 //! A queue as another process sees it: in a file, or on servers.
 
-use super::list::Owner;
+use super::list::{Owner, StreamSummary};
 use super::location::QueueLocation;
 use super::operate::unbounded;
 use relayline_queue::encoding::Bytes;
 use relayline_queue::id::EntryId;
 #[cfg(feature = "jetstream")]
-use relayline_queue::jetstream::{JetStreamQueue, StreamStatus};
+use relayline_queue::jetstream::JetStreamQueue;
 use relayline_queue::ledger::Ledger;
 #[cfg(feature = "sqlite")]
 use relayline_queue::sqlite::SqliteReader;
@@ -90,16 +90,19 @@ impl QueueReader {
         }
     }
 
-    /// Returns the state of the streams of a queue on servers.
+    /// Returns the state of the streams of a queue on servers; a file has none.
     ///
     /// # Errors
     /// It cannot be read.
-    #[cfg(feature = "jetstream")]
-    pub(super) fn streams(&self) -> Result<Vec<StreamStatus>, String> {
+    pub(super) fn streams(&self) -> Result<Vec<StreamSummary>, String> {
         match self {
             #[cfg(feature = "sqlite")]
             QueueReader::File(_) => Ok(Vec::new()),
-            QueueReader::Servers(queue) => queue.streams().map_err(|error| error.to_string()),
+            #[cfg(feature = "jetstream")]
+            QueueReader::Servers(queue) => {
+                let streams = queue.streams().map_err(|error| error.to_string())?;
+                Ok(streams.into_iter().map(Into::into).collect())
+            }
         }
     }
 }

@@ -104,15 +104,16 @@ impl Stage {
     /// Waits longer for a frame of this type.
     #[cfg(feature = "jetstream")]
     pub(super) fn sees_within(&self, kind: &str, within: Duration) {
-        let is_wanted =
-            |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if frame["type"] == kind);
-        let seen = self.connector.wait_for(is_wanted, within);
-        assert!(seen.is_ok(), "{seen:?}");
+        self.sees_that_within(|frame| frame["type"] == kind, within);
     }
 
     fn sees_that(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.sees_that_within(wanted, SOON)
+    }
+
+    fn sees_that_within(&self, wanted: impl Fn(&Value) -> bool, within: Duration) -> Value {
         let is_wanted = |saw: &Observation| matches!(saw, Observation::Frame { frame, .. } if wanted(frame));
-        match self.connector.wait_for(is_wanted, SOON) {
+        match self.connector.wait_for(is_wanted, within) {
             Ok(Observation::Frame { frame, .. }) => frame,
             other => panic!("{other:?}"),
         }
