@@ -32,7 +32,7 @@ use std::path::Path;
 pub(crate) use files::MessageFiles;
 pub(crate) use reader::{LineReader, ReadLine, log_stderr};
 pub(crate) use session_file::SessionFile;
-pub(crate) use start::{conclude, start};
+pub(crate) use start::{conclude, machine, message_files, session_file, start};
 
 /// Parts of an ACP host.
 #[derive(Debug)]

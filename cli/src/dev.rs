@@ -11,7 +11,7 @@ use crate::gateway::RuntimeName;
 use crate::local_gateway::LocalGateway;
 use crate::page_server::page_address;
 use crate::workbench::{WorkbenchParts, WorkbenchServer};
-use crate::{browser, complain, fail, run};
+use crate::{fail, run};
 use agent_process::AgentProcess;
 use clap::{ArgGroup, Args};
 use gateway_loop::GatewayLoop;
@@ -165,14 +165,7 @@ fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
     let process = process.start(page.clone()).map_err(|error| fail(1, format_args!("{program}: {error}")))?;
     let watching = watcher.start(move |path| control.restart(&format!("{} changed", path.display())));
     let watching = watching.map_err(|error| fail(1, error))?;
-    if crate::print(server.url()) != ExitCode::SUCCESS {
-        return Err(ExitCode::from(1));
-    }
-    if arguments.open
-        && let Err(error) = browser::open(server.url().as_ref())
-    {
-        complain(format_args!("{error}: open the URL above"));
-    }
+    server.print_url(arguments.open)?;
     let gateway = GatewayLoop {
         runtime: arguments.runtime,
         config,

@@ -239,7 +239,7 @@ fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
     let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     arguments.configure(&mut config, manifest);
     let kind = match arguments.exec.is_empty() {
-        _ if is_alone => AgentKind::None,
+        true if is_alone => AgentKind::None,
         true => AgentKind::Stdio,
         false => AgentKind::Exec,
     };

@@ -1,6 +1,6 @@
 //! Start of `run --acp`: its flags and files, the agent, and the exit code.
 
-use super::{AcpEnd, AcpOptions, MessageFiles, SessionFile};
+use super::{AcpArguments, AcpEnd, AcpOptions, MessageFiles, SessionFile};
 use crate::boot;
 use crate::bridge::{Cause, End};
 use crate::exec::AgentStderr;
@@ -10,9 +10,11 @@ use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::{self, RunArguments};
 use crate::supervisor::Supervisor;
 use relayline_acp::{AcpMachine, Settling};
+use relayline_control::config::GatewayConfig;
 use relayline_control::settings::Resolved;
 use serde_json::Value;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs a gateway for an agent that speaks the Agent Client Protocol. Prints errors, and returns the exit code.
@@ -26,27 +28,10 @@ pub(crate) fn start(
     manifest: Option<Vec<Value>>,
 ) -> Result<ExitCode, ExitCode> {
     let (runtime, command) = (arguments.gateway.network.runtime, arguments.acp.command());
-    let mut acp_config = arguments.acp.config(&limits.acp).map_err(|error| fail(2, error))?;
-    acp_config.platforms = run::platforms(&resolved.config);
-    let approvals = arguments.acp.approvals(&acp_config.platforms);
-    acp_config.approvals = approvals.map_err(|error| fail(2, error))?;
-    let saved = arguments.acp.saved().map_err(|error| fail(1, error))?;
-    if arguments.queue.is_given() {
-        acp_config.settling = Settling::TurnEnded;
-    }
-    let machine = AcpMachine::new(acp_config, &saved);
-    let state = arguments.acp.state().map(SessionFile::new);
-    // Before anything begins: a file that cannot be written would lose the sessions.
-    if let Some(file) = &state {
-        file.write(&machine.state().to_json()).map_err(|error| {
-            let path = file.path().display();
-            fail(1, format_args!("--acp-state {path}: {error}; name a file in a folder that exists"))
-        })?;
-    }
-    let (transfers, max) = (limits.agent.media_transfers, limits.acp.acp_file_bytes);
-    let files = MessageFiles::new(arguments.media_dir.as_deref(), transfers, max).map_err(|error| {
-        fail(2, format_args!("the folder for files of messages: {error}; name one with --media-dir"))
-    })?;
+    let settling = if arguments.queue.is_given() { Settling::TurnEnded } else { Settling::default() };
+    let machine = machine(&arguments.acp, &limits, &resolved.config, settling)?;
+    let state = session_file(&arguments.acp, &machine)?;
+    let files = message_files(arguments.media_dir.as_deref(), &limits)?;
     let facilities = arguments.facilities(&limits.control)?;
     let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     let declares_commands = manifest.is_none();
@@ -70,6 +55,51 @@ pub(crate) fn start(
     drop(agents);
     let failure = supervisor.wait();
     Ok(conclude(ended, failure))
+}
+
+/// Returns the machine of an agent, as its flags make it, with the saved sessions.
+///
+/// # Errors
+/// A flag or the file of the sessions is wrong: the exit code, after the error was printed.
+pub(crate) fn machine(
+    arguments: &AcpArguments,
+    limits: &HostLimits,
+    gateway: &GatewayConfig,
+    settling: Settling,
+) -> Result<AcpMachine, ExitCode> {
+    let mut config = arguments.config(&limits.acp).map_err(|error| fail(2, error))?;
+    config.platforms = run::platforms(gateway);
+    config.approvals = arguments.approvals(&config.platforms).map_err(|error| fail(2, error))?;
+    config.settling = settling;
+    let saved = arguments.saved().map_err(|error| fail(1, error))?;
+    Ok(AcpMachine::new(config, &saved))
+}
+
+/// Returns the file of the sessions, if there is one, after it was written: one that cannot be written would lose them.
+///
+/// # Errors
+/// It cannot be written: the exit code, after the error was printed.
+pub(crate) fn session_file(
+    arguments: &AcpArguments,
+    machine: &AcpMachine,
+) -> Result<Option<SessionFile>, ExitCode> {
+    let Some(file) = arguments.state().map(SessionFile::new) else { return Ok(None) };
+    file.write(&machine.state().to_json()).map_err(|error| {
+        let path = file.path().display();
+        fail(1, format_args!("--acp-state {path}: {error}; name a file in a folder that exists"))
+    })?;
+    Ok(Some(file))
+}
+
+/// Returns the folder for files of messages.
+///
+/// # Errors
+/// It cannot be used: the exit code, after the error was printed.
+pub(crate) fn message_files(media_dir: Option<&Path>, limits: &HostLimits) -> Result<MessageFiles, ExitCode> {
+    let (transfers, max) = (limits.agent.media_transfers, limits.acp.acp_file_bytes);
+    MessageFiles::new(media_dir, transfers, max).map_err(|error| {
+        fail(2, format_args!("the folder for files of messages: {error}; name one with --media-dir"))
+    })
 }
 
 /// Prints the error of a gateway that has ended, and returns its exit code. `failure` is that of its last agent.

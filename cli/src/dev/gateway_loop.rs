@@ -1,25 +1,20 @@
 //! The gateway of `relayline dev`. One that was revoked starts again when the workbench admits it.
 
 use super::agent_process::{AgentControl, DevAgents};
-use crate::acp::{self, AcpArguments, AcpEnd, AcpOptions, MessageFiles};
+use crate::acp::{self, AcpArguments, AcpEnd, AcpOptions};
 use crate::bridge::{self, AgentKind, End, Facilities, MediaFolder, Options};
 use crate::exec::Current;
 use crate::gateway::{HostLimits, RuntimeName};
 use crate::signals::Shutdown;
 use crate::workbench::WorkbenchPage;
 use crate::{fail, run};
-use futures_util::FutureExt;
-use relayline_acp::AcpMachine;
+use relayline_acp::Settling;
 use relayline_control::config::GatewayConfig;
 use serde_json::Value;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Interval of checks of whether a revoked gateway is admitted again.
-const CHECK: Duration = Duration::from_millis(100);
 
 /// Parts of the gateway.
 pub(super) struct GatewayLoop<'a> {
@@ -48,11 +43,9 @@ impl GatewayLoop<'_> {
             match ended {
                 Ok(Ok(End::Disabled(fatal))) => {
                     tracing::warn!(%fatal, "revoked");
-                    self.page.set_revoked(true);
-                    if !self.wait_until_admitted() {
+                    if !self.page.wait_until_admitted(&self.shutdown) {
                         return ExitCode::SUCCESS;
                     }
-                    self.page.set_revoked(false);
                     // The end of the gateway was the end of its agent.
                     self.agent.restart("the gateway started again");
                 }
@@ -62,26 +55,14 @@ impl GatewayLoop<'_> {
         }
     }
 
-    /// Returns true once the workbench admits the gateway again, and false at a request to stop.
-    fn wait_until_admitted(&self) -> bool {
-        while self.shutdown.triggered().now_or_never().is_none() {
-            if !self.page.refuses_gateway() {
-                return true;
-            }
-            std::thread::sleep(CHECK);
-        }
-        false
-    }
-
     fn run_bridge(&self, agents: &mut DevAgents) -> Result<io::Result<End>, ExitCode> {
-        let limits = self.limits.clone();
         let mut config = self.config.clone();
         config.machine.command_manifest.clone_from(&self.manifest);
         let prompts = self.acp.prompt_policy(&run::platforms(&config)).map_err(|error| fail(2, error))?;
         let options = Options {
             auto_ack: self.auto_ack,
             facilities: Facilities::default(),
-            settings: limits.agent,
+            settings: self.limits.agent.clone(),
             kind: AgentKind::Exec,
             media: self.media.clone(),
             prompts,
@@ -90,25 +71,18 @@ impl GatewayLoop<'_> {
     }
 
     fn run_acp(&self, agents: &mut DevAgents) -> Result<io::Result<End>, ExitCode> {
-        let limits = self.limits.clone();
         let mut config = self.config.clone();
-        let mut acp_config = self.acp.config(&limits.acp).map_err(|error| fail(2, error))?;
-        acp_config.platforms = run::platforms(&config);
-        acp_config.approvals = self.acp.approvals(&acp_config.platforms).map_err(|error| fail(2, error))?;
-        let saved = self.acp.saved().map_err(|error| fail(1, error))?;
-        let machine = AcpMachine::new(acp_config, &saved);
-        let (transfers, max) = (limits.agent.media_transfers, limits.acp.acp_file_bytes);
-        let files = MessageFiles::new(self.media_dir, transfers, max).map_err(|error| {
-            fail(2, format_args!("the folder for files of messages: {error}; name one with --media-dir"))
-        })?;
+        let machine = acp::machine(self.acp, &self.limits, &config, Settling::default())?;
+        let state = acp::session_file(self.acp, &machine)?;
+        let files = acp::message_files(self.media_dir, &self.limits)?;
         let declares_commands = self.manifest.is_none();
         config.machine.command_manifest = self.manifest.clone().or_else(|| machine.command_manifest());
         let options = AcpOptions {
             machine,
-            state: self.acp.state().map(acp::SessionFile::new),
+            state,
             files,
             facilities: Facilities::default(),
-            limits,
+            limits: self.limits.clone(),
             declares_commands,
             current: self.current.clone(),
             queue: None,

@@ -280,6 +280,7 @@ fn mistakes_are_told_before_anything_starts() {
         (&["dev", "--set", "nothing=1", "--exec", "cat"], 2, "nothing"),
         (&["dev", "--command-manifest", "/nowhere", "--exec", "cat"], 2, "--command-manifest /nowhere"),
         (&["dev", "--exec", "./no-such-agent"], 1, "./no-such-agent"),
+        (&["dev", "--acp-state", "/nowhere/state", "--acp", "--", "cat"], 1, "--acp-state /nowhere/state"),
         (&["demo", "--web", "--acp"], 2, "cannot be used with"),
         (&["demo", "--open"], 2, "required"),
     ] {
