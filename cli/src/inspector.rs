@@ -7,7 +7,7 @@ mod app;
 
 use crate::complain;
 use crate::gateway::RuntimeName;
-use crate::page_server::{PageApp, PageArguments, PageError, PagePort, PageServer, page_address};
+use crate::page_server::{PageApp, PageError, PagePort, PageServer, RemoteAccess, page_address};
 use app::{InspectorApp, Subject};
 use clap::Args;
 use relayline_core::secret::Secret;
@@ -36,8 +36,9 @@ pub(crate) struct InspectArguments {
     #[arg(long, requires = "inspect")]
     pub(crate) inspect_hide_text: bool,
 
-    #[command(flatten)]
-    pub(crate) page: PageArguments,
+    /// Let --inspect listen on an address that other machines reach. The page is not encrypted.
+    #[arg(long)]
+    pub(crate) inspect_remote: bool,
 }
 
 impl InspectArguments {
@@ -47,9 +48,12 @@ impl InspectArguments {
     /// The port cannot be used.
     pub(crate) fn open(&self) -> Result<Option<InspectorPort>, PageError> {
         let Some(address) = self.inspect else { return Ok(None) };
-        let port = PagePort::open("--inspect", address, self.page.inspect_remote)?;
-        let feed = Arc::new(LiveFeed::new(FeedLimits::default()));
-        Ok(Some(InspectorPort { port, feed, hides_text: self.inspect_hide_text }))
+        let access = match self.inspect_remote {
+            true => RemoteAccess::Allowed,
+            false => RemoteAccess::NeedsFlag("--inspect-remote"),
+        };
+        let port = PagePort::open("--inspect", address, access)?;
+        Ok(Some(InspectorPort::on(port, self.inspect_hide_text)))
     }
 }
 
@@ -74,14 +78,14 @@ pub(crate) struct Inspected {
 }
 
 impl InspectorPort {
+    /// Creates the inspector of a port that is open already.
+    pub(crate) fn on(port: PagePort, hides_text: bool) -> InspectorPort {
+        InspectorPort { port, feed: Arc::new(LiveFeed::new(FeedLimits::default())), hides_text }
+    }
+
     /// Returns the observer to set before the first dial.
     pub(crate) fn observer(&self) -> Arc<dyn WireObserver> {
         self.feed.clone()
-    }
-
-    /// Creates the inspector of a port that is open already.
-    pub(crate) fn on(port: PagePort) -> InspectorPort {
-        InspectorPort { port, feed: Arc::new(LiveFeed::new(FeedLimits::default())), hides_text: false }
     }
 
     /// Returns the URL of a page of the port, as [`PagePort::url`] does.

@@ -30,7 +30,6 @@ pub(crate) use event_log::{EventLog, EventLogLimits};
 use crate::gateway::RuntimeName;
 use access::Access;
 use answer::Site;
-use clap::Args;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 use hyper::body::Bytes;
@@ -101,25 +100,26 @@ pub(crate) struct PageFile {
     pub(crate) bytes: Bytes,
 }
 
-/// Flags of commands that serve a page.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub(crate) struct PageArguments {
-    /// Let --inspect listen on an address that other machines reach. The page is not encrypted.
-    #[arg(long, help_heading = "Inspector")]
-    pub(crate) inspect_remote: bool,
-}
-
 /// Parses the address of a page.
 pub(crate) fn page_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|error| format!("{error}: write IP:PORT, as in 127.0.0.1:7070; port 0 takes a free one"))
 }
 
+/// Permission to listen on an address that other machines reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RemoteAccess {
+    Allowed,
+    /// This flag allows it, and is not given.
+    NeedsFlag(&'static str),
+    Never,
+}
+
 /// Error returned when a page cannot be served.
 #[derive(Debug)]
 pub(crate) enum PageError {
     /// Other machines reach the address, and that is not allowed.
-    Remote { flag: &'static str, address: SocketAddr },
+    Remote { flag: &'static str, address: SocketAddr, access: RemoteAccess },
     /// The port cannot be opened.
     Listen { flag: &'static str, address: SocketAddr, error: io::Error },
     /// The system has no randomness.
@@ -136,11 +136,17 @@ impl PageError {
 impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PageError::Remote { flag, address } => write!(
-                f,
-                "{flag} {address}: other machines could reach the page, which is not encrypted: name a loopback address, as in \
-                 127.0.0.1:7070, or add --inspect-remote"
-            ),
+            PageError::Remote { flag, address, access } => {
+                write!(
+                    f,
+                    "{flag} {address}: other machines could reach the page, which is not encrypted: name a loopback address, \
+                     as in 127.0.0.1:7070"
+                )?;
+                match access {
+                    RemoteAccess::NeedsFlag(name) => write!(f, ", or add {name}"),
+                    RemoteAccess::Allowed | RemoteAccess::Never => Ok(()),
+                }
+            }
             PageError::Listen { flag, address, error } => write!(
                 f,
                 "{flag} {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:7070"
@@ -167,16 +173,15 @@ impl PagePort {
     /// Opens the port that `flag` names.
     ///
     /// # Errors
-    /// The address is not a loopback address and `allows_remote` is false, the port cannot be opened, or the system has no
-    /// randomness.
+    /// Other machines reach the address without permission, the port cannot be opened, or the system has no randomness.
     pub(crate) fn open(
         flag: &'static str,
         address: SocketAddr,
-        allows_remote: bool,
+        access: RemoteAccess,
     ) -> Result<PagePort, PageError> {
         let is_remote = !address.ip().is_loopback();
-        if is_remote && !allows_remote {
-            return Err(PageError::Remote { flag, address });
+        if is_remote && !matches!(access, RemoteAccess::Allowed) {
+            return Err(PageError::Remote { flag, address, access });
         }
         let failed = |error| PageError::Listen { flag, address, error };
         let listener = TcpListener::bind(address).map_err(failed)?;

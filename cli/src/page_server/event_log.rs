@@ -134,7 +134,6 @@ impl EventLog {
     }
 
     /// Returns the id of the next event, for an app whose snapshot has all events so far.
-    #[allow(dead_code)] // The inspector's snapshot has none.
     pub(crate) fn next(&self) -> u64 {
         self.lock().next()
     }

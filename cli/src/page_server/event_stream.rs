@@ -51,7 +51,7 @@ impl Body for EventStream {
             let Some(next) = this.next else {
                 let snapshot = this.app.snapshot();
                 this.next = Some(snapshot.next);
-                // Whoever continues after this id continues with the next event.
+                // A page that continues after this id continues with the next event.
                 break event(Some(snapshot.next.saturating_sub(1)), "reset", &snapshot.data.to_string())
                     .into();
             };

@@ -60,7 +60,7 @@ struct Served {
 fn serve(runtime: RuntimeName, listen: &str) -> Served {
     let limits = EventLogLimits { events: 4, bytes: 1 << 20, clients: 2 };
     let echo = Arc::new(Echo { log: EventLog::new(limits) });
-    let port = PagePort::open("--inspect", listen.parse().unwrap(), true).unwrap();
+    let port = PagePort::open("--inspect", listen.parse().unwrap(), RemoteAccess::Allowed).unwrap();
     let address = port.access.address();
     let cookie = port.access.set_cookie();
     let cookie = cookie.split(';').next().unwrap().to_owned();
@@ -119,7 +119,7 @@ impl Served {
 
 fn line(lines: &mut BufReader<TcpStream>) -> String {
     let mut line = String::new();
-    lines.read_line(&mut line).unwrap();
+    assert!(lines.read_line(&mut line).unwrap() > 0, "the stream has ended");
     line.trim_end().to_owned()
 }
 
@@ -320,7 +320,8 @@ fn events_resume_and_a_lost_place_is_reset() {
         }
         // The places of clients that have gone become free once the server notices.
         let ends = std::time::Instant::now() + SOON;
-        while log.has_clients() && std::time::Instant::now() < ends {
+        while log.has_clients() {
+            assert!(std::time::Instant::now() < ends, "the places stay taken");
             log.publish("more", "{}");
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -404,16 +405,19 @@ fn the_end_of_the_server_ends_the_streams() {
 
 #[test]
 fn other_machines_need_a_flag() {
-    let open = |address: &str, remote| PagePort::open("--inspect", address.parse().unwrap(), remote);
-    let error = open("0.0.0.0:0", false).unwrap_err();
-    assert_eq!(error.code(), 2);
-    assert!(error.to_string().contains("--inspect-remote"), "{error}");
-    let port = open("0.0.0.0:0", true).unwrap();
+    let open = |address: &str, access| PagePort::open("--inspect", address.parse().unwrap(), access);
+    let needs_flag = RemoteAccess::NeedsFlag("--inspect-remote");
+    for (access, has_flag) in [(needs_flag, true), (RemoteAccess::Never, false)] {
+        let error = open("0.0.0.0:0", access).unwrap_err();
+        assert_eq!(error.code(), 2);
+        assert_eq!(error.to_string().contains("--inspect-remote"), has_flag, "{error}");
+    }
+    let port = open("0.0.0.0:0", RemoteAccess::Allowed).unwrap();
     assert!(port.url("/").starts_with("http://127.0.0.1:"), "a URL that works here");
     assert!(!format!("{port:?}").contains(port.access.entry_token()));
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = held.local_addr().unwrap();
-    let error = open(&taken.to_string(), false).unwrap_err();
+    let error = open(&taken.to_string(), RemoteAccess::Never).unwrap_err();
     assert_eq!(error.code(), 1);
     assert!(error.to_string().starts_with(&format!("--inspect {taken}: ")), "{error}");
     // With the flag any address of the machine is a good one, and a name is not.

@@ -4,9 +4,11 @@ use super::{RestartAgent, WorkbenchPage};
 use crate::connector::inspected;
 use crate::gateway::RuntimeName;
 use crate::inspector::{Inspector, InspectorPort};
-use crate::page_server::PagePort;
+use crate::page_server::{PagePort, RemoteAccess};
+use crate::{browser, complain, print};
 use relayline_connector::EmbeddedConnector;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -47,11 +49,12 @@ impl WorkbenchServer {
     /// It cannot be served: the exit code, and the text for the user.
     pub(crate) fn start(parts: WorkbenchParts) -> Result<WorkbenchServer, (u8, String)> {
         let WorkbenchParts { listen, flag, runtime, connector, gateway, restart } = parts;
-        let port = PagePort::open(flag, listen, false).map_err(|error| (error.code(), error.to_string()))?;
-        let port = InspectorPort::on(port);
+        let port = PagePort::open(flag, listen, RemoteAccess::Never);
+        let port = port.map_err(|error| (error.code(), error.to_string()))?;
+        let port = InspectorPort::on(port, false);
         connector.observe(port.observer());
         let url = port.url("/");
-        let inspector = Some(FRAMES.trim_start_matches('/'));
+        let inspector = FRAMES.trim_start_matches('/');
         let page = Arc::new(WorkbenchPage::new(connector.clone(), Some(gateway), restart, inspector));
         let inspected = inspected(&connector, Vec::new());
         let is_over = Arc::new(AtomicBool::new(false));
@@ -77,9 +80,18 @@ impl WorkbenchServer {
         &self.page
     }
 
-    /// Returns the URL, with the token that lets a browser in. Show it to the user only.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Prints the URL, which has the token that lets a browser in. Opens it in the browser if `opens` is true.
+    ///
+    /// # Errors
+    /// stdout cannot be written: the exit code, after the error was printed.
+    pub(crate) fn print_url(&self, opens: bool) -> Result<(), ExitCode> {
+        if print(&self.url) != ExitCode::SUCCESS {
+            return Err(ExitCode::from(1));
+        }
+        if opens && let Err(error) = browser::open(self.url.as_ref()) {
+            complain(format_args!("{error}: open the URL above"));
+        }
+        Ok(())
     }
 }
 
