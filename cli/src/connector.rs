@@ -191,8 +191,7 @@ pub(crate) fn run(args: ConnectorArgs) -> ExitCode {
         Ok(connector) => Arc::new(connector),
         Err(message) => return fail(1, &message),
     };
-    let workbench =
-        has_workbench.then(|| Arc::new(WorkbenchPage::new(connector.clone(), None, None, Some("../"))));
+    let workbench = has_workbench.then(|| Arc::new(WorkbenchPage::new(connector.clone(), None, None, "../")));
     let inspector = inspector.map(|port| inspect(port, &connector, known_secrets(&args), workbench.clone()));
     let inspector = match inspector.transpose() {
         Ok(inspector) => inspector,

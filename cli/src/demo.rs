@@ -15,14 +15,18 @@ mod web;
 use crate::fail;
 use crate::gateway::RuntimeName;
 use crate::local_gateway::LocalGateway;
+use agent::AgentEvent;
 use clap::Args;
 use conversation::Conversation;
 use relayline_connector::chats::Platform;
+use relayline_control::config::GatewayConfig;
+use relayline_runtime::Relay;
 use script::Step;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 /// Run a connector, a gateway and an echo agent on this machine, and chat with the agent.
 #[derive(Debug, Args)]
@@ -120,37 +124,51 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
     }
 }
 
-/// Starts the connector, and enrolls the gateway. `observes_output` is for a workbench.
-fn enroll_gateway(runtime: RuntimeName, observes_output: bool) -> Result<LocalGateway, String> {
+/// Starts the connector, and enrolls the gateway.
+fn enroll_gateway(runtime: RuntimeName) -> Result<LocalGateway, String> {
     let mut platforms = Platform::fakes();
     // Text messages cannot be edited.
     let mut sms = Platform::generic("sms");
     sms.descriptor.insert("supports_edit".to_owned(), false.into());
     platforms.push(sms);
-    LocalGateway::start(runtime, GATEWAY, platforms, observes_output)
+    LocalGateway::start(runtime, GATEWAY, platforms, false)
+}
+
+/// A gateway and its agent, on a thread of their own, like a separate process.
+struct AgentThread {
+    thread: JoinHandle<io::Result<()>>,
+    /// The gateway, once it has started.
+    relay: Receiver<Relay>,
+    events: Receiver<AgentEvent>,
+}
+
+impl AgentThread {
+    fn start(runtime: RuntimeName, config: GatewayConfig) -> Result<AgentThread, String> {
+        let (sender, events) = channel();
+        let (relays, relay) = channel();
+        let host = move || {
+            runtime.host(config, None, |relay, inbox| async move {
+                // This fails if the demo has ended already.
+                let _ = relays.send(relay.clone());
+                agent::serve(relay, inbox, sender).await;
+            })
+        };
+        let thread = std::thread::Builder::new().name("agent".to_owned()).spawn(host);
+        Ok(AgentThread { thread: thread.map_err(|error| error.to_string())?, relay, events })
+    }
 }
 
 fn play(
     runtime: RuntimeName,
     script: impl FnOnce(&mut Conversation) -> Result<(), String>,
 ) -> Result<(), String> {
-    let LocalGateway { connector, config } = enroll_gateway(runtime, false)?;
-    // The gateway and its agent run on a thread of their own, like a separate process.
-    let (events, received) = mpsc::channel();
-    let (relays, relay) = mpsc::channel();
-    let host = std::thread::Builder::new().name("agent".to_owned()).spawn(move || {
-        runtime.host(config, None, |relay, inbox| async move {
-            // This fails if the conversation has ended already.
-            let _ = relays.send(relay.clone());
-            agent::serve(relay, inbox, events).await;
-        })
-    });
-    let host = host.map_err(|error| error.to_string())?;
+    let LocalGateway { connector, config } = enroll_gateway(runtime)?;
+    let AgentThread { thread, relay, events } = AgentThread::start(runtime, config)?;
     let Ok(relay) = relay.recv() else {
-        let why = host.join().ok().and_then(Result::err);
+        let why = thread.join().ok().and_then(Result::err);
         return Err(why.map_or_else(|| "the gateway did not start".to_owned(), |error| error.to_string()));
     };
-    let mut conversation = Conversation::new(connector, received, relay.clone());
+    let mut conversation = Conversation::new(connector, events, relay.clone());
     let played = conversation.open().and_then(|()| script(&mut conversation));
     smol::block_on(relay.disconnect());
     played.and_then(|()| conversation.close())

@@ -334,6 +334,15 @@ impl Workbench {
         }
     }
 
+    /// Changes a message, and shows it. Returns false if it is not there.
+    fn amend(&mut self, chat: &str, message: &str, change: impl FnOnce(&mut Message)) -> bool {
+        let found = self.chats.get_mut(chat).and_then(|chat| chat.find(message));
+        let Some(mut message) = found.map(|known| known.clone()) else { return false };
+        change(&mut message);
+        self.post(chat, message);
+        true
+    }
+
     fn remove(&mut self, chat: &str, message: &str) {
         self.chats.remove(chat, message);
         self.updates.push(Update::Gone { chat: chat.to_owned(), message: message.to_owned() });

@@ -40,7 +40,7 @@ pub(super) fn play(arguments: &DemoArguments, steps: Option<Vec<Step>>) -> ExitC
         Ok(watched) => watched,
         Err(code) => return code,
     };
-    let (connector, config) = match super::enroll_gateway(arguments.runtime, false) {
+    let (connector, config) = match super::enroll_gateway(arguments.runtime) {
         Ok(LocalGateway { connector, config }) => (connector, config),
         Err(error) => return fail(1, error),
     };

@@ -53,7 +53,7 @@ impl Fault {
 
     /// Returns the instructions that begin or end the fault; none for [`Fault::Duplicate`], whose message the chats
     /// know.
-    fn acts(self, on: bool) -> Vec<Act> {
+    pub(crate) fn acts(self, on: bool) -> Vec<Act> {
         match self {
             Fault::Drop => vec![Act::Drop],
             Fault::HalfOpen => vec![Act::HalfOpen],
@@ -93,11 +93,6 @@ fn each_op(act: impl Fn(String) -> Act) -> Vec<Act> {
 pub(crate) struct Faults(BTreeSet<Fault>);
 
 impl Faults {
-    /// Returns the instructions that begin or end a fault.
-    pub(crate) fn plan(&self, fault: Fault, on: bool) -> Vec<Act> {
-        fault.acts(on)
-    }
-
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.0.contains(&fault)
     }
@@ -131,9 +126,9 @@ mod tests {
 
     #[test]
     fn a_trouble_of_results_is_for_every_op() {
-        let acts = Faults::default().plan(Fault::RefuseOps, true);
+        let acts = Fault::RefuseOps.acts(true);
         assert_eq!(acts.len(), OPS.iter().filter(|op| op.name != "raw").count());
         let is_end = |act: &Act| matches!(act, Act::Answer { result: Value::Null, .. });
-        assert!(Faults::default().plan(Fault::RefuseOps, false).iter().all(is_end));
+        assert!(Fault::RefuseOps.acts(false).iter().all(is_end));
     }
 }

@@ -1,4 +1,4 @@
-//! What a gateway's op shows in the chats.
+//! Effects of a gateway's ops on the chats.
 
 use super::chat::{Chat, MAX_NAME};
 use super::message::{Attachment, Author, Button, Card, Message, PromptView, Step};
@@ -124,7 +124,13 @@ impl Workbench {
                 message.card = Some(card(done));
                 self.post(&chat, message);
             }
-            "task_card_stop" => self.end_card(&chat, &card_key(done)),
+            "task_card_stop" => {
+                self.amend(&chat, &card_key(done), |message| {
+                    if let Some(card) = &mut message.card {
+                        card.is_over = true;
+                    }
+                });
+            }
             other => {
                 let text = format!("{other} was carried out: {}", done.action);
                 self.note(&chat, thread, done.at, &text, false);
@@ -159,16 +165,9 @@ impl Workbench {
     /// Changes the message that an op names.
     fn change(&mut self, chat: &str, done: &DoneOp<'_>, change: impl FnOnce(&mut Message)) {
         let wanted = done.id("message_id").unwrap_or_default();
-        let found = self.chats.get_mut(chat).and_then(|chat| chat.find(&wanted)).map(|known| known.clone());
-        match found {
-            Some(mut message) => {
-                change(&mut message);
-                self.post(chat, message);
-            }
-            None => {
-                let text = format!("{} of a message that is not here: {}", done.op(), done.action);
-                self.note(chat, None, done.at, &text, false);
-            }
+        if !self.amend(chat, &wanted, change) {
+            let text = format!("{} of a message that is not here: {}", done.op(), done.action);
+            self.note(chat, None, done.at, &text, false);
         }
     }
 
@@ -184,25 +183,14 @@ impl Workbench {
     fn rename(&mut self, done: &DoneOp<'_>, chat: &str) {
         let name = short(&done.action["thread_name"]);
         let thread = done.id("message_id").unwrap_or_default();
-        let of_chat = |known: &&mut Chat| known.thread_id.as_deref() == Some(thread.as_str());
         let known = self.chats.all().iter().find(|known| known.thread_id.as_deref() == Some(thread.as_str()));
         let key = known.map(|known| known.key.clone());
-        if let Some(thread) = key.as_deref().and_then(|key| self.chats.get_mut(key)).filter(of_chat) {
+        if let Some(thread) = key.as_deref().and_then(|key| self.chats.get_mut(key)) {
             thread.name.clone_from(&name);
         }
         let key = key.unwrap_or_else(|| chat.to_owned());
         self.tell_chat(&key);
         self.note(&key, None, done.at, &format!("the agent named the thread “{name}”"), false);
-    }
-
-    fn end_card(&mut self, chat: &str, key: &str) {
-        let found = self.chats.get_mut(chat).and_then(|chat| chat.find(key)).map(|known| known.clone());
-        if let Some(mut message) = found {
-            if let Some(card) = &mut message.card {
-                card.is_over = true;
-            }
-            self.post(chat, message);
-        }
     }
 }
 

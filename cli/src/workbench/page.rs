@@ -2,17 +2,22 @@
 
 use super::{Action, AgentView, Files, Workbench};
 use crate::page_server::{EventLog, EventLogLimits, PageApp, PageFile, Snapshot};
+use crate::signals::Shutdown;
+use crate::unix_ms;
+use futures_util::FutureExt;
 use relayline_connector::{Act, EmbeddedConnector, Observation, UserFile};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The built page: one file. `web/` has its source, and `npm run build` there writes it.
 const PAGE: &str = include_str!("page/workbench.html");
 /// Maximum size of an action: a message with files.
 const MAX_ACTION: usize = 40 << 20;
+/// Interval of checks of whether a revoked gateway is admitted again.
+const CHECK: Duration = Duration::from_millis(100);
 
 /// Function that starts the agent again.
 pub(crate) type RestartAgent = Box<dyn Fn() + Send + Sync>;
@@ -24,7 +29,7 @@ pub(crate) struct WorkbenchPage {
     connector: Arc<EmbeddedConnector>,
     restart: Option<RestartAgent>,
     /// Place of the inspector, relative to this page.
-    inspector: Option<&'static str>,
+    inspector: &'static str,
 }
 
 impl fmt::Debug for WorkbenchPage {
@@ -40,7 +45,7 @@ impl WorkbenchPage {
         connector: Arc<EmbeddedConnector>,
         gateway: Option<&str>,
         restart: Option<RestartAgent>,
-        inspector: Option<&'static str>,
+        inspector: &'static str,
     ) -> WorkbenchPage {
         let events = EventLog::new(EventLogLimits::default());
         WorkbenchPage { model: Mutex::new(Workbench::new(gateway)), events, connector, restart, inspector }
@@ -73,16 +78,22 @@ impl WorkbenchPage {
         self.publish(self.lock());
     }
 
-    /// Notes that the gateway has ended for good, or has started again.
-    pub(crate) fn set_revoked(&self, is_revoked: bool) {
+    /// Waits while the person at the page refuses the gateway, which has ended for good. Returns false at a request to
+    /// stop.
+    pub(crate) fn wait_until_admitted(&self, shutdown: &Shutdown) -> bool {
+        self.set_revoked(true);
+        let is_over = || shutdown.triggered().now_or_never().is_some();
+        while self.lock().refuses_gateway() && !is_over() {
+            std::thread::sleep(CHECK);
+        }
+        self.set_revoked(false);
+        !is_over()
+    }
+
+    fn set_revoked(&self, is_revoked: bool) {
         let mut model = self.lock();
         model.set_revoked(is_revoked);
         self.publish(model);
-    }
-
-    /// Returns true while the person at the page refuses the gateway.
-    pub(crate) fn refuses_gateway(&self) -> bool {
-        self.lock().refuses_gateway()
     }
 
     /// Publishes what has changed, in the order of the changes.
@@ -91,7 +102,10 @@ impl WorkbenchPage {
             model.set_buffered(self.connector.buffered(&gateway));
         }
         for update in model.take_updates() {
-            self.events.publish("update", &json!(update).to_string());
+            // All keys are texts, so it can be written as JSON.
+            if let Ok(text) = serde_json::to_string(&update) {
+                self.events.publish("update", &text);
+            }
         }
     }
 
@@ -183,9 +197,4 @@ impl Files for OfConnector<'_> {
     fn file(&mut self, url: &str) -> Option<UserFile> {
         self.connector.file(&self.gateway, url)
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

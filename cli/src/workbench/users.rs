@@ -127,7 +127,7 @@ impl Workbench {
                 Ok(Plan { acts: vec![again], effect })
             }
             Action::Fault { name, on } => {
-                Ok(Plan { acts: self.faults.plan(name, on), effect: Effect::Fault { name, on } })
+                Ok(Plan { acts: name.acts(on), effect: Effect::Fault { name, on } })
             }
             Action::RestartAgent => Err("this workbench does not run the agent".to_owned()),
         }
@@ -142,24 +142,17 @@ impl Workbench {
         }
         match effect {
             Effect::Post { chat, message } => self.post(&chat, *message),
-            Effect::Delete { chat, message } => {
-                let found =
-                    self.chats.get_mut(&chat).and_then(|chat| chat.find(&message)).map(|known| known.clone());
-                if let Some(mut message) = found {
-                    message.delete();
-                    self.post(&chat, message);
-                }
-            }
+            Effect::Delete { chat, message } => _ = self.amend(&chat, &message, Message::delete),
             Effect::Answer { chat, prompt, label, name } => {
                 let is_it =
                     |message: &&Message| message.prompt.as_ref().is_some_and(|asked| asked.id == prompt);
-                let found =
-                    self.chats.get(&chat).and_then(|chat| chat.messages.iter().rev().find(is_it).cloned());
-                if let Some(mut message) = found {
-                    if let Some(asked) = &mut message.prompt {
-                        asked.answer = Some((label, name));
-                    }
-                    self.post(&chat, message);
+                let found = self.chats.get(&chat).and_then(|chat| chat.messages.iter().rev().find(is_it));
+                if let Some(message) = found.map(|message| message.key.clone()) {
+                    self.amend(&chat, &message, |message| {
+                        if let Some(asked) = &mut message.prompt {
+                            asked.answer = Some((label, name));
+                        }
+                    });
                 }
             }
             Effect::Note { chat, thread, text } => self.note(&chat, thread, at, &text, false),
