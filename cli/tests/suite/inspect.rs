@@ -2,14 +2,15 @@
 
 use crate::acp::Acp;
 use crate::bridging::Bridge;
+use crate::support::page_client::{PageClient, PageResponse};
 use crate::support::{Program, SOON, relayline};
 use relayline_connector::chats::discord;
 use relayline_connector::{Act, ConnectorConfig, EmbeddedConnector};
 use relayline_harness::recording::Recording;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::sync::mpsc::Receiver;
 
 on_one_runtime! {
     a_gateway_is_shown_from_its_first_dial_on a_drop_and_its_recovery_are_shown,
@@ -18,81 +19,24 @@ on_one_runtime! {
     other_machines_need_a_flag_else_2 clearing_drops_what_is_kept,
 }
 
-/// The inspector of a program, as a browser with its cookie.
-struct Browser {
-    address: SocketAddr,
-    cookie: String,
+/// Opens the inspector whose URL a program has printed.
+fn open(program: &Program) -> PageClient {
+    let rest = program.logged("inspector: http://");
+    let url = rest.split_whitespace().next().unwrap();
+    let (_, token) = url.split_once("/?token=").unwrap();
+    assert_eq!(token.len(), 32, "{url}");
+    PageClient::open(&format!("http://{url}"))
 }
 
-impl Browser {
-    /// Opens the URL that a program has printed.
-    fn open(program: &Program) -> Browser {
-        let rest = program.logged("inspector: http://");
-        let url = rest.split_whitespace().next().unwrap();
-        let (address, token) = url.split_once("/?token=").unwrap();
-        assert_eq!(token.len(), 32, "{url}");
-        let mut browser = Browser { address: address.parse().unwrap(), cookie: String::new() };
-        let response = browser.get(&format!("/?token={token}"));
-        assert!(response.starts_with("HTTP/1.1 303 "), "{response}");
-        let cookie = response.split("set-cookie: ").nth(1).unwrap();
-        browser.cookie = cookie.split(';').next().unwrap().to_owned();
-        browser
-    }
-
-    fn request(&self, line: &str, headers: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        let (address, cookie, length) = (self.address, &self.cookie, body.len());
-        let text = format!(
-            "{line} HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-        );
-        stream.write_all(text.as_bytes()).unwrap();
-        stream
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut response = String::new();
-        let mut stream = self.request(&format!("GET {path}"), "Connection: close\r\n", "");
-        stream.read_to_string(&mut response).unwrap();
-        response
-    }
-
-    /// Asks for an action, as the page does.
-    fn act(&self, action: &Value) -> String {
-        let session = self.get("/session");
-        let session: Value = serde_json::from_str(session.lines().last().unwrap()).unwrap();
-        let headers = format!(
-            "Connection: close\r\nOrigin: http://{}\r\nContent-Type: application/json\r\nX-Relayline-Token: {}\r\n",
-            self.address,
-            session["token"].as_str().unwrap()
-        );
-        let mut response = String::new();
-        self.request("POST /action", &headers, &action.to_string()).read_to_string(&mut response).unwrap();
-        response
-    }
-
-    fn saved(&self) -> Recording {
-        let response = self.get("/files/recording-0.jsonl");
-        let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains("content-disposition: attachment"), "{head}");
-        Recording::read("saved.jsonl", body.as_bytes()).unwrap()
-    }
-
-    fn events(&self) -> Events {
-        let stream = self.request("GET /events", "", "");
-        Events {
-            lines: BufReader::new(stream),
-            name: String::new(),
-            pending: VecDeque::new(),
-            all: String::new(),
-        }
-    }
+fn saved(page: &PageClient) -> Recording {
+    let PageResponse { head, body, .. } = page.get("files/recording-0.jsonl");
+    assert!(head.contains("content-disposition: attachment"), "{head}");
+    Recording::read("saved.jsonl", body.as_bytes()).unwrap()
 }
 
 /// Events of an inspector, as they come.
 struct Events {
-    lines: BufReader<TcpStream>,
-    name: String,
+    received: Receiver<(String, Value)>,
     /// Additions of the last event that were not looked at.
     pending: VecDeque<Value>,
     /// Everything so far.
@@ -100,17 +44,17 @@ struct Events {
 }
 
 impl Events {
+    fn of(page: &PageClient) -> Events {
+        Events { received: page.events(), pending: VecDeque::new(), all: String::new() }
+    }
+
+    #[track_caller]
     fn next(&mut self) -> (String, Value) {
-        loop {
-            let mut line = String::new();
-            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the events have ended: {}", self.all);
-            self.all.push_str(&line);
-            if let Some(name) = line.strip_prefix("event: ") {
-                self.name = name.trim_end().to_owned();
-            } else if let Some(data) = line.strip_prefix("data: ") {
-                return (self.name.clone(), serde_json::from_str(data).unwrap());
-            }
-        }
+        let received = self.received.recv_timeout(SOON);
+        let (name, data) =
+            received.unwrap_or_else(|error| panic!("{error}; the events so far: {}", self.all));
+        self.all += &format!("{name}: {data}\n");
+        (name, data)
     }
 
     /// Waits for an addition of a session, and returns it.
@@ -149,10 +93,10 @@ fn inspected(runtime: &str, more: &[&str]) -> Bridge {
 
 fn a_gateway_is_shown_from_its_first_dial_on(runtime: &str) {
     let mut bridge = inspected(runtime, &[]);
-    let browser = Browser::open(&bridge.program);
-    let page = browser.get("/");
-    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("connect-src 'self'"), "{page}");
-    let mut events = browser.events();
+    let page = open(&bridge.program);
+    let PageResponse { status, head, .. } = page.get("");
+    assert!(status == 200 && head.contains("connect-src 'self'"), "{head}");
+    let mut events = Events::of(&page);
     let (name, snapshot) = events.next();
     assert_eq!((name.as_str(), &snapshot["kind"]), ("reset", &json!("gateway")));
     assert_eq!(snapshot["sessions"], json!(["gw-1"]));
@@ -187,14 +131,15 @@ fn a_gateway_is_shown_from_its_first_dial_on(runtime: &str) {
         "{status}"
     );
     assert_eq!(status["queues"]["requests"]["limit"], 1024, "{status}");
-    assert!(!events.all.contains(SECRET) && !browser.get("/files/recording-0.jsonl").contains(SECRET));
+    let PageResponse { head, body, .. } = page.get("files/recording-0.jsonl");
+    assert!([events.all, head, body].iter().all(|text| !text.contains(SECRET)));
     bridge.program.close_stdin();
     bridge.ends_well();
 }
 
 fn a_drop_and_its_recovery_are_shown(runtime: &str) {
     let bridge = inspected(runtime, &[]);
-    let mut events = Browser::open(&bridge.program).events();
+    let mut events = Events::of(&open(&bridge.program));
     events.state("connected");
     bridge.tell(Act::Drop);
     events.entry("cut");
@@ -207,10 +152,10 @@ fn a_drop_and_its_recovery_are_shown(runtime: &str) {
 
 fn what_is_kept_is_saved_as_a_recording(runtime: &str) {
     let mut bridge = inspected(runtime, &[]);
-    let browser = Browser::open(&bridge.program);
+    let page = open(&bridge.program);
     bridge.ask(json!({ "op": "send", "chat_id": "7", "platform": "discord", "content": "an answer" }));
-    browser.events().entry("outbound_result");
-    let saved = browser.saved();
+    Events::of(&page).entry("outbound_result");
+    let saved = saved(&page);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("saved.jsonl");
     saved.write(&mut std::fs::File::create(&file).unwrap()).unwrap();
@@ -223,14 +168,15 @@ fn what_is_kept_is_saved_as_a_recording(runtime: &str) {
 
 fn c_4_hidden_texts_never_leave_the_process(runtime: &str) {
     let mut bridge = inspected(runtime, &["--inspect-hide-text"]);
-    let browser = Browser::open(&bridge.program);
+    let page = open(&bridge.program);
     bridge.deliver(&discord::dm(), "a private question", false);
     assert_eq!(bridge.next()["event"], "message");
     let send = json!({ "op": "send", "chat_id": "7", "platform": "discord", "content": "a private answer" });
     bridge.ask(send);
-    let mut events = browser.events();
+    let mut events = Events::of(&page);
     events.entry("outbound_result");
-    let saved = browser.get("/files/recording-0.jsonl");
+    let PageResponse { head, body, .. } = page.get("files/recording-0.jsonl");
+    let saved = head + &body;
     for text in [&events.all, &saved] {
         assert!(!text.contains("private") && text.contains("outbound"), "{text}");
         assert!(!text.contains("gw-1"), "{text}");
@@ -241,7 +187,7 @@ fn an_acp_agent_with_a_queue_is_shown(runtime: &str) {
     let folder = tempfile::tempdir().unwrap();
     let queue = format!("sqlite:{}", folder.path().join("inbox.db").display());
     let mut acp = Acp::start(runtime, &["--inspect", "127.0.0.1:0", "--queue", &queue], &[]);
-    let mut events = Browser::open(&acp.program).events();
+    let mut events = Events::of(&open(&acp.program));
     events.entry("dial");
     acp.say("say done");
     assert_eq!(acp.last_text(), "done");
@@ -259,22 +205,21 @@ fn an_acp_agent_with_a_queue_is_shown(runtime: &str) {
 
 fn clearing_drops_what_is_kept(runtime: &str) {
     let bridge = inspected(runtime, &[]);
-    let browser = Browser::open(&bridge.program);
-    let mut events = browser.events();
+    let page = open(&bridge.program);
+    let mut events = Events::of(&page);
     events.state("connected");
-    let response = browser.act(&json!({ "do": "clear" }));
-    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+    page.does(&json!({ "do": "clear" }));
     while events.next().0 != "clear" {}
     // A page that comes later begins there, and goes on with the same numbers.
     bridge.tell(Act::Drop);
-    let mut later = browser.events();
+    let mut later = Events::of(&page);
     let cut = later.entry("cut");
     assert_ne!(cut["id"], "2", "{cut}");
     assert!(!later.all.contains("\"type\":\"hello\""), "{}", later.all);
-    let saved = browser.saved();
+    let saved = saved(&page);
     assert!(saved.lines.iter().any(|line| line.gap().is_some()), "{saved:?}");
-    let response = browser.act(&json!({ "do": "stop" }));
-    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    let refused = page.act(&json!({ "do": "stop" }));
+    assert_eq!(refused.status, 400, "{}", refused.body);
 }
 
 fn a_used_port_ends_the_program_with_1(runtime: &str) {
@@ -314,8 +259,7 @@ fn each_gateway_of_a_connector_is_a_session() {
     let mut connector = Program::start(relayline(flags));
     let listening: Value = serde_json::from_str(&connector.line().unwrap()).unwrap();
     let url = listening["url"].as_str().unwrap().to_owned();
-    let browser = Browser::open(&connector);
-    let mut events = browser.events();
+    let mut events = Events::of(&open(&connector));
     assert_eq!(events.next().1["kind"], "connector");
     let gateway = |id: &str| {
         let mut command = relayline(["run", "--url", &url, "--platform", "discord", "--gateway-id", id]);

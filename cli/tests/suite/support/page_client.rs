@@ -44,7 +44,7 @@ impl PageClient {
         };
         let session: Value = serde_json::from_str(&client.get("session").body).unwrap();
         client.token = session["token"].as_str().unwrap().to_owned();
-        client.events = client.read_events();
+        client.events = client.events();
         client
     }
 
@@ -85,7 +85,8 @@ impl PageClient {
         panic!("the page does not see {what}; the last event: {last}");
     }
 
-    fn read_events(&self) -> Receiver<(String, Value)> {
+    /// Begins to read events: the name and the data of each.
+    pub(crate) fn events(&self) -> Receiver<(String, Value)> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!(
             "GET {}events HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n",
@@ -113,6 +114,7 @@ impl PageClient {
 /// Sends a request on a connection of its own.
 pub(crate) fn request(address: &str, line: &str, headers: &str, body: &str) -> PageResponse {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let head = format!("{line}\r\nHost: {address}\r\nConnection: close\r\n{headers}{length}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
