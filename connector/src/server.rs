@@ -156,12 +156,12 @@ impl EmbeddedConnector {
     /// is gone.
     pub fn file(&self, gateway: &str, url: &str) -> Option<UserFile> {
         let (_, id) = url.split_once("/relay/media/")?;
-        self.hub.with(|machine, now| machine.file(now, gateway, id))
+        self.hub.read(|machine, now| machine.file(now, gateway, id))
     }
 
     /// Returns the number of entries in a gateway's buffer.
     pub fn buffered(&self, gateway: &str) -> usize {
-        self.hub.with(|machine, _| machine.buffered(gateway).count())
+        self.hub.read(|machine, _| machine.buffered(gateway).count())
     }
 
     fn input(
@@ -215,7 +215,7 @@ impl EmbeddedConnector {
 
     /// Returns the machine's counters.
     pub fn stats(&self) -> Stats {
-        self.hub.with(|machine, _| machine.stats())
+        self.hub.read(|machine, _| machine.stats())
     }
 }
 

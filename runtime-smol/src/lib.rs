@@ -108,7 +108,7 @@ pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Resu
     relayline_runtime::serve_metrics(&Smol, relay, listener, Vec::new)
 }
 
-/// Serves the same page, with those of the host after it. Needs the feature `metrics`.
+/// Serves the same page, with the metrics of the host after those of the gateway. Needs the feature `metrics`.
 ///
 /// # Errors
 /// smol cannot register the listener.

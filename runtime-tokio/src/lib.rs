@@ -129,7 +129,7 @@ pub fn serve_metrics(relay: &Relay, listener: std::net::TcpListener) -> io::Resu
     relayline_runtime::serve_metrics(&Tokio::current()?, relay, listener, Vec::new)
 }
 
-/// Serves the same page, with those of the host after it. Needs the feature `metrics`.
+/// Serves the same page, with the metrics of the host after those of the gateway. Needs the feature `metrics`.
 ///
 /// # Errors
 /// The caller is not on a tokio runtime, or the runtime cannot register the listener.

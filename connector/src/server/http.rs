@@ -145,7 +145,7 @@ fn upgrade(hub: &Arc<Hub>, mut request: Request<Received>, key: &str) -> Respons
 
 /// Runs the WebSocket of an accepted connection, once the client has the response.
 async fn run_socket(hub: Arc<Hub>, conn: ConnId, wake: Arc<Wake>, upgraded: OnUpgrade) {
-    let limits = hub.with(|machine, _| machine.limits());
+    let limits = hub.read(|machine, _| machine.limits());
     if let Ok(upgraded) = upgraded.await {
         socket::run(&hub, conn, &wake, TokioIo::new(upgraded), limits).await;
     }

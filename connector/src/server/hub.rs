@@ -132,6 +132,12 @@ impl Hub {
         result
     }
 
+    /// Reads from the machine.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&ConnectorMachine, Now) -> T) -> T {
+        let state = self.lock();
+        read(&state.machine, self.now())
+    }
+
     /// Lets an observer see the gateways' sockets. The first one stays.
     pub(super) fn observe(&self, observer: Arc<dyn WireObserver>) {
         // The result tells whether there was one.

@@ -1,4 +1,4 @@
-//! What a workbench needs of the connector: its output, lost connections, ids and files of users.
+//! Tests of the parts for a workbench: observed output, lost connections, ids and files of users.
 
 use crate::bench::{A, B, Bench};
 use relayline_connector::{Act, ConnectorConfig, UserFile};

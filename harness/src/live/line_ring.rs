@@ -48,19 +48,11 @@ pub(super) struct LineRing {
     begun: BTreeMap<(usize, u32), String>,
     /// Number of lines that have left, by session.
     left: BTreeMap<usize, u64>,
-    left_in_all: u64,
 }
 
 impl LineRing {
     pub(super) fn new(limits: RingLimits) -> LineRing {
-        LineRing {
-            limits,
-            lines: VecDeque::new(),
-            bytes: 0,
-            begun: BTreeMap::new(),
-            left: BTreeMap::new(),
-            left_in_all: 0,
-        }
+        LineRing { limits, lines: VecDeque::new(), bytes: 0, begun: BTreeMap::new(), left: BTreeMap::new() }
     }
 
     pub(super) fn push(&mut self, session: usize, line: &RecordedLine) {
@@ -83,7 +75,6 @@ impl LineRing {
     fn drop_oldest(&mut self) {
         let Some(KeptLine { session, dial, role, json }) = self.lines.pop_front() else { return };
         self.bytes -= json.len();
-        self.left_in_all += 1;
         *self.left.entry(session).or_default() += 1;
         match (role, dial) {
             (LineRole::Begins, Some(dial)) => {
@@ -106,7 +97,7 @@ impl LineRing {
 
     /// Returns the number of lines that have left.
     pub(super) fn left(&self) -> u64 {
-        self.left_in_all
+        self.left.values().sum()
     }
 
     /// Returns the lines of a session as a recording. Lines that have left are a gap, after the beginnings of the dials that

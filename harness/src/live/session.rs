@@ -9,7 +9,7 @@ use relayline_core::output::Phase;
 use relayline_core::secret::Secret;
 use serde::Serialize;
 
-/// What an event adds to the view of a session.
+/// Additions of an event to the view of a session.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LiveUpdate {

@@ -40,7 +40,7 @@ pub struct HostMetric {
     pub is_gauge: bool,
 }
 
-/// Serves [`Relay::metrics`], and after it those of the host, as `GET /metrics` on `listener` until the gateway has
+/// Serves [`Relay::metrics`], and after it the metrics of the host, as `GET /metrics` on `listener` until the gateway has
 /// ended. Needs the feature `metrics`.
 ///
 /// # Errors
