@@ -4,6 +4,7 @@
 //! exchange frames over a bus that may lose, repeat and delay them. A worker has a lease: it renews it with heartbeats, and
 //! stops the ops of its agents before the leader gives its sessions away.
 
+mod file;
 mod frame;
 pub mod leader;
 mod line;
@@ -12,5 +13,6 @@ mod link;
 mod tests;
 pub mod worker;
 
+pub use file::{FileAnswer, FileCall, FileRequest, MAX_FILE_BYTES};
 pub use frame::{AgentClaim, WorkerMember, ask_for_members, read_members};
 pub use line::NOT_LEADING;

@@ -1,11 +1,12 @@
 //! Frames between a leader and its workers, and their encoding: a line of JSON, and then the bytes of an agent.
 
+use super::file::{FileAnswer, FileRequest};
 use crate::id::HandOutId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of the frames. A worker of another version is refused.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Maximum number of an agent's bytes in one frame. Servers take frames of 1 MiB by default.
 pub(super) const MAX_BYTES: usize = 128 << 10;
@@ -79,6 +80,8 @@ pub(super) enum UpItem {
     Wrote { agent: String },
     /// An agent has read a number of bytes, so that as many can be sent.
     Read { agent: String, bytes: u64 },
+    /// The answer to a request for a file, with the bytes that were read.
+    File { agent: String, call: u64, answer: FileAnswer },
 }
 
 /// Frame of the leader for a worker.
@@ -148,6 +151,8 @@ pub(super) enum DownItem {
     Read { agent: String, bytes: u64 },
     /// The leader does not serve the agent any more.
     End { agent: String },
+    /// The leader asks for a file of the agent, with the bytes to write.
+    File { agent: String, call: u64, request: FileRequest },
 }
 
 /// Writes a frame.
@@ -175,15 +180,15 @@ mod tests {
 
     /// Leaders and workers of one version may be of different releases.
     #[test]
-    fn frames_of_version_1_are_read() {
+    fn frames_of_version_2_are_read() {
         let lease = Lease { epoch: 2, number: 7 };
         let id = HandOutId { entry: EntryId(17), attempt: 3 };
         let claim = AgentClaim { agent: "1-1".into(), held: vec![id], settling: Vec::new() };
         let (worker, agent) = ("w".to_owned(), "1-1".to_owned());
         let up = [
             (
-                ToLeader::Hello { version: 1, worker: worker.clone(), call: 4, agents: vec![claim] },
-                r#"{"hello":{"version":1,"worker":"w","call":4,"agents":[{"agent":"1-1","held":[[17,3]]}]}}"#,
+                ToLeader::Hello { version: 2, worker: worker.clone(), call: 4, agents: vec![claim] },
+                r#"{"hello":{"version":2,"worker":"w","call":4,"agents":[{"agent":"1-1","held":[[17,3]]}]}}"#,
             ),
             (
                 ToLeader::Item {
@@ -205,9 +210,19 @@ mod tests {
             assert_eq!(decode::<ToLeader>(text.as_bytes()), Some((frame.clone(), b"raw".as_slice())));
             assert_eq!(encode(&frame, b"raw"), text.as_bytes());
         }
-        let text = r#"{"item":{"lease":[2,7],"seq":1,"got":2,"item":{"end":{"agent":"1-1"}}}}"#;
-        let frame = ToWorker::Item { lease, seq: 1, got: 2, item: DownItem::End { agent } };
-        assert_eq!(encode(&frame, b""), format!("{text}\n").as_bytes());
+        let request = FileRequest::Place { id, name: "a.png".into() };
+        let down = [
+            (DownItem::End { agent: agent.clone() }, r#"{"end":{"agent":"1-1"}}"#),
+            (
+                DownItem::File { agent, call: 4, request },
+                r#"{"file":{"agent":"1-1","call":4,"request":{"place":{"id":[17,3],"name":"a.png"}}}}"#,
+            ),
+        ];
+        for (item, text) in down {
+            let text = format!(r#"{{"item":{{"lease":[2,7],"seq":1,"got":2,"item":{text}}}}}"#);
+            let frame = ToWorker::Item { lease, seq: 1, got: 2, item };
+            assert_eq!(encode(&frame, b""), format!("{text}\n").as_bytes());
+        }
     }
 
     #[test]

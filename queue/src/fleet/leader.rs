@@ -3,6 +3,7 @@
 //! It has no I/O and no clock. Its host asks the queue for the claims of a worker, and serves each agent that has started
 //! with a bridge whose pipes end here.
 
+use super::file::{FileAnswer, FileRequest, MAX_FILE_BYTES};
 use super::frame::{self, AgentClaim, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION, WorkerMember};
 use super::link::{Link, Outgoing};
 use super::worker::WINDOW_BYTES;
@@ -43,8 +44,19 @@ pub enum FleetOutput {
     Started(AgentId),
     /// An agent wrote bytes. Call [`Fleet::handle_read`] once they are read.
     Wrote(AgentId, Vec<u8>),
-    /// An agent has ended: as planned, or with an error. Accept nothing of it any more.
+    /// An agent has ended: as planned, or with an error. Accept nothing of it any more. Its files are not answered any more.
     Ended(AgentId, Option<String>),
+    /// The answer to a [request for a file](Fleet::handle_file_request).
+    FileAnswer {
+        /// The agent whose file it is.
+        agent: AgentId,
+        /// Number of the request.
+        call: u64,
+        /// The answer.
+        answer: FileAnswer,
+        /// Bytes of a [`FileAnswer::Read`].
+        bytes: Vec<u8>,
+    },
     /// A worker has ended as planned.
     WorkerEnded {
         /// The worker.
@@ -84,6 +96,7 @@ pub struct Fleet {
     /// Requests that the queue has not answered.
     pending: BTreeMap<String, u64>,
     next_lease: u64,
+    next_call: u64,
     has_ended: bool,
     outputs: VecDeque<FleetOutput>,
     stats: FleetStats,
@@ -113,8 +126,9 @@ impl Fleet {
     pub fn new(epoch: u64, term: Duration, now: Time) -> Fleet {
         let (workers, pending, outputs) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
         let (has_ended, stats) = (false, FleetStats::default());
+        let (next_lease, next_call) = (0, 0);
         let mut fleet =
-            Fleet { epoch, term, now, workers, pending, next_lease: 0, has_ended, outputs, stats };
+            Fleet { epoch, term, now, workers, pending, next_lease, next_call, has_ended, outputs, stats };
         fleet.broadcast(&ToWorker::Leads { epoch });
         fleet
     }
@@ -165,6 +179,27 @@ impl Fleet {
             member.link.push(DownItem::Read { agent, bytes });
         }
         self.advance(now);
+    }
+
+    /// Asks for a file of an agent, with the bytes of a [`FileRequest::Write`]. Returns the number of the request;
+    /// [`FleetOutput::FileAnswer`] follows unless the agent ends. `None` if the agent has ended, or if there are more than
+    /// [`MAX_FILE_BYTES`]. Wait for the answer before the next request for the same file: that bounds what is under way.
+    pub fn handle_file_request(
+        &mut self,
+        now: Time,
+        agent: &AgentId,
+        request: FileRequest,
+        bytes: Vec<u8>,
+    ) -> Option<u64> {
+        let call = self.next_call + 1;
+        let (member, name) = self.member_of(agent).filter(|_| bytes.len() <= MAX_FILE_BYTES)?;
+        if !member.agents.contains_key(&name) {
+            return None;
+        }
+        member.link.push_with(DownItem::File { agent: name, call, request }, bytes);
+        self.next_call = call;
+        self.advance(now);
+        Some(call)
     }
 
     /// Ends an agent, which is not served any more.
@@ -413,6 +448,12 @@ impl Fleet {
             UpItem::Read { agent, bytes } => {
                 if let Some(unread) = member.agents.get_mut(&agent) {
                     *unread = unread.saturating_sub(bytes);
+                }
+            }
+            UpItem::File { agent, call, answer } => {
+                if member.agents.contains_key(&agent) {
+                    let (agent, bytes) = (id(&agent), bytes.to_vec());
+                    self.outputs.push_back(FleetOutput::FileAnswer { agent, call, answer, bytes });
                 }
             }
         }

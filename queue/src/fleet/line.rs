@@ -53,11 +53,6 @@ impl<'l> OpLine<'l> {
         }
     }
 
-    /// Returns true if the op names a file of the agent's machine.
-    pub(super) fn names_file(&self) -> bool {
-        matches!(self.op.as_str(), "upload" | "download" | "send_media") && self.fields.contains_key("path")
-    }
-
     /// Writes the op with another delivery and another id, where they are given.
     pub(super) fn with(&self, delivery: Option<u64>, id: Option<&str>) -> Vec<u8> {
         let number = delivery.and_then(|number| RawValue::from_string(number.to_string()).ok());

@@ -55,13 +55,18 @@ impl<I: Clone> Link<I> {
 
     /// Adds an item. The caller bounds their number.
     pub(super) fn push(&mut self, item: I) {
-        self.items.push_back((item, Vec::new()));
+        self.push_with(item, Vec::new());
+    }
+
+    /// Adds an item with bytes. The caller bounds their number and their length.
+    pub(super) fn push_with(&mut self, item: I, bytes: Vec<u8>) {
+        self.items.push_back((item, bytes));
     }
 
     /// Adds an agent's bytes, in pieces. `item` makes the item of each.
     pub(super) fn push_bytes(&mut self, bytes: &[u8], item: impl Fn() -> I) {
         for piece in bytes.chunks(MAX_BYTES) {
-            self.items.push_back((item(), piece.to_vec()));
+            self.push_with(item(), piece.to_vec());
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::leader::{Claimed, Fleet, FleetOutput};
 use super::worker::{Worker, WorkerLimits, WorkerOutput};
-use crate::id::AgentId;
+use super::{FileAnswer, FileCall, FileRequest};
+use crate::id::{AgentId, EntryId, HandOutId};
 use relayline_core::time::Time;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ struct Pair {
     fleet: Fleet,
     now: Time,
     outputs: Vec<String>,
+    calls: Vec<(FileCall, FileRequest, Vec<u8>)>,
 }
 
 impl Pair {
@@ -19,7 +21,7 @@ impl Pair {
         let now = Time::from_millis(1);
         let worker = Worker::new(WorkerLimits::default(), "w", now);
         let fleet = Fleet::new(1, Duration::from_secs(30), now);
-        let mut pair = Pair { worker, fleet, now, outputs: Vec::new() };
+        let mut pair = Pair { worker, fleet, now, outputs: Vec::new(), calls: Vec::new() };
         pair.settle();
         assert_eq!(pair.take(), ["led by 1"]);
         pair
@@ -35,6 +37,7 @@ impl Pair {
                         self.outputs
                             .push(format!("{agent} gets {}", String::from_utf8(line).unwrap().trim_end()));
                     }
+                    WorkerOutput::File { call, request, bytes } => self.calls.push((call, request, bytes)),
                     WorkerOutput::Led { epoch } => self.outputs.push(format!("led by {epoch}")),
                     other => self.outputs.push(format!("{other:?}")),
                 }
@@ -57,6 +60,12 @@ impl Pair {
                 return;
             }
         }
+    }
+
+    /// Returns the requests for files that the worker has not answered.
+    fn take_calls(&mut self) -> Vec<(FileCall, FileRequest, Vec<u8>)> {
+        self.settle();
+        std::mem::take(&mut self.calls)
     }
 
     fn take(&mut self) -> Vec<String> {
@@ -112,4 +121,76 @@ fn x_1_bytes_in_flight_are_bounded() {
     }
     pair.settle();
     assert!(pair.worker.takes_lines("1-1"), "the leader has read them");
+}
+
+/// Lets the worker ask a new leader for a lease.
+fn next_leader(pair: &mut Pair, epoch: u64) {
+    pair.fleet = Fleet::new(epoch, Duration::from_secs(30), pair.now);
+    pair.settle();
+}
+
+#[test]
+fn a_file_of_an_agent_is_read_and_written_by_requests() {
+    let mut pair = Pair::new();
+    let agent = AgentId::new("w/1-1");
+    let open = |fleet: &mut Fleet, now, agent: &AgentId, bytes| {
+        fleet.handle_file_request(now, agent, FileRequest::Open { path: "a".into() }, bytes)
+    };
+    assert_eq!(open(&mut pair.fleet, pair.now, &agent, Vec::new()), None, "no such agent");
+    pair.worker.handle_agent_started(pair.now, "1-1");
+    pair.take();
+    assert_eq!(open(&mut pair.fleet, pair.now, &agent, vec![0; super::MAX_FILE_BYTES + 1]), None);
+    assert_eq!(open(&mut pair.fleet, pair.now, &agent, b"x".to_vec()), Some(1));
+    let mut calls = pair.take_calls();
+    let (call, request, bytes) = calls.remove(0);
+    assert_eq!((request, bytes.as_slice()), (FileRequest::Open { path: "a".into() }, b"x".as_slice()));
+    let opened = FileAnswer::Opened { file: 4, bytes: 2, name: "a".into() };
+    pair.worker.handle_file_answer(pair.now, call.clone(), opened, b"hi".to_vec());
+    let answered = r#"FileAnswer { agent: AgentId("w/1-1"), call: 1, answer: Opened { file: 4, bytes: 2, name: "a" }, bytes: [104, 105] }"#;
+    assert_eq!(pair.take(), [answered]);
+    pair.worker.handle_file_answer(
+        pair.now,
+        call.clone(),
+        FileAnswer::Read,
+        vec![0; super::MAX_FILE_BYTES + 1],
+    );
+    assert!(pair.take()[0].contains("too many bytes at once"));
+    // The next leader counts its requests from 1, too.
+    next_leader(&mut pair, 2);
+    pair.take();
+    pair.worker.handle_file_answer(pair.now, call, FileAnswer::Done, Vec::new());
+    assert_eq!(pair.take(), [""; 0]);
+}
+
+#[test]
+fn files_of_a_message_leave_with_its_hand_out() {
+    let mut pair = Pair::new();
+    let agent = AgentId::new("w/1-1");
+    pair.worker.handle_agent_started(pair.now, "1-1");
+    pair.take();
+    let id = |entry| HandOutId { entry: EntryId(entry), attempt: 1 };
+    for entry in [1, 2, 3] {
+        let place = FileRequest::Place { id: id(entry), name: "a".into() };
+        pair.fleet.handle_file_request(pair.now, &agent, place, Vec::new()).unwrap();
+    }
+    assert_eq!(pair.take_calls().len(), 3);
+    for entry in [1, 2] {
+        let line =
+            format!("{{\"event\":\"message\",\"delivery\":{entry},\"entry\":{entry},\"attempt\":1}}\n");
+        pair.fleet.handle_write(pair.now, &agent, line.as_bytes());
+    }
+    pair.take();
+    pair.worker.handle_line(pair.now, "1-1", br#"{"op":"ack","delivery":1,"id":"a"}"#);
+    pair.take();
+    pair.fleet.handle_write(
+        pair.now,
+        &agent,
+        b"{\"event\":\"result\",\"id\":\"a\",\"ok\":true,\"result\":{}}\n",
+    );
+    let released = |entry| format!("{:?}", WorkerOutput::Released { agent: "1-1".into(), id: id(entry) });
+    assert!(pair.take().contains(&released(1)));
+    // The agent keeps the second one, and the line of the third one has not come.
+    next_leader(&mut pair, 2);
+    let outputs = pair.take();
+    assert!(outputs.contains(&released(3)) && !outputs.contains(&released(2)), "{outputs:?}");
 }

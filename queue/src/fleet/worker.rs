@@ -4,6 +4,7 @@
 //! leader's lines to its agents. When the leader changes, the agents go on: what they have is claimed from the next one.
 
 mod agent;
+use super::file::{FileAnswer, FileCall, FileRequest, MAX_FILE_BYTES};
 use super::frame::{self, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
 use super::link::{Link, Outgoing};
 use crate::id::HandOutId;
@@ -53,12 +54,28 @@ pub enum WorkerOutput {
         /// Reason for people.
         why: String,
     },
+    /// The leader asks for a file of an agent. Carry requests out in order, and call [`Worker::handle_file_answer`].
+    File {
+        /// The request, to be named with the answer.
+        call: FileCall,
+        /// What is asked for.
+        request: FileRequest,
+        /// Bytes of a [`FileRequest::Write`].
+        bytes: Vec<u8>,
+    },
+    /// An agent does not have a hand-out any more for which files [were placed](FileRequest::Place): remove them.
+    Released {
+        /// The agent.
+        agent: String,
+        /// The hand-out.
+        id: HandOutId,
+    },
     /// A gateway leads, and the worker has a lease.
     Led {
         /// Epoch of the gateway.
         epoch: u64,
     },
-    /// No gateway leads this worker any more.
+    /// No gateway leads this worker any more: close the files that it has opened.
     Leaderless {
         /// Reason for people.
         why: String,
@@ -206,6 +223,21 @@ impl Worker {
         match frame::decode(frame) {
             Some((header, bytes)) => self.frame(header, bytes),
             None => self.stats.stray_frames += 1,
+        }
+        self.advance(now);
+    }
+
+    /// Answers a [`WorkerOutput::File`], with at most [`MAX_FILE_BYTES`] for a [`FileAnswer::Read`].
+    pub fn handle_file_answer(&mut self, now: Time, call: FileCall, answer: FileAnswer, bytes: Vec<u8>) {
+        let (answer, bytes) = match bytes.len() <= MAX_FILE_BYTES {
+            true => (answer, bytes),
+            false => (FileAnswer::Failed { why: "too many bytes at once".to_owned() }, Vec::new()),
+        };
+        let FileCall { agent, number, lease } = call;
+        if let Leader::Led(led) = &mut self.leader
+            && led.lease == lease
+        {
+            led.link.push_with(UpItem::File { agent, call: number, answer }, bytes);
         }
         self.advance(now);
     }
@@ -377,6 +409,7 @@ impl Worker {
                 self.outputs.push_back(write(id, agent, line, 0));
             }
             self.outputs.push_back(write(id, agent, super::line::disconnected(why), 0));
+            self.outputs.extend(released(id, agent));
         }
         self.outputs.push_back(WorkerOutput::Leaderless { why: why.to_owned() });
     }
@@ -475,6 +508,7 @@ impl Worker {
             for line in agent.join(&answer.ended) {
                 self.outputs.push_back(write(id, agent, line, 0));
             }
+            self.outputs.extend(released(id, agent));
             if !answer.served.contains(id)
                 && let Leader::Led(led) = &mut self.leader
             {
@@ -509,6 +543,7 @@ impl Worker {
                         EventStep::Swallow => read += bytes,
                     }
                 }
+                self.outputs.extend(released(&agent, known));
                 // What was not written to the agent is read.
                 self.credit(&agent, read);
             }
@@ -524,6 +559,15 @@ impl Worker {
                     self.outputs.push_back(WorkerOutput::End { agent, why });
                 }
             }
+            DownItem::File { agent, call, request } => {
+                let Leader::Led(Led { lease, .. }) = self.leader else { return };
+                let Some(known) = self.agents.get_mut(&agent) else { return };
+                if let FileRequest::Place { id, .. } = request {
+                    known.place(id);
+                }
+                let call = FileCall { agent, number: call, lease };
+                self.outputs.push_back(WorkerOutput::File { call, request, bytes: bytes.to_vec() });
+            }
         }
     }
 
@@ -535,6 +579,12 @@ impl Worker {
             led.link.push(UpItem::Read { agent: agent.to_owned(), bytes });
         }
     }
+}
+
+/// Returns the outputs for the files that an agent does not need any more.
+fn released(name: &str, agent: &mut Agent) -> impl Iterator<Item = WorkerOutput> {
+    let released = agent.take_released().into_iter();
+    released.map(move |id| WorkerOutput::Released { agent: name.to_owned(), id })
 }
 
 /// Returns the output of a line for an agent. `bytes` are those of the leader for it.

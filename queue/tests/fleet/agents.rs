@@ -3,6 +3,7 @@
 use crate::world::{Checked, Happening, To, World, check};
 use relayline_core::time::Time;
 use relayline_queue::fleet::worker::{Worker, WorkerOutput};
+use relayline_queue::fleet::{FileCall, FileRequest};
 use relayline_queue::id::{EntryId, HandOutId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +24,18 @@ struct Agent {
     numbers: BTreeSet<u64>,
     /// Ops without a result: the delivery and the entry of each.
     asked: BTreeMap<String, (u64, EntryId)>,
+    /// Hand-outs whose files were placed.
+    placed: BTreeSet<HandOutId>,
 }
 
 impl WorkerHost {
     pub(crate) fn deadline(&self) -> Option<Time> {
         self.worker.deadline().map(|at| at.max(self.stopped_until))
+    }
+
+    /// Returns the hand-outs whose files its agents have.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = HandOutId> {
+        self.agents.values().flat_map(|agent| agent.placed.iter().copied())
     }
 }
 
@@ -84,10 +92,29 @@ impl World {
                     self.note(|| format!("{name}/{agent} is to end: {why}"));
                     self.agent_ended(name, &agent, Some("it was ended"))?;
                 }
+                WorkerOutput::File { call, request: FileRequest::Place { id, .. }, .. } => {
+                    self.place(name, call, id);
+                }
+                WorkerOutput::Released { agent, id } => {
+                    let known = self.workers.get_mut(name).and_then(|host| host.agents.get_mut(&agent));
+                    let was_placed = known.is_none_or(|known| known.placed.remove(&id));
+                    check("a-file-leaves-once", was_placed, || format!("{name}/{agent}: {id}"))?;
+                }
                 other => self.note(|| format!("{name}: {other:?}")),
             }
         }
         Ok(())
+    }
+
+    /// Places a file of a message, which takes a while.
+    fn place(&mut self, name: &str, call: FileCall, id: HandOutId) {
+        let host = self.workers.get_mut(name).unwrap();
+        if let Some(known) = host.agents.get_mut(call.agent()) {
+            known.placed.insert(id);
+        }
+        let path = format!("{name}/{}/{id}", call.agent());
+        let after = *self.random.pick(&[0, 5, 1000]);
+        self.at(after, Happening::FilePlaced { worker: name.to_owned(), call, path });
     }
 
     pub(crate) fn start_agent(&mut self, name: &str, job: u64) -> Checked {
@@ -142,6 +169,10 @@ impl World {
                 let attempt = u32::try_from(line["attempt"].as_u64().unwrap()).unwrap();
                 let (id, delivery) = (HandOutId { entry, attempt }, line["delivery"].as_u64().unwrap());
                 let is_new = known.seen.insert(id) && known.numbers.insert(delivery);
+                let path = line["message"]["path"].as_str();
+                let is_there = path
+                    .is_none_or(|path| path == format!("{name}/{agent}/{id}") && known.placed.contains(&id));
+                check("a-message-comes-with-its-file", is_there, || format!("{name}/{agent}: {line}"))?;
                 check("an-agent-gets-a-hand-out-once", is_new, || format!("{name}/{agent}: {line}"))?;
                 let sightings = self.sightings.entry(entry).or_default();
                 *sightings += 1;

@@ -3,8 +3,8 @@
 use crate::world::{Checked, Happening, To, World, check};
 use relayline_core::time::Time;
 use relayline_queue::dispatcher::Dispatcher;
-use relayline_queue::fleet::NOT_LEADING;
 use relayline_queue::fleet::leader::{Claimed, Fleet, FleetOutput};
+use relayline_queue::fleet::{FileAnswer, FileRequest, NOT_LEADING};
 use relayline_queue::id::{AgentId, HandOutId};
 use relayline_queue::output::{AgentEnd, ClaimRefused, Output, Settlement};
 use serde_json::{Value, json};
@@ -28,6 +28,8 @@ pub(crate) struct LeaderHost {
 struct Bridge {
     partial: Vec<u8>,
     deliveries: BTreeMap<u64, HandOutId>,
+    /// Lines of hand-outs, and the requests for files that they wait for.
+    lines: VecDeque<(Option<u64>, Value)>,
 }
 
 impl LeaderHost {
@@ -41,6 +43,15 @@ impl LeaderHost {
     pub(crate) fn hand_over(&mut self, now: Time) {
         // First, so that the agents of workers keep what they have.
         self.dispatcher.handle_shutdown(now);
+    }
+
+    /// Writes the hand-outs whose files are there.
+    fn write_lines(&mut self, now: Time, agent: &AgentId) {
+        let is_due = |bridge: &Bridge| bridge.lines.front().is_some_and(|(call, _)| call.is_none());
+        let next = |bridge: &mut Bridge| if is_due(bridge) { bridge.lines.pop_front() } else { None };
+        while let Some((_, line)) = self.agents.get_mut(agent).and_then(next) {
+            self.write(now, agent, &line);
+        }
     }
 
     fn write(&mut self, now: Time, agent: &AgentId, line: &Value) {
@@ -107,7 +118,15 @@ impl World {
                     "event": "message", "delivery": delivery, "entry": hand_out.id.entry,
                     "attempt": hand_out.id.attempt, "message": {"text": "x".repeat(delivery as usize * 7 % 50)},
                 });
-                leader.write(now, &hand_out.agent, &line);
+                let place = FileRequest::Place { id: hand_out.id, name: delivery.to_string() };
+                let has_file = hand_out.id.entry.0.is_multiple_of(3);
+                let call = leader
+                    .fleet
+                    .as_mut()
+                    .filter(|_| has_file)
+                    .and_then(|fleet| fleet.handle_file_request(now, &hand_out.agent, place, Vec::new()));
+                bridge.lines.push_back((call, line));
+                leader.write_lines(now, &hand_out.agent);
             }
             Output::Arrived { arrival, result: Ok(_) } => _ = self.stored.insert(arrival.0),
             Output::Settled { hand_out, result } => {
@@ -213,6 +232,18 @@ impl World {
                     let end = error.map_or(AgentEnd::Planned, AgentEnd::Crashed);
                     leader.dispatcher.handle_agent_ended(now, &agent, &end);
                 }
+            }
+            FleetOutput::FileAnswer { agent, call, answer: FileAnswer::Placed { path }, .. } => {
+                let bridge = leader.agents.get_mut(&agent);
+                let asked =
+                    bridge.and_then(|bridge| bridge.lines.iter_mut().find(|line| line.0 == Some(call)));
+                let is_asked = asked.is_some();
+                check("a-file-answers-its-request", is_asked, || format!("{agent} answers {call}: {path}"))?;
+                if let Some((call, line)) = asked {
+                    *call = None;
+                    line["message"]["path"] = json!(path);
+                }
+                leader.write_lines(now, &agent);
             }
             FleetOutput::WorkerEnded { worker } => leader.dispatcher.handle_worker_ended(now, &worker),
             _ => {}

@@ -7,6 +7,7 @@ use relayline_core::time::Time;
 use relayline_queue::config::QueueLimits;
 use relayline_queue::dispatcher::Arrival;
 use relayline_queue::fleet::worker::WorkerLimits;
+use relayline_queue::fleet::{FileAnswer, FileCall};
 use relayline_queue::id::{ArrivalId, CommandId, DedupeKey, EntryId, HandOutId};
 use relayline_queue::store::memory::MemoryDisk;
 use relayline_queue::store::{StoreAnswer, StoreCommand};
@@ -121,6 +122,12 @@ pub(crate) enum Happening {
         worker: String,
         agent: String,
         line: Vec<u8>,
+    },
+    /// A worker has placed a file.
+    FilePlaced {
+        worker: String,
+        call: FileCall,
+        path: String,
     },
     EndAgent {
         worker: String,
@@ -295,6 +302,11 @@ impl World {
                 break;
             }
         }
+        // The last results reach their agents.
+        let end = self.now + Duration::from_secs(60);
+        while self.next_time().is_some_and(|at| at < end) {
+            self.step()?;
+        }
         self.check_end()
     }
 
@@ -310,7 +322,9 @@ impl World {
         check("everything-is-done", self.is_done(), || {
             let leaders: Vec<_> = self.leaders.values().map(|leader| leader.dispatcher.ledger()).collect();
             format!("{} stored; {leaders:?}", self.stored.len())
-        })
+        })?;
+        let placed: Vec<_> = self.workers.values().flat_map(WorkerHost::placed).collect();
+        check("files-leave-with-their-hand-outs", placed.is_empty(), || format!("{placed:?}"))
     }
 
     fn next_time(&self) -> Option<Time> {
@@ -354,6 +368,7 @@ impl World {
             | Happening::Displace(leader) => self.leaders.get(leader).map(|leader| leader.stopped_until),
             Happening::ToWorker { worker, .. }
             | Happening::Line { worker, .. }
+            | Happening::FilePlaced { worker, .. }
             | Happening::EndAgent { worker, .. }
             | Happening::StartAgent { worker, .. } => {
                 self.workers.get(worker).map(|worker| worker.stopped_until)
@@ -383,6 +398,9 @@ impl World {
                 self.worker(&worker, |worker| worker.handle_frame(now, &frame))
             }
             Happening::Line { worker, agent, line } => self.agent_line(&worker, &agent, &line),
+            Happening::FilePlaced { worker, call, path } => self.worker(&worker, |worker| {
+                worker.handle_file_answer(now, call, FileAnswer::Placed { path }, Vec::new());
+            }),
             Happening::EndAgent { worker, agent } => self.agent_ended(&worker, &agent, Some("it crashed")),
             Happening::StartAgent { worker, job } => self.start_agent(&worker, job),
             Happening::StartWorker => {

@@ -5,7 +5,7 @@ use super::super::line::{self, EventLine, OpLine, Settles};
 use super::WINDOW_BYTES;
 use crate::id::HandOutId;
 use relayline_core::line::{Line, LineSplitter};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Maximum number of deliveries that an agent can name, besides those that it has not settled.
 const MAX_NUMBERS: usize = 4096;
@@ -17,9 +17,6 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 const NO_LEADER: &str = "no gateway leads now: try again when the agent is connected";
 /// Error of an op that names a delivery of an earlier leader, which is settled.
 const EARLIER: &str = "the delivery is of an earlier gateway, and is settled: name the chat instead";
-/// Error of an op that names a file.
-const NO_FILES: &str =
-    "a worker's agent cannot name files by path: its gateway is on another machine. Name a URL";
 /// Error of an agent's `disconnect`.
 const NO_DISCONNECT: &str =
     "the gateway is not this agent's alone: end the agent instead, and others get what it has not settled";
@@ -50,6 +47,10 @@ pub(super) struct Agent {
     splitter: LineSplitter,
     /// Bytes of the leader for each line that the agent has not read. Lines of the worker have none.
     written: VecDeque<u64>,
+    /// Hand-outs whose files were placed here.
+    placed: BTreeSet<HandOutId>,
+    /// Those of them that the agent does not have any more.
+    released: Vec<HandOutId>,
 }
 
 /// Hand-out that is not settled.
@@ -108,6 +109,8 @@ impl Agent {
             unread: 0,
             splitter: LineSplitter::new(MAX_LINE_BYTES),
             written: VecDeque::new(),
+            placed: BTreeSet::new(),
+            released: Vec::new(),
         }
     }
 
@@ -187,9 +190,6 @@ impl Agent {
         if op.op == "disconnect" {
             return fail(NO_DISCONNECT);
         }
-        if op.names_file() {
-            return fail(NO_FILES);
-        }
         let Some(number) = op.delivery else {
             if !is_led {
                 return fail(NO_LEADER);
@@ -246,6 +246,8 @@ impl Agent {
         self.resend.clear();
         self.splitter = LineSplitter::new(MAX_LINE_BYTES);
         self.unread = 0;
+        // Files of hand-outs whose lines did not come.
+        self.released.extend(self.placed.extract_if(.., |id| !self.held.contains_key(id)));
         results
     }
 
@@ -259,9 +261,27 @@ impl Agent {
             if !is_own(op) {
                 results.push(line::success(op));
             }
-            self.held.remove(id);
+            self.release(*id);
         }
         results
+    }
+
+    /// Notes that a file of a hand-out is placed.
+    pub(super) fn place(&mut self, id: HandOutId) {
+        self.placed.insert(id);
+    }
+
+    /// Forgets a hand-out that is settled.
+    fn release(&mut self, id: HandOutId) {
+        self.held.remove(&id);
+        if self.placed.remove(&id) {
+            self.released.push(id);
+        }
+    }
+
+    /// Returns the hand-outs with files that the agent does not have any more.
+    pub(super) fn take_released(&mut self) -> Vec<HandOutId> {
+        std::mem::take(&mut self.released)
     }
 
     /// Adds bytes of the leader. Returns the lines that are complete.
@@ -302,7 +322,7 @@ impl Agent {
                         // It is settled with the next leader.
                         return EventStep::Swallow;
                     }
-                    self.held.remove(&settled);
+                    self.release(settled);
                 }
                 if is_own(id) { EventStep::Swallow } else { EventStep::Write { text, is_hand_out: false } }
             }
