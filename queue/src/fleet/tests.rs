@@ -194,3 +194,19 @@ fn files_of_a_message_leave_with_its_hand_out() {
     let outputs = pair.take();
     assert!(outputs.contains(&released(3)) && !outputs.contains(&released(2)), "{outputs:?}");
 }
+
+/// A leader that has not learnt yet that another one leads.
+#[test]
+fn an_earlier_leader_ends_no_lease_of_the_next_one() {
+    let mut pair = Pair::new();
+    let mut earlier = std::mem::replace(&mut pair.fleet, Fleet::new(2, Duration::from_secs(30), pair.now));
+    pair.take();
+    pair.now = pair.now + Duration::from_secs(6);
+    pair.worker.handle_tick(pair.now);
+    let mut beats = 0;
+    while let Some(WorkerOutput::Publish(frame)) = pair.worker.poll_output() {
+        earlier.handle_frame(pair.now, &frame);
+        beats += 1;
+    }
+    assert!(beats > 0 && earlier.stats().stale_frames == beats && earlier.poll_output().is_none());
+}

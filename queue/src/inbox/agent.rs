@@ -170,8 +170,7 @@ impl DurableInbox {
         let shared = &self.owner.0;
         let mut guard = shared.lock();
         let State { agents, media, has_relay_ended, is_leaving, fatal, .. } = &mut *guard;
-        // Paths of this machine are not those of a worker's agent.
-        let media = media.as_ref().filter(|_| self.id.worker().is_none());
+        let media = media.as_ref();
         let Some(queue) = agents.get_mut(&self.id) else {
             self.has_ended = true;
             return Poll::Ready(None);

@@ -24,6 +24,9 @@ struct Agent {
     numbers: BTreeSet<u64>,
     /// Ops without a result: the delivery and the entry of each.
     asked: BTreeMap<String, (u64, EntryId)>,
+    /// Deliveries that it has not settled.
+    open: BTreeMap<u64, EntryId>,
+    next_op: u64,
     /// Hand-outs whose files were placed.
     placed: BTreeSet<HandOutId>,
 }
@@ -143,9 +146,16 @@ impl World {
         let Some(host) = self.workers.get_mut(name) else { return Ok(()) };
         let Some(known) = host.agents.get_mut(agent) else { return Ok(()) };
         let op: Value = serde_json::from_slice(line).unwrap();
+        let delivery = op["delivery"].as_u64().unwrap();
+        if op["op"] == "send" && !known.open.contains_key(&delivery) {
+            return Ok(());
+        }
+        if op["op"] != "send" {
+            known.open.remove(&delivery);
+        }
         if let Some(id) = op["id"].as_str() {
             let entry = EntryId(op["content"].as_u64().unwrap_or_default());
-            known.asked.insert(id.to_owned(), (op["delivery"].as_u64().unwrap(), entry));
+            known.asked.insert(id.to_owned(), (delivery, entry));
         }
         self.worker(name, |worker| worker.handle_line(now, agent, line))
     }
@@ -183,6 +193,7 @@ impl World {
                     format!("{name}/{agent} gets {id}, and {newest} was out")
                 })?;
                 self.seen.insert(entry, id);
+                known.open.insert(delivery, entry);
                 let after = *self.random.pick(&[0, 5, 1000, 20_000]);
                 if !self.is_calm && self.random.chance(self.setup.agent_crashes) {
                     self.at(after, Happening::EndAgent { worker: name.to_owned(), agent: agent.to_owned() });
@@ -206,10 +217,19 @@ impl World {
                     }
                     let after = *self.random.pick(&[0, 0, 500]);
                     self.says(name, agent, after, &op);
-                } else {
+                } else if id.starts_with("settle") {
                     check("a-settlement-succeeds", line["ok"] == json!(true), || line.to_string())?;
                     self.settled.insert(entry);
                 }
+            }
+            // It does not wait for the next leader.
+            "disconnected" if !self.is_calm && self.random.chance(500) => {
+                let Some((&delivery, &entry)) = known.open.first_key_value() else { return Ok(()) };
+                known.next_op += 1;
+                let op = format!("again-{}", known.next_op);
+                let op = json!({"op": "send", "id": op, "delivery": delivery, "content": entry});
+                let after = *self.random.pick(&[0, 100, 1000, 2000, 5000]);
+                self.says(name, agent, after, &op);
             }
             _ => {}
         }

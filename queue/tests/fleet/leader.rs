@@ -110,13 +110,14 @@ impl World {
                 }
             }
             Output::HandOut(hand_out) => {
+                let is_long = self.random.chance(self.setup.long_lines);
                 let Some(bridge) = leader.agents.get_mut(&hand_out.agent) else { return Ok(()) };
                 leader.deliveries += 1;
                 let delivery = leader.deliveries;
                 bridge.deliveries.insert(delivery, hand_out.id);
                 let line = json!({
                     "event": "message", "delivery": delivery, "entry": hand_out.id.entry,
-                    "attempt": hand_out.id.attempt, "message": {"text": "x".repeat(delivery as usize * 7 % 50)},
+                    "attempt": hand_out.id.attempt, "message": {"text": "x".repeat(if is_long { 200_000 } else { delivery as usize * 7 % 50 })},
                 });
                 let place = FileRequest::Place { id: hand_out.id, name: delivery.to_string() };
                 let has_file = hand_out.id.entry.0.is_multiple_of(3);

@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     /// Chance that an agent refuses, per mille.
     pub(crate) refusals: u64,
     pub(crate) worker_ends: u64,
+    /// Chance that a line is longer than a frame may be, per mille.
+    pub(crate) long_lines: u64,
 }
 
 impl Setup {
@@ -75,6 +77,7 @@ impl Setup {
             agent_crashes: often(&[0, 0, 50]),
             refusals: often(&[0, 0, 100]),
             worker_ends: often(&[0, 0, 1]),
+            long_lines: often(&[0, 0, 0, 50]),
             worker_limits: WorkerLimits::default(),
             limits,
         }
