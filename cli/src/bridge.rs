@@ -55,6 +55,8 @@ pub(crate) use delivery::{AgentSettlement, Content, Item};
 pub(crate) use fleet::{FleetHost, FleetShared};
 pub(crate) use gateway::{Cause, Gateway, GatewayParts};
 pub(crate) use jobs::{hand_over, run_jobs};
+#[cfg(feature = "jetstream")]
+pub(crate) use media::{Draft, MediaFile};
 pub(crate) use media::{Media, MediaFolder, media_kind, remove_drafts};
 pub(crate) use monitor::{AgentKind, BusyMark, Monitor};
 pub(crate) use op::{OpLabel, names as op_names};

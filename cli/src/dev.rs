@@ -6,9 +6,9 @@ mod settings;
 mod watcher;
 
 use crate::acp::AcpArguments;
-use crate::bridge::MediaFolder;
 use crate::gateway::RuntimeName;
 use crate::local_gateway::LocalGateway;
+use crate::media_flags::MediaArguments;
 use crate::page_server::page_address;
 use crate::workbench::{WorkbenchParts, WorkbenchServer};
 use crate::{fail, run};
@@ -18,7 +18,7 @@ use gateway_loop::GatewayLoop;
 use relayline_connector::chats::Platform;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use watcher::Watcher;
@@ -77,13 +77,8 @@ pub(crate) struct DevArguments {
     #[arg(long, value_name = "FILE")]
     command_manifest: Option<PathBuf>,
 
-    /// Folder of the agent's files; the working folder by default.
-    #[arg(long, value_name = "DIR")]
-    media_dir: Option<PathBuf>,
-
-    /// Let the agent upload and download files outside of the media folder.
-    #[arg(long)]
-    media_anywhere: bool,
+    #[command(flatten)]
+    media: MediaArguments,
 
     /// Limit or time-out, as of relayline run. Repeatable.
     #[arg(long, value_name = "NAME=VALUE")]
@@ -129,11 +124,7 @@ fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
     };
     let manifest = arguments.command_manifest.as_deref().map(run::manifest).transpose();
     let manifest: Option<Vec<Value>> = manifest.map_err(|error| fail(2, error))?;
-    let media = MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere);
-    let media = media.map_err(|error| {
-        let folder = arguments.media_dir.as_deref().unwrap_or(Path::new("."));
-        fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()))
-    })?;
+    let media = arguments.media.folder()?;
     let watcher = match arguments.no_watch {
         true => Watcher::nothing(),
         false => Watcher::of(&arguments.watch, command).map_err(|error| fail(2, error))?,
@@ -173,7 +164,7 @@ fn start(arguments: &DevArguments) -> Result<ExitCode, ExitCode> {
         manifest,
         media,
         acp: &arguments.acp,
-        media_dir: arguments.media_dir.as_deref(),
+        media_dir: arguments.media.dir(),
         auto_ack: arguments.auto_ack,
         current,
         shutdown,

@@ -27,6 +27,7 @@ mod guard;
 mod inspector;
 mod local_gateway;
 mod logging;
+mod media_flags;
 mod network;
 mod page_server;
 mod printable;

@@ -3,12 +3,11 @@
 mod parts;
 
 use crate::acp::{self, AcpArguments};
-use crate::bridge::{
-    self, AgentKind, Cause, ControlSettings, ControlSocket, End, Facilities, MediaFolder, Options,
-};
+use crate::bridge::{self, AgentKind, Cause, ControlSettings, ControlSocket, End, Facilities, Options};
 use crate::exec::Current;
 use crate::gateway::GatewayArguments;
 use crate::inspector::InspectArguments;
+use crate::media_flags::MediaArguments;
 use crate::queue::{Acquired, QueueArguments, QueueStart};
 use crate::restart::Restart;
 use crate::signals::{self, Shutdown};
@@ -161,16 +160,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
 
-    /// Folder of the agent's files; the working folder by default.
-    ///
-    /// Paths of the ops upload, download and send_media are relative to it. Symbolic links are followed. A path that leads
-    /// out of the folder is rejected. With --acp, files of messages are put there; by default in a temporary folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) media_dir: Option<PathBuf>,
-
-    /// Let the agent upload and download files outside of the media folder.
-    #[arg(long)]
-    media_anywhere: bool,
+    #[command(flatten)]
+    pub(crate) media: MediaArguments,
 
     /// Program to run as the agent, with its arguments. It must be the last flag.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
@@ -230,11 +221,7 @@ fn start(arguments: &RunArguments) -> Result<ExitCode, ExitCode> {
                     author itself; remove one of them";
         return Err(fail(2, what));
     }
-    let media = MediaFolder::find(arguments.media_dir.as_deref(), arguments.media_anywhere);
-    let media = media.map_err(|error| {
-        let folder = arguments.media_dir.as_deref().unwrap_or(Path::new("."));
-        fail(2, format_args!("--media-dir {}: {error}; name a folder", folder.display()))
-    })?;
+    let media = arguments.media.folder()?;
     let facilities = arguments.facilities(&limits.control)?;
     let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     arguments.configure(&mut config, manifest);

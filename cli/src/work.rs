@@ -1,11 +1,13 @@
 //! `relayline work`: agents on this machine, for the gateway that has a queue on servers of NATS.
 
+mod files;
 mod host;
 mod job;
 
 use crate::bridge::AgentSettings;
 use crate::exec::{AgentStderr, Current};
 use crate::fail;
+use crate::media_flags::MediaArguments;
 use crate::queue::{DEFAULT_ID, QueueLocation, jobs, random_name};
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::watch_signals;
@@ -32,7 +34,8 @@ ambiguous, later ones fail as definite until there is a gateway, and acknowledge
 cannot reach its gateway for worker_patience (25 s) fails all ops; after 30 s its sessions go to others, and it is started
 anew when the worker is back.
 
-An agent of a worker cannot name files by path, and disconnect is refused: end the agent instead.
+Paths of upload, download and send_media, and media[].path, are of this machine: the files pass through the gateway. Files of
+messages are in a temporary folder until their message is settled. disconnect is refused: end the agent instead.
 
 Signals: SIGTERM, SIGINT and SIGHUP close the agents' stdin, and give what they have not settled to others, uncharged. A
 second signal exits at once.
@@ -62,6 +65,9 @@ pub(crate) struct WorkArguments {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Restart::OnFailure)]
     restart: Restart,
 
+    #[command(flatten)]
+    media: MediaArguments,
+
     /// Limit or time-out of this worker, as in worker_patience=10s. Repeatable.
     ///
     /// Those of docs/settings.md whose names begin with worker_ or agent_.
@@ -85,6 +91,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
         return Err(fail(2, what));
     };
     let (limits, settings) = arguments.limits().map_err(|error| fail(2, format_args!("--set {error}")))?;
+    let folder = arguments.media.folder()?;
     let (shutdown, current) = watch_signals()?;
     let (events, incoming) = channel();
     let name = random_name("w").map_err(|error| fail(1, error))?;
@@ -108,10 +115,14 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
             .map_err(|error| fail(1, format_args!("a thread cannot be started: {error}")))?;
         supervisors.push(supervisor);
     }
+    let (files, files_thread) = files::start(folder, events.clone())
+        .map_err(|error| fail(1, format_args!("the folder for files of messages: {error}")))?;
     watch_shutdown(&shutdown, &current, events)
         .map_err(|error| fail(1, format_args!("a thread cannot be started: {error}")))?;
-    let host = Host::new(bus, limits, &name, arguments.jobs);
+    let host = Host::new(bus, files, limits, &name, arguments.jobs);
     host.run(&incoming);
+    // It removes its files.
+    let _ = files_thread.join();
     // All of them: each prints its failure.
     let successes: Vec<bool> = supervisors.into_iter().map(Supervisor::finish).collect();
     Ok(if successes.iter().all(|succeeded| *succeeded) { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub(crate) struct AcpArguments {
     /// Program that speaks the Agent Client Protocol (ACP), with its arguments. It must be the last flag.
     ///
-    /// A -- before the program is allowed, as in --acp -- claude-agent-acp.
+    /// A -- before the program is allowed, as in --acp -- claude-agent-acp. Files of messages are put into a temporary folder,
+    /// or into --media-dir.
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true,
         conflicts_with_all = ["auto_ack", "passthrough", "media_anywhere"])]
     acp: Vec<String>,

@@ -31,7 +31,7 @@ pub(crate) fn start(
     let settling = if arguments.queue.is_given() { Settling::TurnEnded } else { Settling::default() };
     let machine = machine(&arguments.acp, &limits, &resolved.config, settling)?;
     let state = session_file(&arguments.acp, &machine)?;
-    let files = message_files(arguments.media_dir.as_deref(), &limits)?;
+    let files = message_files(arguments.media.dir(), &limits)?;
     let facilities = arguments.facilities(&limits.control)?;
     let mut config = boot::ready(runtime, resolved).map_err(|error| fail(1, error))?;
     let declares_commands = manifest.is_none();

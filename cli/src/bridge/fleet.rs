@@ -1,10 +1,13 @@
 //! Agents of workers, whose gateway this is: each has a session here, and its pipes end at the bus.
 
+mod files;
 mod pipes;
 
 use super::gateway::{Gateway, GatewayParts};
 use super::session::Session;
 use super::{Agent, AgentEnd, ChangeSignal};
+use files::WaitingCall;
+pub(crate) use files::{RemoteFile, RemoteFiles};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use pipes::{Pipe, RemoteReader, RemoteWriter};
@@ -36,11 +39,13 @@ struct State {
     /// `None` before the queue is open.
     fleet: Option<Fleet>,
     pipes: BTreeMap<AgentId, Arc<Pipe>>,
+    /// Requests for files without an answer, by number.
+    calls: BTreeMap<u64, WaitingCall>,
 }
 
 impl FleetShared {
     pub(crate) fn new() -> Arc<FleetShared> {
-        let state = Mutex::new(State { fleet: None, pipes: BTreeMap::new() });
+        let state = Mutex::new(State { fleet: None, pipes: BTreeMap::new(), calls: BTreeMap::new() });
         Arc::new(FleetShared { state, room: Condvar::new(), changes: ChangeSignal::default() })
     }
 
@@ -122,6 +127,7 @@ impl FleetHost {
                 }
                 if let Poll::Ready(Some(agent)) = serving.poll_next_unpin(cx) {
                     self.shared.lock().pipes.remove(&agent);
+                    self.shared.end_files(&agent);
                     self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent));
                     return Poll::Ready(());
                 }
@@ -190,7 +196,11 @@ impl FleetHost {
                     if let Some(pipe) = self.shared.lock().pipes.get(&agent) {
                         pipe.close(error);
                     }
+                    self.shared.end_files(&agent);
                     self.shared.room.notify_all();
+                }
+                FleetOutput::FileAnswer { call, answer, bytes, .. } => {
+                    self.shared.answer_file(call, (answer, bytes));
                 }
                 FleetOutput::WorkerEnded { worker } => {
                     tracing::info!(worker, "worker_left");
@@ -235,7 +245,9 @@ impl FleetHost {
         let from = RemoteReader::new(shared.clone(), pipe.clone(), agent.clone());
         let to = RemoteWriter::new(shared, pipe.clone(), agent.clone());
         let pipes = Agent { from: Box::new(from), to: Box::new(to), errors: None, is_replaceable: true };
-        let Some(mut gateway) = gateway.for_claimed(inbox, self.parts.clone()) else { return };
+        let files = RemoteFiles::new(self.shared.clone(), agent.clone());
+        let parts = GatewayParts { media: self.parts.media.of_worker(files), ..self.parts.clone() };
+        let Some(mut gateway) = gateway.for_claimed(inbox, parts) else { return };
         let serve = async move {
             let monitor = gateway.monitor.clone();
             monitor.note_agent_started();

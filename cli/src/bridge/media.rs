@@ -1,21 +1,27 @@
 //! Upload and download of the agent's files (H-7).
 
+mod agent_files;
 mod folder;
 
+use super::delivery::AgentDelivery;
 use super::execution::{OpResult, StartedOp, definite, reply_json};
+#[cfg(feature = "jetstream")]
+use super::fleet::RemoteFiles;
 use super::parts::submit_when_room;
-use folder::{Draft, MediaFile};
-use futures_util::future::FutureExt;
+use agent_files::{AgentFiles, OpenFile};
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use futures_util::io::AsyncReadExt;
 use relayline_control::http::media::MediaError;
 use relayline_core::command::{Command, Failure, FailureKind};
 use relayline_core::op::{Op, SendMedia};
 use relayline_runtime::Relay;
 use serde_json::json;
-use smol::Unblock;
 use smol::lock::Semaphore;
-use std::io::Read;
+use std::io;
 use std::sync::Arc;
 
+#[cfg(feature = "jetstream")]
+pub(crate) use folder::{Draft, MediaFile};
 pub(crate) use folder::{MediaFolder, remove_drafts};
 
 /// MIME type of a file whose name has no known extension.
@@ -59,14 +65,21 @@ pub(super) struct UploadFile {
 /// Transfers of the agents' files.
 #[derive(Clone, Debug)]
 pub(crate) struct Media {
-    folder: Arc<MediaFolder>,
+    files: AgentFiles,
     transfers: Arc<Semaphore>,
 }
 
 impl Media {
     /// Creates transfers from a folder, at most `transfers` at a time.
     pub(crate) fn new(folder: MediaFolder, transfers: usize) -> Media {
-        Media { folder: Arc::new(folder), transfers: Arc::new(Semaphore::new(transfers)) }
+        let files = AgentFiles::Here(Arc::new(folder));
+        Media { files, transfers: Arc::new(Semaphore::new(transfers)) }
+    }
+
+    /// Returns the transfers of a worker's agent, which count with the others.
+    #[cfg(feature = "jetstream")]
+    pub(super) fn of_worker(&self, files: RemoteFiles) -> Media {
+        Media { files: AgentFiles::OfWorker(files), transfers: self.transfers.clone() }
     }
 
     /// Begins a download into the file at `path`.
@@ -105,12 +118,9 @@ impl Media {
     /// Downloads into the file at `path`. The result has its `content_type` and its `bytes`.
     pub(crate) async fn fetch(&self, relay: &Relay, url: &str, path: String) -> OpResult {
         let _transfer = self.transfers.acquire().await;
-        let (folder, asked) = (self.folder.clone(), path.clone());
-        let begun = smol::unblock(move || folder.resolve(&asked).and_then(Draft::begin));
-        let (draft, file) = begun.await.map_err(definite)?;
-        let mut into = Unblock::new(file);
-        let received = relay.download(url, &mut into).await.map_err(failure)?;
-        smol::unblock(move || draft.finish()).await.map_err(definite)?;
+        let mut file = self.files.create(path.clone()).await.map_err(definite)?;
+        let received = relay.download(url, file.writer()).await.map_err(failure)?;
+        file.finish().await.map_err(definite)?;
         Ok(json!({ "path": path, "content_type": received.content_type, "bytes": received.length }))
     }
 
@@ -119,29 +129,57 @@ impl Media {
     /// # Errors
     /// It is not a regular file of the folder.
     pub(crate) async fn read(&self, path: String, max: usize) -> Result<Option<Vec<u8>>, String> {
-        let folder = self.folder.clone();
-        smol::unblock(move || {
-            let (file, ..) = folder.resolve(&path).and_then(MediaFile::open)?;
-            let mut content = Vec::new();
-            let read = file.take(max as u64 + 1).read_to_end(&mut content);
-            read.map_err(|error| format!("{path:?}: {error}"))?;
-            Ok((content.len() <= max).then_some(content))
-        })
-        .await
+        let failed = |error: io::Error| format!("{path:?}: {error}");
+        let file = self.files.open(path.clone()).await?;
+        let mut content = Vec::new();
+        file.content.take(max as u64 + 1).read_to_end(&mut content).await.map_err(failed)?;
+        Ok((content.len() <= max).then_some(content))
     }
 
     /// Uploads a file. Returns its URL, its length and its name.
     async fn store(&self, relay: &Relay, file: UploadFile) -> Result<(String, u64, String), Failure> {
         let _transfer = self.transfers.acquire().await;
         let UploadFile { path, content_type, filename } = file;
-        let folder = self.folder.clone();
-        let opened = smol::unblock(move || folder.resolve(&path).and_then(MediaFile::open));
-        let (source, length, name) = opened.await.map_err(definite)?;
+        let OpenFile { content, length, name } = self.files.open(path).await.map_err(definite)?;
         let name = filename.unwrap_or(name);
         let content_type = content_type.unwrap_or_else(|| type_of(&name).to_owned());
-        let uploaded = relay.upload(&content_type, Some(&name), length, Unblock::new(source)).await;
+        let uploaded = relay.upload(&content_type, Some(&name), length, content).await;
         Ok((uploaded.map_err(failure)?.url, length, name))
     }
+
+    /// Begins to put the files of a message on the machine of a worker's agent. Returns the delivery as it is if there is
+    /// nothing to do.
+    pub(super) fn place(&self, delivery: Box<AgentDelivery>) -> Result<Box<AgentDelivery>, PlacedDelivery> {
+        match &self.files {
+            #[cfg(feature = "jetstream")]
+            AgentFiles::OfWorker(files) if delivery.media.iter().any(Option::is_some) => {
+                Err(place(self.transfers.clone(), files.clone(), delivery).boxed_local())
+            }
+            _ => Ok(delivery),
+        }
+    }
+}
+
+/// Delivery, once its files are on the machine of its agent.
+pub(super) type PlacedDelivery = LocalBoxFuture<'static, Box<AgentDelivery>>;
+
+/// Replaces the paths of a delivery by those on the machine of a worker's agent. A file that cannot be put there has none.
+#[cfg(feature = "jetstream")]
+async fn place(
+    transfers: Arc<Semaphore>,
+    files: RemoteFiles,
+    mut delivery: Box<AgentDelivery>,
+) -> Box<AgentDelivery> {
+    let _transfer = transfers.acquire().await;
+    let id = delivery.settlement.hand_out();
+    for place in &mut delivery.media {
+        let Some((here, id)) = place.take().zip(id) else { continue };
+        match files.place(id, &here).await {
+            Ok(there) => *place = Some(there.into()),
+            Err(why) => tracing::warn!(entry = id.entry.0, why, "media_not_placed"),
+        }
+    }
+    delivery
 }
 
 /// Returns the MIME type for a file's name.

@@ -5,6 +5,7 @@ use super::delivery::{AgentDelivery, Content, Item};
 use super::execution::{OpContext, empty_result};
 use super::gateway::{Cause, GRACE, Gateway};
 use super::line::{self, Attempt, BridgeLine, Choice, ShownMessage};
+use super::media::PlacedDelivery;
 use super::monitor::BusyMark;
 use super::op::OpLabel;
 use super::op_queue::OpQueue;
@@ -33,6 +34,8 @@ enum Event {
     /// A request to stop, and its reason.
     Stop(&'static str),
     Incoming(Box<Option<Item>>),
+    /// The files of a delivery are on the machine of its agent.
+    Placed(Box<AgentDelivery>),
     /// Ops were read or completed, lines were written, or there may be room for another request.
     Changed,
     /// The timer has expired.
@@ -80,6 +83,8 @@ pub(super) struct Session<'g> {
     is_replaceable: bool,
     /// Deadline for the last ops of a replaceable agent whose output has ended.
     draining: Option<Instant>,
+    /// Delivery whose files are put on the machine of the agent. No further one is taken meanwhile.
+    placing: Option<PlacedDelivery>,
     /// Number of the latest delivery.
     newest: u64,
     busy: BusyMark,
@@ -104,9 +109,19 @@ impl<'g> Session<'g> {
             Some(unsettled.clone()),
             InFlightLimits::AGENT,
         );
-        let (timer, draining, newest, busy) = (None, None, 0, gateway.monitor.busy_mark());
-        let session =
-            Session { gateway, ops, unsettled, changes, timer, is_replaceable, draining, newest, busy };
+        let busy = gateway.monitor.busy_mark();
+        let session = Session {
+            gateway,
+            ops,
+            unsettled,
+            changes,
+            timer: None,
+            is_replaceable,
+            draining: None,
+            placing: None,
+            newest: 0,
+            busy,
+        };
         // A later agent has missed the notice.
         if session.gateway.take_missed_connected() {
             session.connected();
@@ -247,7 +262,16 @@ impl<'g> Session<'g> {
         {
             return Poll::Ready(Event::Changed);
         }
-        let events = self.writer().takes_events() && self.draining.is_none() && !self.answers_are_old();
+        if let Some(placing) = &mut self.placing
+            && let Poll::Ready(delivery) = placing.poll_unpin(cx)
+        {
+            self.placing = None;
+            return Poll::Ready(Event::Placed(delivery));
+        }
+        let events = self.writer().takes_events()
+            && self.draining.is_none()
+            && self.placing.is_none()
+            && !self.answers_are_old();
         let urgent = self.writer().takes_results();
         if let Poll::Ready(incoming) = self.gateway.poll_incoming(cx, events && urgent, urgent) {
             return Poll::Ready(Event::Incoming(Box::new(incoming)));
@@ -275,6 +299,7 @@ impl<'g> Session<'g> {
                     self.forward(incoming);
                 }
             }
+            Event::Placed(delivery) => self.deliver(*delivery),
             Event::Changed | Event::Time => {}
         }
     }
@@ -330,7 +355,10 @@ impl<'g> Session<'g> {
 
     fn forward(&mut self, item: Item) {
         match item {
-            Item::Delivery(delivery) => self.deliver(*delivery),
+            Item::Delivery(delivery) => match self.gateway.media.place(delivery) {
+                Ok(delivery) => self.deliver(*delivery),
+                Err(placing) => self.placing = Some(placing),
+            },
             Item::Interrupt { session_key, chat_id } => {
                 self.urgent(&BridgeLine::Interrupt { session_key: &session_key, chat_id: &chat_id });
             }

@@ -1,13 +1,15 @@
 //! Host of the machine of a worker: carries out its outputs, and passes in what its threads report.
 
+use super::files::FileJob;
 use super::job::Running;
 use crate::bridge::AgentEnd;
 use crate::complain;
 use relayline_queue::clock;
 use relayline_queue::fleet::worker::{Worker, WorkerLimits, WorkerOutput};
+use relayline_queue::fleet::{FileAnswer, FileCall};
 use relayline_queue::jetstream::{FleetBus, FleetSubject};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 /// Wait without a deadline.
@@ -23,6 +25,8 @@ pub(super) enum HostEvent {
     Line(String, Vec<u8>),
     /// An agent has read a line.
     Read(String),
+    /// The answer to a request for a file, with the bytes that were read.
+    FileAnswer(FileCall, FileAnswer, Vec<u8>),
     /// An agent has ended.
     Ended(String),
     /// A job has no further agent.
@@ -33,6 +37,7 @@ pub(super) enum HostEvent {
 
 pub(super) struct Host {
     bus: FleetBus,
+    files: Sender<FileJob>,
     worker: Worker,
     agents: BTreeMap<String, Running>,
     /// Agents that are not read, since their lines have no room.
@@ -44,10 +49,16 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(bus: FleetBus, limits: WorkerLimits, name: &str, jobs: usize) -> Host {
+    pub(super) fn new(
+        bus: FleetBus,
+        files: Sender<FileJob>,
+        limits: WorkerLimits,
+        name: &str,
+        jobs: usize,
+    ) -> Host {
         let worker = Worker::new(limits, name, clock::now());
         let (agents, held_back) = (BTreeMap::new(), BTreeSet::new());
-        Host { bus, worker, agents, held_back, jobs, is_stopping: false, has_ended: false }
+        Host { bus, files, worker, agents, held_back, jobs, is_stopping: false, has_ended: false }
     }
 
     /// Serves the agents until they have ended.
@@ -90,7 +101,11 @@ impl Host {
                 }
             }
             HostEvent::Read(agent) => self.worker.handle_lines_read(now, &agent, 1),
+            HostEvent::FileAnswer(call, answer, bytes) => {
+                self.worker.handle_file_answer(now, call, answer, bytes);
+            }
             HostEvent::Ended(agent) => {
+                self.files_job(FileJob::AgentEnded(agent.clone()));
                 if let Some(running) = self.agents.remove(&agent) {
                     running.gate.set(false);
                 }
@@ -129,6 +144,11 @@ impl Host {
         });
     }
 
+    fn files_job(&self, job: FileJob) {
+        // Its thread runs as long as the host does.
+        let _ = self.files.send(job);
+    }
+
     fn perform(&mut self) {
         while let Some(output) = self.worker.poll_output() {
             match output {
@@ -147,7 +167,14 @@ impl Host {
                     }
                 }
                 WorkerOutput::Led { epoch } => tracing::info!(epoch, "gateway_found"),
-                WorkerOutput::Leaderless { why } => tracing::warn!(why, "gateway_lost"),
+                WorkerOutput::Leaderless { why } => {
+                    tracing::warn!(why, "gateway_lost");
+                    self.files_job(FileJob::Leaderless);
+                }
+                WorkerOutput::File { call, request, bytes } => {
+                    self.files_job(FileJob::Request(call, request, bytes));
+                }
+                WorkerOutput::Released { agent, id } => self.files_job(FileJob::Released(agent, id)),
                 WorkerOutput::Refused { why } => tracing::warn!(why, "gateway_refuses"),
                 WorkerOutput::Done => self.has_ended = true,
                 _ => {}

@@ -4,6 +4,8 @@ mod displaced;
 mod faults;
 #[cfg(feature = "jetstream")]
 mod fleet;
+#[cfg(feature = "jetstream")]
+mod fleet_files;
 mod forwards;
 #[cfg(feature = "jetstream")]
 mod jetstream;
@@ -92,7 +94,7 @@ impl Stage {
         self.inbound(event);
     }
 
-    fn inbound(&self, event: Map<String, Value>) {
+    pub(super) fn inbound(&self, event: Map<String, Value>) {
         self.connector.control(Act::Inbound { event, buffered: Some(true) }).unwrap();
     }
 

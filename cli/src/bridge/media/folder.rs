@@ -63,7 +63,7 @@ impl MediaFolder {
     ///
     /// # Errors
     /// The path leads out of the folder, or does not name a file.
-    pub(super) fn resolve(&self, path: &str) -> Result<MediaFile, String> {
+    pub(crate) fn resolve(&self, path: &str) -> Result<MediaFile, String> {
         let failed = |error: io::Error| format!("{path:?}: {error}");
         let whole = self.root.join(path);
         let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().filter(|_| !path.is_empty()))
@@ -92,8 +92,7 @@ impl MediaFolder {
 
     fn outside(&self, path: &str) -> String {
         format!(
-            "{path:?} is outside of the media folder {}: name a file in it, or start the gateway with --media-dir or \
-             --media-anywhere",
+            "{path:?} is outside of the media folder {}: name a file in it, or start with --media-dir or --media-anywhere",
             self.root.display()
         )
     }
@@ -101,7 +100,7 @@ impl MediaFolder {
 
 /// File of the agent, which may not exist yet.
 #[derive(Debug)]
-pub(super) struct MediaFile {
+pub(crate) struct MediaFile {
     folder: Arc<Folder>,
     name: String,
     /// Path as the agent writes it.
@@ -110,7 +109,7 @@ pub(super) struct MediaFile {
 
 impl MediaFile {
     /// Opens the file. Returns it with its length and name.
-    pub(super) fn open(self) -> Result<(File, u64, String), String> {
+    pub(crate) fn open(self) -> Result<(File, u64, String), String> {
         let failed = |error: io::Error| format!("{:?}: {error}", self.path);
         let file = self.folder.open(&self.name).map_err(failed)?;
         let found = file.metadata().map_err(failed)?;
@@ -123,14 +122,14 @@ impl MediaFile {
 
 /// Temporary file beside its target. It is removed if it is dropped before it is finished.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     target: MediaFile,
     name: String,
 }
 
 impl Draft {
     /// Creates a draft for a target.
-    pub(super) fn begin(target: MediaFile) -> Result<(Draft, File), String> {
+    pub(crate) fn begin(target: MediaFile) -> Result<(Draft, File), String> {
         let random = random::hex::<8>().map_err(|error| format!("no randomness: {error}"))?;
         let name = format!(".relayline-{random}.part");
         let mut drafts = drafts();
@@ -140,7 +139,7 @@ impl Draft {
     }
 
     /// Renames the draft to its target, replacing it.
-    pub(super) fn finish(self) -> Result<(), String> {
+    pub(crate) fn finish(self) -> Result<(), String> {
         let MediaFile { folder, name, path } = &self.target;
         let mut drafts = drafts();
         let renamed = folder.rename(&self.name, name).map_err(|error| format!("{path:?}: {error}"));
