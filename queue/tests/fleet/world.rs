@@ -35,7 +35,9 @@ pub(crate) struct Setup {
     pub(crate) lost_frames: u64,
     /// Chance that a frame comes twice, per mille.
     pub(crate) repeated_frames: u64,
-    /// Most milliseconds that a frame takes.
+    /// Chance that a frame takes up to a minute, per mille.
+    pub(crate) late_frames: u64,
+    /// Most milliseconds that any other frame takes.
     pub(crate) latency: u64,
     pub(crate) leader_crashes: u64,
     pub(crate) hand_overs: u64,
@@ -69,6 +71,7 @@ impl Setup {
             jobs: often(&[1, 2]),
             lost_frames: often(&[0, 0, 20, 200]),
             repeated_frames: often(&[0, 20]),
+            late_frames: often(&[0, 0, 50]),
             latency: often(&[1, 20, 300]),
             leader_crashes: often(&[0, 1, 3]),
             hand_overs: often(&[0, 1, 2]),
@@ -283,7 +286,9 @@ impl World {
             let delay = self.random.below(self.setup.latency * 3 + 1);
             self.at(delay, happening.clone());
         }
-        let delay = self.random.below(self.setup.latency + 1);
+        let is_late = !self.is_calm && self.random.chance(self.setup.late_frames);
+        let most = if is_late { 60_000 } else { self.setup.latency };
+        let delay = self.random.below(most + 1);
         self.at(delay, happening);
     }
 
