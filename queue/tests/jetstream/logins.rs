@@ -8,6 +8,7 @@ use relayline_queue::store::StoreAnswer;
 use relayline_queue::store::contract::{batch, load, write};
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 
 fn error(text: &str) -> JetStreamError {
     JetStreamQueue::connect(&url(text), &new_id(), "test").map(|_| ()).unwrap_err()
@@ -117,20 +118,52 @@ fn a_queue_that_is_not_there_is_named() {
     assert!(matches!(queue.streams(), Err(JetStreamError::Missing)));
 }
 
-/// The list of `docs/fleet.md`.
+/// Returns the block of `docs/fleet.md` that follows this text.
+fn block(before: &str) -> &'static str {
+    let (_, rest) = include_str!("../../../docs/fleet.md").split_once(before).unwrap();
+    rest.split_once("\n```\n").unwrap().1.split_once("```").unwrap().0
+}
+
+fn rights(user: &str) -> &'static str {
+    block(&format!("<!-- rights of a {user} -->"))
+}
+
+#[test]
+fn a_server_takes_the_configuration_of_the_documentation() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = block("Configuration of a server, `nats.conf`:\n");
+    let data = folder.path().join("data").display().to_string();
+    assert_eq!(config.matches("/data").count(), 1);
+    let files = [
+        ("nats.conf", config.replace("/data", &data)),
+        ("gateway.conf", rights("gateway").to_owned()),
+        ("worker.conf", rights("worker").to_owned()),
+    ];
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let variables = [("SERVER_NAME", "nats-1"), ("GATEWAY_PASSWORD", "one"), ("WORKER_PASSWORD", "two")];
+    let ran = Command::new(program)
+        .arg("-t")
+        .arg("-c")
+        .arg(folder.path().join("nats.conf"))
+        .envs(variables)
+        .output();
+    let ran = ran.unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// The lists of `docs/fleet.md`.
 #[test]
 fn the_least_rights_of_the_documentation_suffice() {
     let Some(program) = program() else { return };
-    let text = include_str!("../../../docs/fleet.md");
-    let user = |user: &str| {
-        let (_, rights) = text.split_once(&format!("<!-- rights of a {user} -->\n```\n")).unwrap();
-        let (rights, _) = rights.split_once("```").unwrap();
-        format!("{{ user: {user}, password: secret, permissions: {{ {rights} }} }}")
-    };
+    let user =
+        |user: &str| format!("{{ user: {user}, password: secret, permissions: {{ {} }} }}", rights(user));
     let users = format!("authorization {{ users: [ {}, {} ] }}", user("gateway"), user("worker"));
     let server = Server::start(&program, &users);
     let url = url(&format!("nats://gateway:secret@{}/relay", server.address()));
-    let id = "default";
+    let id = "gateway-1";
     let queue = open(&url, id);
     acquire(&queue, false).unwrap();
     assert!(queue.owner().unwrap().is_some());

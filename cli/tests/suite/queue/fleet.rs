@@ -213,6 +213,34 @@ fn wrong_flags_of_a_worker_are_explained() {
     }
 }
 
+/// Those of `docs/fleet.md`: the flags are right, and the servers are missing.
+#[test]
+fn the_commands_of_the_compose_file_are_accepted() {
+    let page = include_str!("../../../../docs/fleet.md");
+    let login = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(login.path(), "user:password\n").unwrap();
+    let commands: Vec<&str> = page.split("  command: >\n").skip(1).collect();
+    assert_eq!(commands.len(), 2);
+    for command in commands {
+        let (text, _) = command.split_once("\n  secrets:").unwrap();
+        let arguments: Vec<String> = text
+            .split_whitespace()
+            .map(|word| word.trim_matches('"'))
+            .map(|word| word.replace("nats-1,nats-2,nats-3", "127.0.0.1:1"))
+            .map(|word| match word.split_once("login=") {
+                Some((url, _)) => format!("{url}login={}", login.path().display()),
+                None => word,
+            })
+            .collect();
+        let mut command = relayline(&arguments);
+        command.env("GATEWAY_RELAY_URL", "wss://connector.example").env("GATEWAY_RELAY_ID", "gateway-1");
+        command.env("GATEWAY_RELAY_SECRET", "s3cret");
+        let ended = Program::start(command).ended();
+        assert_eq!(ended.code, Some(1), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("cannot connect to 127.0.0.1:1"), "{}", ended.stderr);
+    }
+}
+
 #[test]
 fn an_op_of_a_worker_that_cannot_work_is_refused() {
     let Some(mut fleet) = Fleet::new("tokio") else { return };
