@@ -3,7 +3,7 @@
 use crate::config::QueueLimits;
 use crate::dispatcher::{Arrival, Dispatcher};
 use crate::id::{AgentId, HandOutId, RequestId};
-use crate::output::{AgentEnd, ClaimRefused, OperatorRequest, Output, Settlement};
+use crate::output::{AgentEnd, ClaimRefused, EndedHandOuts, OperatorRequest, Output, Settlement};
 use crate::store::{Leadership, Store};
 use relayline_core::time::Time;
 use std::task::{Context, Poll};
@@ -139,7 +139,7 @@ impl<S: Store> QueueDriver<S> {
         agent: &AgentId,
         held: &[HandOutId],
         settling: &[HandOutId],
-    ) -> Result<Vec<HandOutId>, ClaimRefused> {
+    ) -> Result<EndedHandOuts, ClaimRefused> {
         self.dispatcher.handle_claim(now, agent, held, settling)
     }
 

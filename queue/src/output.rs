@@ -153,6 +153,23 @@ pub enum ClaimRefused {
     NotLeading,
 }
 
+/// Hand-outs that an agent was settling without an answer, and that have ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EndedHandOuts {
+    /// Those whose entries are done.
+    pub done: Vec<HandOutId>,
+    /// Those whose entries are not done: they are handed out again.
+    pub lost: Vec<HandOutId>,
+}
+
+impl EndedHandOuts {
+    /// Adds those of another agent.
+    pub fn extend(&mut self, other: EndedHandOuts) {
+        self.done.extend(other.done);
+        self.lost.extend(other.lost);
+    }
+}
+
 /// Reason why an operator's request is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]

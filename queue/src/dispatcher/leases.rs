@@ -7,7 +7,7 @@
 use super::Dispatcher;
 use crate::id::{AgentId, EntryId, HandOutId};
 use crate::ledger::EntryState;
-use crate::output::{AgentEnd, ClaimRefused, Output};
+use crate::output::{AgentEnd, ClaimRefused, EndedHandOuts, Output};
 use crate::record::Record;
 use relayline_core::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,7 +113,7 @@ impl Dispatcher {
         agent: &AgentId,
         held: &[HandOutId],
         settling: &[HandOutId],
-    ) -> Result<Vec<HandOutId>, ClaimRefused> {
+    ) -> Result<EndedHandOuts, ClaimRefused> {
         self.now = self.now.max(now);
         let result = self.claim(agent, held, settling);
         if let Err(ClaimRefused::Ended) = result {
@@ -128,7 +128,7 @@ impl Dispatcher {
         agent: &AgentId,
         held: &[HandOutId],
         settling: &[HandOutId],
-    ) -> Result<Vec<HandOutId>, ClaimRefused> {
+    ) -> Result<EndedHandOuts, ClaimRefused> {
         let worker = agent.worker().unwrap_or_default();
         if !self.is_leading() || self.is_stopping {
             return Err(ClaimRefused::NotLeading);
@@ -136,10 +136,11 @@ impl Dispatcher {
         if !self.leases.workers.contains_key(worker) {
             return Err(ClaimRefused::Ended);
         }
-        let (mut sessions, mut ended) = (BTreeMap::new(), Vec::new());
+        let (mut sessions, mut ended) = (BTreeMap::new(), EndedHandOuts::default());
         for (id, is_settling) in held.iter().map(|id| (id, false)).chain(settling.iter().map(|id| (id, true)))
         {
-            let entry = self.ledger.entry(id.entry).filter(|entry| {
+            let known = self.ledger.entry(id.entry);
+            let entry = known.filter(|entry| {
                 entry.state == EntryState::Out
                     && entry.attempts == id.attempt
                     && entry.worker.as_deref() == Some(worker)
@@ -149,7 +150,9 @@ impl Dispatcher {
                 // Each once.
                 Some(_) if sessions.contains_key(&id.entry) => return Err(ClaimRefused::Ended),
                 Some(entry) => _ = sessions.insert(id.entry, (Arc::clone(&entry.session), id.attempt)),
-                None if is_settling => ended.push(*id),
+                // The first settlement was stored, or an agent with a later hand-out has settled it.
+                None if is_settling && known.is_none() => ended.done.push(*id),
+                None if is_settling => ended.lost.push(*id),
                 None => return Err(ClaimRefused::Ended),
             }
         }

@@ -98,8 +98,10 @@ pub(super) enum ToWorker {
         served: Vec<String>,
         /// Agents that must end, since others get what they had.
         refused: Vec<String>,
-        /// Hand-outs that have ended, of those that were being settled.
-        ended: Vec<HandOutId>,
+        /// Hand-outs whose entries are done, of those that were being settled.
+        done: Vec<HandOutId>,
+        /// Hand-outs that have ended, and whose entries are not done.
+        lost: Vec<HandOutId>,
         /// Times of the lease in milliseconds.
         lease_ms: u64,
     },

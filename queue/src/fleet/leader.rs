@@ -7,7 +7,8 @@ use super::file::{FileAnswer, FileRequest, MAX_FILE_BYTES};
 use super::frame::{self, AgentClaim, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION, WorkerMember};
 use super::link::{Link, Outgoing};
 use super::worker::WINDOW_BYTES;
-use crate::id::{AgentId, HandOutId};
+use crate::id::AgentId;
+use crate::output::EndedHandOuts;
 use crate::stats::counters;
 use relayline_core::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -83,7 +84,7 @@ pub struct Claimed {
     /// Agents that must end.
     pub refused: Vec<String>,
     /// Hand-outs that have ended, of those that were being settled.
-    pub ended: Vec<HandOutId>,
+    pub ended: EndedHandOuts,
 }
 
 /// The leader's side of all workers.
@@ -406,13 +407,13 @@ impl Fleet {
         self.next_lease += 1;
         self.stats.leases += 1;
         let lease = Lease { epoch: self.epoch, number: self.next_lease };
-        let Claimed { refused, ended } = claimed;
+        let Claimed { refused, ended: EndedHandOuts { done, lost } } = claimed;
         let named = |claim: &AgentClaim| claim.agent.clone();
         let served: Vec<String> = agents.iter().map(named).filter(|agent| !refused.contains(agent)).collect();
         let agents = served.iter().map(|agent| (agent.clone(), 0)).collect();
         let lease_ms = u64::try_from(self.term.as_millis()).unwrap_or(u64::MAX);
         let welcome =
-            frame::encode(&ToWorker::Welcome { call, lease, served, refused, ended, lease_ms }, b"");
+            frame::encode(&ToWorker::Welcome { call, lease, served, refused, done, lost, lease_ms }, b"");
         let member = Member {
             lease,
             call,

@@ -8,6 +8,7 @@ use super::file::{FileAnswer, FileCall, FileRequest, MAX_FILE_BYTES};
 use super::frame::{self, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
 use super::link::{Link, Outgoing};
 use crate::id::HandOutId;
+use crate::output::EndedHandOuts;
 use crate::stats::counters;
 use agent::{Agent, EventStep, LineStep};
 use relayline_core::limits;
@@ -157,7 +158,7 @@ struct Led {
 struct Welcome {
     served: Vec<String>,
     refused: Vec<String>,
-    ended: Vec<HandOutId>,
+    ended: EndedHandOuts,
 }
 
 /// # Inputs
@@ -433,8 +434,9 @@ impl Worker {
                     self.lose("the gateway hands over to another one");
                 }
             }
-            ToWorker::Welcome { call, lease, served, refused, ended, lease_ms } => {
+            ToWorker::Welcome { call, lease, served, refused, done, lost, lease_ms } => {
                 if call == self.call && !self.is_led() && lease.epoch >= self.epoch {
+                    let ended = EndedHandOuts { done, lost };
                     self.welcome(lease, &Welcome { served, refused, ended }, Duration::from_millis(lease_ms));
                 } else {
                     self.stats.stray_frames += 1;

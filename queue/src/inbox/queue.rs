@@ -7,7 +7,7 @@ use super::stats::InboxStats;
 use crate::config::QueueLimits;
 use crate::dispatcher::QueueUsage;
 use crate::id::{AgentId, HandOutId};
-use crate::output::{AgentEnd, ClaimRefused, OperatorRequest, PauseReason, RequestRefused};
+use crate::output::{AgentEnd, ClaimRefused, EndedHandOuts, OperatorRequest, PauseReason, RequestRefused};
 use crate::stats::QueueStats;
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
@@ -188,7 +188,7 @@ impl DurableQueue {
         agent: &AgentId,
         held: &[HandOutId],
         settling: &[HandOutId],
-    ) -> Result<(DurableInbox, Vec<HandOutId>), ClaimRefused> {
+    ) -> Result<(DurableInbox, EndedHandOuts), ClaimRefused> {
         self.shared().change(|state, now| {
             let driver = state.driver.as_mut().ok_or(ClaimRefused::NotLeading)?;
             if state.agents.contains_key(agent) {

@@ -184,6 +184,8 @@ impl World {
                     .is_none_or(|path| path == format!("{name}/{agent}/{id}") && known.placed.contains(&id));
                 check("a-message-comes-with-its-file", is_there, || format!("{name}/{agent}: {line}"))?;
                 check("an-agent-gets-a-hand-out-once", is_new, || format!("{name}/{agent}: {line}"))?;
+                let is_done = self.done.contains(&entry);
+                check("what-is-done-does-not-come-again", !is_done, || format!("{name}/{agent}: {line}"))?;
                 let sightings = self.sightings.entry(entry).or_default();
                 *sightings += 1;
                 let is_kept = *sightings <= 1 || !self.setup.keeps_agents();
@@ -213,13 +215,19 @@ impl World {
                     let op = if is_refused { "refuse" } else { "ack" };
                     let mut op = json!({"op": op, "delivery": delivery});
                     if self.random.chance(500) {
-                        op["id"] = json!(format!("settle-{entry}-{delivery}"));
+                        op["id"] = json!(format!("{}-{entry}-{delivery}", op["op"].as_str().unwrap()));
+                        op["content"] = json!(entry);
                     }
                     let after = *self.random.pick(&[0, 0, 500]);
                     self.says(name, agent, after, &op);
-                } else if id.starts_with("settle") {
-                    check("a-settlement-succeeds", line["ok"] == json!(true), || line.to_string())?;
-                    self.settled.insert(entry);
+                } else if !id.starts_with("again") {
+                    let (is_ok, error) = (line["ok"] == json!(true), &line["error"]);
+                    let is_lost =
+                        error["kind"] == "definite" && error["message"].as_str().unwrap().contains("lease");
+                    check("a-settlement-succeeds-or-is-lost", is_ok || is_lost, || line.to_string())?;
+                    if is_ok && id.starts_with("ack") {
+                        self.done.insert(entry);
+                    }
                 }
             }
             // It does not wait for the next leader.

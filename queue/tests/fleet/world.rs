@@ -173,8 +173,8 @@ pub(crate) struct World {
     pub(crate) stored: BTreeSet<u64>,
     /// Last hand-out of each entry that an agent has seen.
     pub(crate) seen: BTreeMap<EntryId, HandOutId>,
-    /// Entries whose settlement an agent was told of.
-    pub(crate) settled: BTreeSet<EntryId>,
+    /// Entries whose acknowledgement an agent was told to count.
+    pub(crate) done: BTreeSet<EntryId>,
     /// Number of times that agents have seen each entry.
     pub(crate) sightings: BTreeMap<EntryId, u32>,
     pub(crate) is_calm: bool,
@@ -203,7 +203,7 @@ impl World {
             next_worker: 0,
             stored: BTreeSet::new(),
             seen: BTreeMap::new(),
-            settled: BTreeSet::new(),
+            done: BTreeSet::new(),
             sightings: BTreeMap::new(),
             is_calm: false,
             steps: 0,

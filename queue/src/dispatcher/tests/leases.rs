@@ -1,7 +1,7 @@
 //! Workers: their leases, and claims after a take-over.
 
 use super::*;
-use crate::output::{AgentEnd, ClaimRefused};
+use crate::output::{AgentEnd, ClaimRefused, EndedHandOuts};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -15,7 +15,7 @@ impl Bench {
         self.settle_down();
     }
 
-    fn claim(&mut self, agent: &str, held: &[HandOutId]) -> Result<Vec<HandOutId>, ClaimRefused> {
+    fn claim(&mut self, agent: &str, held: &[HandOutId]) -> Result<EndedHandOuts, ClaimRefused> {
         let result = self.dispatcher.handle_claim(self.now, &AgentId::new(agent), held, &[]);
         self.settle_down();
         result
@@ -129,12 +129,37 @@ fn a_claim_says_which_settlements_were_durable() {
         bench.dispatcher.handle_claim(bench.now, &AgentId::new("w/1"), held, settling)
     };
     assert_eq!(claim(&mut bench, &[held(1, 1)], &[held(2, 1)]), Err(ClaimRefused::Ended));
-    assert_eq!(claim(&mut bench, &[], &[held(1, 1), held(2, 1)]), Ok(vec![held(1, 1)]));
+    let ended = EndedHandOuts { done: vec![held(1, 1)], lost: vec![] };
+    assert_eq!(claim(&mut bench, &[], &[held(1, 1), held(2, 1)]), Ok(ended));
     bench.settle_down();
     assert_eq!(bench.take(), ["w/1 gets 2#1: 2"]);
     bench.done(2, 1);
     bench.settle_down();
     assert_eq!(bench.take(), ["2#1 is settled"]);
+}
+
+/// An acknowledgement that was on its way when the lease was lost does not count.
+#[test]
+fn a_claim_says_which_settlements_are_lost() {
+    let mut bench = Bench::with_worker();
+    bench.agent("x");
+    bench.wait(SECOND * 30);
+    assert_eq!(bench.take(), ["w has no lease"]);
+    bench.worker("w");
+    let agent = AgentId::new("w/1");
+    let settling = [held(1, 1), held(2, 1)];
+    let claim = |bench: &mut Bench| bench.dispatcher.handle_claim(bench.now, &agent, &[], &settling).unwrap();
+    let ended = EndedHandOuts { done: vec![], lost: settling.to_vec() };
+    assert_eq!(claim(&mut bench), ended, "both wait");
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned);
+    bench.wait(SECOND);
+    assert_eq!(bench.take(), ["x gets 1#2: 1"]);
+    assert_eq!(claim(&mut bench), ended, "another agent has the first one");
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned);
+    bench.done(1, 2);
+    bench.settle_down();
+    let ended = EndedHandOuts { done: vec![held(1, 1)], lost: vec![held(2, 1)] };
+    assert_eq!(claim(&mut bench), ended, "the other agent has settled it");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::super::frame::AgentClaim;
 use super::super::line::{self, EventLine, OpLine, Settles};
 use super::WINDOW_BYTES;
 use crate::id::HandOutId;
+use crate::output::EndedHandOuts;
 use relayline_core::line::{Line, LineSplitter};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,6 +18,8 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 const NO_LEADER: &str = "no gateway leads now: try again when the agent is connected";
 /// Error of an op that names a delivery of an earlier leader, which is settled.
 const EARLIER: &str = "the delivery is of an earlier gateway, and is settled: name the chat instead";
+/// Error of a settlement whose hand-out has ended.
+const LOST: &str = "the lease is lost: the message is handed out again";
 /// Error of an agent's `disconnect`.
 const NO_DISCONNECT: &str =
     "the gateway is not this agent's alone: end the agent instead, and others get what it has not settled";
@@ -253,13 +256,16 @@ impl Agent {
 
     /// Begins with a new leader. `ended` are hand-outs whose settlement needs no answer any more. Returns the results of
     /// these settlements.
-    pub(super) fn join(&mut self, ended: &[HandOutId]) -> Vec<Vec<u8>> {
+    pub(super) fn join(&mut self, ended: &EndedHandOuts) -> Vec<Vec<u8>> {
         let mut results = Vec::new();
-        for id in ended {
+        let done = ended.done.iter().map(|id| (id, true));
+        for (id, is_done) in done.chain(ended.lost.iter().map(|id| (id, false))) {
             let Some(held) = self.held.get(id) else { continue };
-            let Some((_, op)) = held.settling.as_ref() else { continue };
+            let Some((settles, op)) = held.settling.as_ref() else { continue };
+            // What was refused is to be handed out again, for whatever reason.
+            let succeeds = is_done || *settles == Settles::Refused;
             if !is_own(op) {
-                results.push(line::success(op));
+                results.push(if succeeds { line::success(op) } else { line::failure(op, "definite", LOST) });
             }
             self.release(*id);
         }
