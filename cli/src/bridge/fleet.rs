@@ -128,7 +128,10 @@ impl FleetHost {
                 if let Poll::Ready(Some(agent)) = serving.poll_next_unpin(cx) {
                     self.shared.lock().pipes.remove(&agent);
                     self.shared.end_files(&agent);
-                    self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent));
+                    // Otherwise the worker keeps it for the next leader.
+                    if !gateway.is_leaving() {
+                        self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent));
+                    }
                     return Poll::Ready(());
                 }
                 if timer.as_mut().is_some_and(|(_, timer)| timer.poll_unpin(cx).is_ready()) {
@@ -185,6 +188,7 @@ impl FleetHost {
                 }
                 FleetOutput::Started(agent) => match self.queue.claim(&agent, &[], &[]) {
                     Ok((inbox, _)) => self.start(gateway, inbox, serving),
+                    Err(ClaimRefused::NotLeading) => {}
                     Err(_) => self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent)),
                 },
                 FleetOutput::Wrote(agent, bytes) => {

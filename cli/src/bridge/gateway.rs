@@ -164,14 +164,20 @@ impl Gateway {
         Some(other)
     }
 
+    /// Returns true once the gateway ends, or has ended.
+    #[cfg(feature = "jetstream")]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.cause().is_some() || self.has_ended()
+    }
+
     /// Ends an agent of a worker. If the gateway ends, the agent keeps what it has.
     #[cfg(feature = "jetstream")]
     pub(crate) fn end_claimed(&mut self, end: &QueuedEnd) {
-        let is_over = self.cause().is_some() || self.has_ended();
+        let is_leaving = self.is_leaving();
         if let Source::Queue(_, inbox) = &mut self.source
             && let Some(inbox) = inbox.take()
         {
-            if is_over { inbox.leave() } else { inbox.end(end) }
+            if is_leaving { inbox.leave() } else { inbox.end(end) }
         }
     }
 

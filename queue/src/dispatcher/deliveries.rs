@@ -18,6 +18,8 @@ impl Dispatcher {
         let result = match self.hand_outs.get(id.entry) {
             _ if !self.is_leading() => Err(NotSettled::NotLeading),
             Some(hand_out) if hand_out.is_out && hand_out.attempt == id.attempt => Ok(()),
+            // It was left to its worker, which settles it with the next leader.
+            None if self.is_stopping && self.ledger.entry(id.entry).is_some() => Err(NotSettled::NotLeading),
             Some(_) | None => Err(NotSettled::Late),
         };
         if result.is_err() {

@@ -143,6 +143,36 @@ fn a_change_of_the_gateway_is_no_redelivery() {
     drop((worker, third));
 }
 
+/// Agents that are busy go on, and what they acknowledge while no gateway leads is settled with the next one.
+#[test]
+fn hand_overs_end_no_agent() {
+    const MESSAGES: usize = 120;
+    let Some(mut fleet) = Fleet::new("tokio") else { return };
+    let mut gateways = vec![fleet.gateway(&[])];
+    gateways[0].logged("connected");
+    let worker = fleet.worker("log", 20, &["--jobs", "2"]);
+    worker.logged("gateway_found");
+    for message in 0..MESSAGES {
+        if message % 30 == 10 {
+            let standby = fleet.gateway(&["--standby"]);
+            standby.logged("standby");
+            gateways.push(standby);
+        }
+        fleet.deliver(&format!("c{}", message % 20), &format!("m{message}"));
+        std::thread::sleep(Duration::from_millis(10));
+        if message % 30 == 20 {
+            let first = gateways.remove(0);
+            first.terminate();
+            assert_eq!(first.ended().code, Some(0));
+        }
+    }
+    fleet.logged("log", "done", MESSAGES);
+    fleet.is_done();
+    let seen = fleet.logged("log", "seen", MESSAGES);
+    assert!(seen.len() == MESSAGES && seen.iter().all(|line| line.ends_with(" 1 false")), "{seen:?}");
+    assert!(!worker.log().contains("agent_ended"), "{}", worker.log());
+}
+
 #[test]
 fn what_a_killed_worker_had_goes_to_others() {
     let Some(mut fleet) = Fleet::new("tokio") else { return };

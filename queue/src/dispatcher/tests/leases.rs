@@ -203,6 +203,9 @@ fn a_gateway_that_hands_over_leaves_entries_to_workers() {
     bench.settle_down();
     assert_eq!(bench.take(), ["5 is 3", "x gets 3#1: 5"]);
     bench.dispatcher.handle_shutdown(bench.now);
+    // It is not done: the worker settles it with the next leader.
+    bench.done(1, 1);
+    assert_eq!(bench.take(), ["1#1 has no leader"]);
     bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned);
     bench.settle_down();
     assert_eq!(bench.take(), ["released"]);
