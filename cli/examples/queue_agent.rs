@@ -1,8 +1,8 @@
 //! Agent of the tests of `run --queue`: it logs each message that it sees, that it is about to acknowledge, and that it
-//! knows to be done.
+//! knows to be done, each with the number of the attempt.
 //!
-//! `queue_agent LOG [MS]`: it works `MS` milliseconds on each message, one after another. It answers, and acknowledges the
-//! message once the answer has its result.
+//! `queue_agent LOG [MS]`: it works `MS` milliseconds on each message, one after another. It answers with the text and the
+//! attempt, and acknowledges the message once the answer has its result.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // A panic of this agent fails the test.
 
@@ -21,23 +21,26 @@ fn main() {
         match line["event"].as_str().unwrap() {
             "message" => {
                 let text = line["message"]["text"].as_str().unwrap();
-                note(&log, &format!("seen {text} {} {}", line["attempt"], line["redelivered"]));
+                let (delivery, attempt) = (&line["delivery"], &line["attempt"]);
+                note(&log, &format!("seen {text} {attempt} {}", line["redelivered"]));
                 std::thread::sleep(Duration::from_millis(work));
-                let delivery = &line["delivery"];
-                let id = format!("reply {text} {delivery}");
-                say(&json!({"op": "reply", "id": id, "delivery": delivery, "content": format!("re {text}")}));
+                let (id, content) =
+                    (format!("reply {text} {attempt} {delivery}"), format!("re {text} {attempt}"));
+                say(&json!({"op": "reply", "id": id, "delivery": delivery, "content": content}));
             }
             "result" => {
                 let id = line["id"].as_str().unwrap();
                 let mut words = id.split(' ');
-                let (what, text) = (words.next().unwrap(), words.next().unwrap());
-                let delivery: u64 = words.next().unwrap().parse().unwrap();
+                let mut word = || words.next().unwrap();
+                let (what, text, attempt) = (word(), word(), word());
+                let delivery: u64 = word().parse().unwrap();
                 if what == "reply" {
                     // Also if the answer could not be sent: the test is about the queue.
-                    note(&log, &format!("acks {text}"));
-                    say(&json!({"op": "ack", "id": format!("ack {text} {delivery}"), "delivery": delivery}));
+                    note(&log, &format!("acks {text} {attempt}"));
+                    let id = format!("ack {text} {attempt} {delivery}");
+                    say(&json!({"op": "ack", "id": id, "delivery": delivery}));
                 } else if line["ok"] == true {
-                    note(&log, &format!("done {text}"));
+                    note(&log, &format!("done {text} {attempt}"));
                 }
             }
             _ => {}

@@ -9,6 +9,7 @@ mod fleet_files;
 mod forwards;
 #[cfg(feature = "jetstream")]
 mod jetstream;
+#[cfg(feature = "jetstream")]
 mod kill;
 
 use crate::support::{Ended, Program, SOON, relayline};

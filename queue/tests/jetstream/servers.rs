@@ -49,7 +49,7 @@ pub(crate) struct Server {
     program: PathBuf,
     config: PathBuf,
     pub(crate) port: u16,
-    child: Option<Child>,
+    pub(crate) child: Option<Child>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -57,20 +57,21 @@ impl Server {
     /// Starts a server alone. `config` is more of its configuration.
     pub(crate) fn start(program: &Path, config: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Server::new(program, folder.path(), "one", free_port(), config);
+        let mut server = Server::new(program, folder.path(), "one", free_port(), "", config);
         server._folder = Some(folder);
         server.resume();
         server
     }
 
-    fn new(program: &Path, folder: &Path, name: &str, port: u16, more: &str) -> Server {
+    /// Prepares a server. `jetstream` is more of the block of this name.
+    fn new(program: &Path, folder: &Path, name: &str, port: u16, jetstream: &str, more: &str) -> Server {
         let mut text = format!("listen: 127.0.0.1:{port}\nserver_name: {name}\n");
         if !more.contains("jetstream") {
             let store = folder.join(name);
             let store = store.display();
             writeln!(
                 text,
-                "jetstream {{ store_dir: {store:?}, max_mem: 64M, max_file: 4G }}",
+                "jetstream {{ store_dir: {store:?}, max_mem: 64M, max_file: 4G, {jetstream} }}",
                 store = store.to_string()
             )
             .unwrap();
@@ -141,6 +142,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts the servers. `config` is more of the configuration of each.
     pub(crate) fn start(program: &Path, config: &str) -> Cluster {
+        Cluster::with(program, "", config)
+    }
+
+    /// Starts the servers. `jetstream` is more of the block of this name in the configuration of each.
+    pub(crate) fn with(program: &Path, jetstream: &str, config: &str) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
         let ports: Vec<(u16, u16)> = (0..3).map(|_| (free_port(), free_port())).collect();
         let routes: Vec<String> =
@@ -148,10 +154,11 @@ impl Cluster {
         let mut servers = Vec::new();
         for (n, (port, route)) in ports.iter().enumerate() {
             let cluster = format!(
-                "cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{}] }}\n{config}",
+                "cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{}], no_advertise: true }}\n{config}",
                 routes.join(", ")
             );
-            servers.push(Server::new(program, folder.path(), &format!("n{n}"), *port, &cluster));
+            let name = format!("n{n}");
+            servers.push(Server::new(program, folder.path(), &name, *port, jetstream, &cluster));
         }
         servers.iter_mut().for_each(Server::spawn);
         servers.iter().for_each(Server::wait);

@@ -3,7 +3,7 @@
 
 #[path = "../../../../queue/tests/jetstream/proxy.rs"]
 #[allow(dead_code)] // The store's own tests use more of it.
-mod proxy;
+pub(super) mod proxy;
 #[path = "../../../../queue/tests/jetstream/servers.rs"]
 pub(super) mod servers;
 

@@ -1,6 +1,8 @@
-//! Connector of the kill run: a process, the messages that it may not have, and the live ones that the gateway must have.
+//! Connector of the kill run: a process, the messages that it may not have, the live ones that the gateway must have, and
+//! what it accepted of gateways.
 
 use super::super::relayline;
+use super::accepted::Pair;
 use super::{Message, append_to};
 use crate::support::SOON;
 use serde_json::{Value, json};
@@ -17,9 +19,14 @@ enum Observed {
     Listening {
         address: String,
     },
+    /// A gateway was let in.
+    Dialed {
+        dial: u64,
+    },
     /// A gateway is connected, by this dial.
     Hello {
         dial: u64,
+        process: String,
     },
     Closed {
         dial: u64,
@@ -31,6 +38,11 @@ enum Observed {
     Acknowledged {
         dial: u64,
         buffer_id: String,
+    },
+    /// An answer to a message arrived.
+    Reply {
+        message: Message,
+        attempt: u32,
     },
 }
 
@@ -49,6 +61,15 @@ struct Marker {
     live: Vec<usize>,
 }
 
+/// Open connection.
+struct Open {
+    dial: u64,
+    /// Name of its gateway, once it has said it.
+    process: String,
+    /// Names of the gateways whose connections were open when it began.
+    others: Vec<String>,
+}
+
 /// Process of the connector.
 pub(super) struct Connector {
     process: Child,
@@ -57,13 +78,21 @@ pub(super) struct Connector {
     pub(super) address: String,
     /// Messages on their way into the connector, in order.
     sent: VecDeque<Sent>,
-    /// Dial of the open connection.
+    /// Dial of the newest open connection.
     connection: Option<u64>,
+    /// Open connections, oldest first.
+    open: Vec<Open>,
+    /// Name of the gateway that connected last.
+    last_process: String,
+    /// Time at which it went on after a stop.
+    resumed: Option<Instant>,
     /// That dial when the last message was buffered.
     connection_before: Option<u64>,
     markers: VecDeque<Marker>,
     /// Live messages that the gateway has stored.
     stored: BTreeSet<usize>,
+    replies: Vec<(Message, u32)>,
+    pairs: Vec<Pair>,
 }
 
 impl Connector {
@@ -99,10 +128,22 @@ impl Connector {
             address,
             sent: VecDeque::new(),
             connection: None,
+            open: Vec::new(),
+            last_process: String::new(),
+            resumed: None,
             connection_before: None,
             markers: VecDeque::new(),
             stored: BTreeSet::new(),
+            replies: Vec::new(),
+            pairs: Vec::new(),
         })
+    }
+
+    /// Starts it again at its address, after it was killed.
+    pub(super) fn start_again(&mut self, folder: &Path) {
+        let mut connector = Connector::start(folder, &self.address);
+        connector.last_process = std::mem::take(&mut self.last_process);
+        *self = connector;
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -118,17 +159,56 @@ impl Connector {
         std::mem::take(&mut self.stored)
     }
 
+    /// Returns the name of the gateway that connected last.
+    pub(super) fn last_process(&self) -> &str {
+        &self.last_process
+    }
+
+    /// Notes that it goes on after a stop.
+    pub(super) fn resumed(&mut self) {
+        self.resumed = Some(Instant::now());
+    }
+
+    /// Returns the answers that arrived, with their attempts.
+    pub(super) fn take_replies(&mut self) -> Vec<(Message, u32)> {
+        std::mem::take(&mut self.replies)
+    }
+
+    /// Returns the connections that were open at the same time.
+    pub(super) fn take_pairs(&mut self) -> Vec<Pair> {
+        std::mem::take(&mut self.pairs)
+    }
+
     /// Handles what the connector has observed.
     pub(super) fn observe(&mut self) {
         while let Ok(saw) = self.saw.try_recv() {
             match saw {
                 Observed::Listening { .. } => {}
-                Observed::Hello { dial } => self.connection = Some(dial),
-                Observed::Closed { dial } => self.connection = self.connection.filter(|open| *open != dial),
+                Observed::Dialed { dial } => {
+                    let others = self.open.iter().map(|open| open.process.clone()).collect();
+                    self.open.push(Open { dial, process: String::new(), others });
+                }
+                Observed::Hello { dial, process } => self.connected(dial, process),
+                Observed::Closed { dial } => {
+                    self.connection = self.connection.filter(|open| *open != dial);
+                    self.open.retain(|open| open.dial != dial);
+                }
                 Observed::Buffered { buffer_id } => self.buffered(buffer_id),
                 Observed::Acknowledged { dial, buffer_id } => self.acknowledged(dial, &buffer_id),
+                Observed::Reply { message, attempt } => self.replies.push((message, attempt)),
             }
         }
+    }
+
+    fn connected(&mut self, dial: u64, process: String) {
+        self.connection = Some(dial);
+        if let Some(open) = self.open.iter_mut().find(|open| open.dial == dial) {
+            open.process.clone_from(&process);
+            for old in open.others.drain(..) {
+                self.pairs.push(Pair { old, new: process.clone(), resumed: self.resumed });
+            }
+        }
+        self.last_process = process;
     }
 
     /// Handles a message that is in the buffer, after the live ones that were written before it.
@@ -213,15 +293,28 @@ fn read(stdout: impl BufRead, saw: &Sender<Observed>) {
                 Observed::Listening { address: text(&line["url"]).replace("ws://", "") }
             }
             (Some("buffered"), _) => Observed::Buffered { buffer_id: text(&line["buffer_id"]) },
+            (Some("dial"), _) if line["error"].is_null() => Observed::Dialed { dial },
             (Some("closed"), _) => Observed::Closed { dial },
-            (Some("frame"), Some("hello")) => Observed::Hello { dial },
+            (Some("frame"), Some("hello")) => {
+                Observed::Hello { dial, process: text(&line["frame"]["process"]) }
+            }
             (Some("frame"), Some("inbound_ack")) => {
                 Observed::Acknowledged { dial, buffer_id: text(&line["frame"]["bufferId"]) }
             }
+            (Some("frame"), Some("outbound")) => match parse_reply(&line["frame"]["action"]["content"]) {
+                Some((message, attempt)) => Observed::Reply { message, attempt },
+                None => continue,
+            },
             _ => continue,
         };
         if saw.send(observed).is_err() {
             return;
         }
     }
+}
+
+/// Reads the content of an agent's answer.
+fn parse_reply(content: &Value) -> Option<(Message, u32)> {
+    let (text, attempt) = content.as_str()?.strip_prefix("re ")?.split_once(' ')?;
+    Some((Message::parse(text)?, attempt.parse().ok()?))
 }

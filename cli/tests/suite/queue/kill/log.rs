@@ -12,11 +12,14 @@ pub(super) struct AgentLog {
     /// Last line, which may lack its end.
     rest: String,
     sessions: usize,
-    attempts: BTreeMap<Message, u32>,
+    /// Attempts in which a message was seen.
+    attempts: BTreeMap<Message, BTreeSet<u32>>,
     /// Newest messages of the sessions, of those that were buffered and of those that were live.
     newest: BTreeMap<(bool, usize), usize>,
-    acknowledged: BTreeSet<Message>,
-    done: BTreeSet<Message>,
+    /// Last attempt in which a message was acknowledged.
+    acknowledged: BTreeMap<Message, u32>,
+    /// Last attempt whose acknowledgement has its result.
+    done: BTreeMap<Message, u32>,
     /// Number of buffered messages that were seen.
     pub(super) buffered: usize,
     /// Number of sightings after the first.
@@ -32,8 +35,8 @@ impl AgentLog {
             sessions,
             attempts: BTreeMap::new(),
             newest: BTreeMap::new(),
-            acknowledged: BTreeSet::new(),
-            done: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
+            done: BTreeMap::new(),
             buffered: 0,
             again: 0,
         }
@@ -51,25 +54,26 @@ impl AgentLog {
     fn check(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let message = Message::parse(words[1]).unwrap_or_else(|| panic!("{line}"));
+        let attempt = words[2].parse().unwrap();
         match words[0] {
-            "seen" => self.saw(line, message, words[2].parse().unwrap(), words[3] == "true"),
-            "acks" => _ = self.acknowledged.insert(message),
-            "done" => _ = self.done.insert(message),
+            "seen" => self.saw(line, message, attempt, words[3] == "true"),
+            "acks" => note_last(&mut self.acknowledged, message, attempt),
+            "done" => self.done(line, message, attempt),
             _ => panic!("{line}"),
         }
     }
 
     fn saw(&mut self, line: &str, message: Message, attempt: u32, is_marked: bool) {
-        assert!(!self.done.contains(&message), "a message is done and comes again: {line}");
+        let done = self.done.get(&message);
+        assert!(done.is_none_or(|done| attempt < *done), "a message is done and comes again: {line}");
         assert_eq!(is_marked, attempt > 1, "{line}");
-        if let Some(last) = self.attempts.get_mut(&message) {
+        let attempts = self.attempts.entry(message).or_default();
+        // A stopped agent reads the line of an earlier hand-out when it goes on, before its guard ends it.
+        assert!(attempts.insert(attempt), "an attempt was seen before: {line}");
+        if attempts.len() > 1 {
             self.again += 1;
-            // A stopped agent reads the line of an earlier hand-out when it goes on, before its guard ends it.
-            assert!(attempt != *last, "{line} after attempt {last}");
-            *last = attempt.max(*last);
             return;
         }
-        self.attempts.insert(message, attempt);
         // Messages that are live overtake those that are buffered.
         self.buffered += usize::from(matches!(message, Message::Buffered(_)));
         let (is_live, number) = (matches!(message, Message::Live(_)), message.number());
@@ -77,17 +81,36 @@ impl AgentLog {
         assert!(last.is_none_or(|last| last < number), "{line} after message {last:?} of its session");
     }
 
+    /// Handles the result of an acknowledgement. If the message was handed out again meanwhile, only that later hand-out
+    /// can have settled it.
+    fn done(&mut self, line: &str, message: Message, attempt: u32) {
+        let (last, acknowledged) = (self.last_attempt(message), self.acknowledged.get(&message));
+        let is_settled = last <= attempt || acknowledged.is_some_and(|acknowledged| *acknowledged > attempt);
+        assert!(is_settled, "an acknowledgement counts after the hand-out of attempt {last}: {line}");
+        note_last(&mut self.done, message, attempt);
+    }
+
+    fn last_attempt(&self, message: Message) -> u32 {
+        self.attempts.get(&message).and_then(|attempts| attempts.last().copied()).unwrap_or(0)
+    }
+
     pub(super) fn has_seen(&self, message: Message) -> bool {
         self.attempts.contains_key(&message)
     }
 
-    /// Returns true if an agent has written the acknowledgement of a message: its result may be lost with the agent.
+    /// Returns true if the agent that saw the last attempt of a message has acknowledged it: the result may be lost with the
+    /// agent. An acknowledgement of an earlier attempt settles nothing.
     pub(super) fn has_acknowledged(&self, message: Message) -> bool {
-        self.acknowledged.contains(&message)
+        self.acknowledged.get(&message).is_some_and(|attempt| *attempt >= self.last_attempt(message))
     }
 
     /// Returns the messages that were seen.
     pub(super) fn seen(&self) -> impl Iterator<Item = Message> {
         self.attempts.keys().copied()
     }
+}
+
+fn note_last(attempts: &mut BTreeMap<Message, u32>, message: Message, attempt: u32) {
+    let last = attempts.entry(message).or_default();
+    *last = attempt.max(*last);
 }
