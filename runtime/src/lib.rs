@@ -100,7 +100,7 @@ mod web_socket;
 pub use builder::{Builder, CurrentRuntime};
 pub use environment::{ca_certificates, default_env_file, detect_host, read_certificates, with_environment};
 #[cfg(feature = "metrics")]
-pub use server::metrics::{HostMetric, serve_metrics};
+pub use server::metrics::{HostMetric, serve_host_metrics, serve_metrics};
 // Re-exported for the runtime crates. The documentation lists it under `host`.
 #[doc(hidden)]
 pub use host::*;

@@ -5,7 +5,7 @@ mod format;
 use super::{Port, bounds};
 use crate::Runtime;
 use crate::relay::Relay;
-use crate::serve::{Received, Server};
+use crate::serve::{Bounds, Closed, Received, Server};
 use crate::shared::Shared;
 use crate::watch::Watch;
 use futures_util::StreamExt;
@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use std::future::ready;
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 /// Maximum number of connections to the page: few clients scrape it.
 const CLIENTS: usize = 16;
@@ -51,27 +52,73 @@ pub fn serve_metrics<R: Runtime>(
     listener: TcpListener,
     metrics: impl Fn() -> Vec<HostMetric> + Send + Sync + 'static,
 ) -> io::Result<()> {
+    let shared = relay.shared.shared();
+    let (bounds, closed) = (bounds(&shared.config.server, CLIENTS), shared.closed.clone());
+    let over = Watch::new(shared.clone()).for_each(|_| ready(()));
+    let page = move || {
+        let mut page = page(&shared);
+        add_metrics(&mut page, metrics());
+        page
+    };
+    serve_page(runtime, listener, (bounds, closed), page, over)
+}
+
+/// Serves the metrics of a host without a gateway as `GET /metrics` on `listener` until `over` resolves. Needs the feature
+/// `metrics`.
+///
+/// # Errors
+/// The runtime cannot register the listener.
+pub fn serve_host_metrics<R: Runtime>(
+    runtime: &R,
+    listener: TcpListener,
+    metrics: impl Fn() -> Vec<HostMetric> + Send + Sync + 'static,
+    over: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (bounds, closed) = (Bounds { clients: CLIENTS, ..Bounds::default() }, Arc::new(Closed::default()));
+    let of_page = closed.clone();
+    let page = move || {
+        let mut page = String::new();
+        add_closed(&mut page, &of_page);
+        add_metrics(&mut page, metrics());
+        page
+    };
+    serve_page(runtime, listener, (bounds, closed), page, over)
+}
+
+/// Serves a page until `over` resolves.
+fn serve_page<R: Runtime>(
+    runtime: &R,
+    listener: TcpListener,
+    (bounds, closed): (Bounds, Arc<Closed>),
+    page: impl Fn() -> String + Send + Sync + 'static,
+    over: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let port = Port::new(runtime, listener)?;
     tracing::info!(address = %port.address, "metrics_listening");
-    let (task_runtime, shared) = (runtime.clone(), relay.shared.shared());
+    let server = Server::new(runtime.clone(), bounds, closed);
     runtime.spawn(async move {
-        let over = Watch::new(shared.clone()).for_each(|_| ready(()));
-        let bounds = bounds(&shared.config.server, CLIENTS);
-        let server = Server::new(task_runtime, bounds, shared.closed.clone());
-        let page = || {
-            let mut page = page(&shared);
-            for HostMetric { name, help, value, is_gauge } in metrics() {
-                match is_gauge {
-                    true => format::gauge(&mut page, &name, help, value),
-                    false => format::counter(&mut page, &name, help, value),
-                }
-            }
-            page
-        };
         let answer = |request| ready(answer(&page, &request));
         server.serve(port.listener, |tcp| ready(Some(tcp)), answer, over).await;
     });
     Ok(())
+}
+
+/// Appends the metrics of a host to a page.
+fn add_metrics(page: &mut String, metrics: Vec<HostMetric>) {
+    for HostMetric { name, help, value, is_gauge } in metrics {
+        match is_gauge {
+            true => format::gauge(page, &name, help, value),
+            false => format::counter(page, &name, help, value),
+        }
+    }
+}
+
+/// Appends the counters of connections that the page's server has closed.
+fn add_closed(page: &mut String, closed: &Closed) {
+    let help = "Idle HTTP connections closed for new ones.";
+    format::counter(page, "http_closed_by_slot", help, closed.by_slot());
+    let help = "HTTP connections closed at their maximum age.";
+    format::counter(page, "http_closed_by_age", help, closed.by_age());
 }
 
 /// Returns the page: all counters and gauges as text.
@@ -84,10 +131,7 @@ fn page(shared: &Shared) -> String {
     let mut page = format::page(phase, &stats, &held);
     let help = "Interrupts and notices dropped because the host did not read them.";
     format::counter(&mut page, "signs_dropped", help, signs_dropped);
-    let help = "Idle HTTP connections closed for new ones.";
-    format::counter(&mut page, "http_closed_by_slot", help, shared.closed.by_slot());
-    let help = "HTTP connections closed at their maximum age.";
-    format::counter(&mut page, "http_closed_by_age", help, shared.closed.by_age());
+    add_closed(&mut page, &shared.closed);
     page
 }
 

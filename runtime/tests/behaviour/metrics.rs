@@ -1,8 +1,11 @@
 //! The metrics page, over HTTP and from the handle.
 
 use super::{SOON, Stage, Wire};
-use futures_util::StreamExt;
+use futures_util::future::abortable;
+use futures_util::{FutureExt, StreamExt};
 use relayline_connector::chats::discord;
+use relayline_runtime::HostMetric;
+use std::future::pending;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -54,9 +57,40 @@ fn x_2_the_metrics_page_is_served_until_the_gateway_has_ended() {
     kit.block_on(relay.disconnect());
     kit.block_on(inbox.collect::<Vec<_>>());
     drop(silent);
+    is_free(address);
+}
+
+/// Waits until the port is free.
+#[track_caller]
+fn is_free(address: SocketAddr) {
     let until = Instant::now() + SOON;
     while TcpListener::bind(address).is_err() {
         assert!(Instant::now() < until, "the port is still taken");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[test]
+fn x_2_a_host_without_a_gateway_has_a_page() {
+    let stage = Stage::new(Wire::Tcp, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let metrics = || {
+        let metric =
+            |name: &str, value, is_gauge| HostMetric { name: name.to_owned(), help: "One.", value, is_gauge };
+        vec![metric("stored", 3, false), metric("size", 4, true)]
+    };
+    let (over, end) = abortable(pending::<()>());
+    relayline_runtime::serve_host_metrics(&stage.kit.runtime(), listener, metrics, over.map(drop)).unwrap();
+    let answer = ask(address, "GET /metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let of_host = "# HELP relayline_stored_total One.\n# TYPE relayline_stored_total counter\nrelayline_stored_total 3\n\
+                   # HELP relayline_size One.\n# TYPE relayline_size gauge\nrelayline_size 4\n";
+    assert!(
+        answer.ends_with(of_host) && answer.contains("\nrelayline_http_closed_by_slot_total 0\n"),
+        "{answer}"
+    );
+    assert!(!answer.contains("relayline_phase"), "{answer}");
+    end.abort();
+    is_free(address);
 }
