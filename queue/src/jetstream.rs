@@ -37,7 +37,7 @@ mod status;
 mod streams;
 mod worker;
 
-pub use bus::{FleetBus, FleetSubject};
+pub use bus::{FleetBus, FleetConnection, FleetSubject};
 pub use error::JetStreamError;
 pub use location::NatsUrl;
 pub use status::StreamStatus;

@@ -129,6 +129,11 @@ impl<I: Clone> Link<I> {
         self.items.is_empty()
     }
 
+    /// Returns the number of items that the other side has not acknowledged.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     pub(super) fn got(&self) -> u64 {
         self.got
     }

@@ -210,3 +210,53 @@ fn an_earlier_leader_ends_no_lease_of_the_next_one() {
     }
     assert!(beats > 0 && earlier.stats().stale_frames == beats && earlier.poll_output().is_none());
 }
+
+#[test]
+fn x_2_the_usage_of_a_worker_follows_its_agents_and_its_lease() {
+    let mut pair = Pair::new();
+    let agent = AgentId::new("w/1-1");
+    let usage = |pair: &Pair| pair.worker.usage(pair.now);
+    let idle = usage(&pair);
+    assert_eq!((idle.led, idle.epoch, idle.agents, idle.heartbeat_age_seconds), (true, 1, 0, 0));
+    pair.worker.handle_agent_started(pair.now, "1-1");
+    pair.take();
+    let entry = r#"{"event":"message","delivery":7,"entry":1,"attempt":1}"#;
+    pair.fleet.handle_write(pair.now, &agent, format!("{entry}\n").as_bytes());
+    pair.settle();
+    let busy = usage(&pair);
+    assert_eq!((busy.held, busy.settling, busy.pending_ops, busy.unread_lines), (1, 0, 0, 1), "{busy:?}");
+    pair.worker.handle_lines_read(pair.now, "1-1", 1);
+    pair.worker.handle_line(pair.now, "1-1", br#"{"op":"ack","delivery":1}"#);
+    let sent = usage(&pair);
+    assert_eq!((sent.held, sent.settling, sent.pending_ops, sent.unread_lines), (1, 1, 1, 0), "{sent:?}");
+    // One says that the agent has read.
+    assert!(sent.unacknowledged == 2 && sent.unread_bytes > 20, "{sent:?}");
+    pair.settle();
+    // The leader is silent from here on: lines wait, and the agent is held back.
+    let long = vec![b'x'; 200_000];
+    (0..4).for_each(|_| pair.worker.handle_line(pair.now, "1-1", &long));
+    let stuck = usage(&pair);
+    assert_eq!(
+        (stuck.waiting_lines, stuck.waiting_bytes, stuck.agents_held_back),
+        (2, 400_000, 1),
+        "{stuck:?}"
+    );
+    pair.now = pair.now + Duration::from_secs(24);
+    // Without an input, too.
+    assert_eq!(usage(&pair).heartbeat_age_seconds, 24);
+    pair.worker.handle_tick(pair.now + Duration::from_secs(1));
+    let alone = usage(&pair);
+    assert_eq!(
+        (alone.led, alone.epoch, alone.unacknowledged, alone.unread_bytes),
+        (false, 1, 0, 0),
+        "{alone:?}"
+    );
+    assert_eq!((alone.held, alone.settling, alone.heartbeat_age_seconds), (1, 1, 24), "{alone:?}");
+    pair.worker.handle_agent_ended(pair.now, "1-1", Some("it died"));
+    let stats = pair.worker.stats();
+    assert_eq!(
+        (stats.leases, stats.leases_timed_out, stats.agents_started, stats.agents_failed),
+        (1, 1, 1, 1)
+    );
+    assert_eq!((usage(&pair).agents, usage(&pair).held), (0, 0));
+}

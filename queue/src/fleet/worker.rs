@@ -9,7 +9,7 @@ use super::frame::{self, DownItem, Lease, ToLeader, ToWorker, UpItem, VERSION};
 use super::link::{Link, Outgoing};
 use crate::id::HandOutId;
 use crate::output::EndedHandOuts;
-use crate::stats::counters;
+use crate::stats::{counters, gauges};
 use agent::{Agent, EventStep, LineStep};
 use relayline_core::limits;
 use relayline_core::time::Time;
@@ -99,8 +99,18 @@ counters! {
     hand_outs;
     /// Hand-outs that agents kept over a change of the leader.
     kept;
+    /// Leases that ended because the gateway did not answer for `worker_patience`.
+    leases_timed_out;
+    /// Requests for a lease that a gateway refused.
+    refusals;
+    /// Agents that started.
+    agents_started;
+    /// Agents that ended by themselves, before the worker ended. What they had counts as failed.
+    agents_failed;
     /// Agents that had to end, since others had got what they had.
     agents_lost;
+    /// Agents that had to end, since the gateway did not serve them any more.
+    agents_rejected;
     /// Ops that the worker answered itself, mostly because no gateway led.
     ops_answered;
     /// Ops without an id that were dropped, because no gateway led.
@@ -113,6 +123,38 @@ counters! {
     resent;
 }
 
+gauges! {
+    /// Sizes of a worker, and the state of its lease.
+    WorkerUsage:
+    /// 1 while a gateway leads this worker, 0 while none does.
+    led: bool;
+    /// Highest epoch of a gateway that the worker has heard of.
+    epoch: u64;
+    /// Seconds since the last heartbeat, or request for a lease, was sent that a gateway has answered; since the start if
+    /// there is none.
+    heartbeat_age_seconds: u64;
+    /// Agents that run.
+    agents: usize;
+    /// Agents that are not read, because too many of their lines wait for the leader.
+    agents_held_back: usize;
+    /// Hand-outs that agents have and have not settled, or whose settlement the leader has not answered.
+    held: usize;
+    /// Hand-outs of these whose settlement the leader has not answered.
+    settling: usize;
+    /// Ops with an id, and settlements, that have no result.
+    pending_ops: usize;
+    /// Lines of agents that wait for the leader.
+    waiting_lines: usize;
+    /// Bytes of these lines.
+    waiting_bytes: usize;
+    /// Bytes of agents that were sent to the leader, and that it has not read.
+    unread_bytes: u64;
+    /// Lines for agents that the agents have not read.
+    unread_lines: usize;
+    /// Items that the leader has not acknowledged.
+    unacknowledged: usize;
+}
+
 /// Worker: see the [documentation of the module](self).
 #[derive(Debug)]
 pub struct Worker {
@@ -122,6 +164,8 @@ pub struct Worker {
     leader: Leader,
     /// Highest epoch of a leader that was heard of.
     epoch: u64,
+    /// Time at which the last heartbeat, or request for a lease, was sent that is answered; the start before the first.
+    confirmed: Time,
     call: u64,
     agents: BTreeMap<String, Agent>,
     is_stopping: bool,
@@ -145,8 +189,6 @@ enum Leader {
 struct Led {
     lease: Lease,
     link: Link<UpItem>,
-    /// Time at which the last heartbeat was sent that is answered.
-    confirmed: Time,
     patience: Duration,
     /// Heartbeats without an answer, and their times.
     beats: VecDeque<(u64, Time)>,
@@ -172,6 +214,7 @@ impl Worker {
             now,
             leader,
             epoch: 0,
+            confirmed: now,
             call: 1,
             agents: BTreeMap::new(),
             is_stopping: false,
@@ -186,6 +229,7 @@ impl Worker {
     /// Handles a new agent. Its id must never have been used by this worker.
     pub fn handle_agent_started(&mut self, now: Time, agent: &str) {
         self.agents.insert(agent.to_owned(), Agent::new());
+        self.stats.agents_started += 1;
         if let Leader::Led(led) = &mut self.leader {
             led.link.push(UpItem::Started { agent: agent.to_owned() });
         }
@@ -194,10 +238,11 @@ impl Worker {
 
     /// Handles the end of an agent: as planned, or with an error.
     pub fn handle_agent_ended(&mut self, now: Time, agent: &str, error: Option<&str>) {
-        if self.agents.remove(agent).is_some()
-            && let Leader::Led(led) = &mut self.leader
-        {
-            led.link.push(UpItem::Ended { agent: agent.to_owned(), error: error.map(str::to_owned) });
+        if let Some(ended) = self.agents.remove(agent) {
+            self.stats.agents_failed += u64::from(error.is_some() && !ended.is_abandoned());
+            if let Leader::Led(led) = &mut self.leader {
+                led.link.push(UpItem::Ended { agent: agent.to_owned(), error: error.map(str::to_owned) });
+            }
         }
         self.advance(now);
     }
@@ -268,7 +313,7 @@ impl Worker {
             _ if self.has_ended => None,
             Leader::Seeking { ask_at, .. } => Some(*ask_at).filter(|_| !self.is_stopping),
             Leader::Led(led) => {
-                led.link.deadline().into_iter().chain([led.beat_at, led.confirmed + led.patience]).min()
+                led.link.deadline().into_iter().chain([led.beat_at, self.confirmed + led.patience]).min()
             }
         }
     }
@@ -288,6 +333,26 @@ impl Worker {
         self.agents.values().map(Agent::held).sum()
     }
 
+    /// Returns the sizes and the state of the lease. `now` is the clock's: the machine may have had no input for some time.
+    pub fn usage(&self, now: Time) -> WorkerUsage {
+        let agents = || self.agents.values();
+        WorkerUsage {
+            led: self.is_led(),
+            epoch: self.epoch,
+            heartbeat_age_seconds: now.since(self.confirmed).as_secs(),
+            agents: self.agents.len(),
+            agents_held_back: agents().filter(|agent| !agent.takes_lines()).count(),
+            held: self.held(),
+            settling: agents().map(Agent::settling).sum(),
+            pending_ops: agents().map(Agent::pending_ops).sum(),
+            waiting_lines: agents().map(Agent::waiting_lines).sum(),
+            waiting_bytes: agents().map(Agent::waiting_bytes).sum(),
+            unread_bytes: agents().map(Agent::unread_bytes).sum(),
+            unread_lines: agents().map(Agent::unread_lines).sum(),
+            unacknowledged: if let Leader::Led(led) = &self.leader { led.link.len() } else { 0 },
+        }
+    }
+
     /// Returns the counters.
     pub fn stats(&self) -> WorkerStats {
         let resent = if let Leader::Led(led) = &self.leader { led.link.resent() } else { 0 };
@@ -302,8 +367,9 @@ impl Worker {
             return;
         }
         if let Leader::Led(led) = &self.leader
-            && self.now >= led.confirmed + led.patience
+            && self.now >= self.confirmed + led.patience
         {
+            self.stats.leases_timed_out += 1;
             let patience = led.patience.as_secs_f64();
             self.lose(&format!("the gateway has not answered for {patience:.0} s: the lease is lost"));
         }
@@ -387,7 +453,7 @@ impl Worker {
             return;
         }
         if let Leader::Led(led) = &self.leader {
-            if !led.link.is_idle() && self.now < led.confirmed + led.patience {
+            if !led.link.is_idle() && self.now < self.confirmed + led.patience {
                 // The leader has not got the ends yet.
                 return;
             }
@@ -444,6 +510,7 @@ impl Worker {
             }
             ToWorker::Refused { call, why } => {
                 if call == self.call && !self.is_led() {
+                    self.stats.refusals += 1;
                     self.outputs.push_back(WorkerOutput::Refused { why });
                 }
             }
@@ -459,10 +526,12 @@ impl Worker {
                 let now = self.now;
                 let Some(led) = self.led(lease) else { return };
                 led.link.acknowledge(now, got);
+                let mut confirmed = None;
                 while let Some((_, at)) = led.beats.front().copied().filter(|(first, _)| *first <= number) {
                     led.beats.pop_front();
-                    led.confirmed = at;
+                    confirmed = Some(at);
                 }
+                self.confirmed = confirmed.unwrap_or(self.confirmed);
             }
             // An answer to somebody else.
             ToWorker::Members { .. } => self.stats.stray_frames += 1,
@@ -488,11 +557,11 @@ impl Worker {
     fn welcome(&mut self, lease: Lease, answer: &Welcome, term: Duration) {
         let Leader::Seeking { asked, .. } = self.leader else { return };
         self.epoch = lease.epoch;
+        self.confirmed = asked;
         self.stats.leases += 1;
         self.leader = Leader::Led(Led {
             lease,
             link: Link::new(self.now),
-            confirmed: asked,
             patience: self.limits.worker_patience.min(term * 5 / 6),
             beats: VecDeque::new(),
             next_beat: 0,
@@ -557,6 +626,7 @@ impl Worker {
             DownItem::End { agent } => {
                 if let Some(known) = self.agents.get_mut(&agent) {
                     known.abandon();
+                    self.stats.agents_rejected += 1;
                     let why = "the gateway does not serve the agent any more".to_owned();
                     self.outputs.push_back(WorkerOutput::End { agent, why });
                 }

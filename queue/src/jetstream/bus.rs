@@ -6,7 +6,10 @@ use super::connection::connect;
 use super::error::JetStreamError;
 use super::location::NatsUrl;
 use super::names::Names;
+use async_nats::Client;
+use async_nats::connection::State;
 use futures_util::StreamExt;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -38,6 +41,22 @@ impl FleetSubject<'_> {
     }
 }
 
+/// State of a bus's connection to the servers. Clones share it, and none keeps the bus alive.
+#[derive(Clone, Debug)]
+pub struct FleetConnection(Client);
+
+impl FleetConnection {
+    /// Returns true while there is a connection.
+    pub fn is_open(&self) -> bool {
+        self.0.connection_state() == State::Connected
+    }
+
+    /// Returns the number of connections so far.
+    pub fn connects(&self) -> u64 {
+        self.0.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
 /// Connection of a leader or of a worker. One thread has it.
 #[derive(Debug)]
 pub struct FleetBus {
@@ -45,6 +64,7 @@ pub struct FleetBus {
     /// `None` once the thread is asked to end. The machines bound what is in flight.
     frames: Option<UnboundedSender<(String, Vec<u8>)>>,
     thread: Option<JoinHandle<()>>,
+    connection: FleetConnection,
 }
 
 impl FleetBus {
@@ -91,8 +111,14 @@ impl FleetBus {
             runtime.shutdown_background();
         };
         let thread = Builder::new().name("relayline-fleet".to_owned()).spawn(run)?;
-        is_ready.recv().map_err(|_| JetStreamError::Ended)??;
-        Ok(FleetBus { names, frames: Some(frames), thread: Some(thread) })
+        let client = is_ready.recv().map_err(|_| JetStreamError::Ended)??;
+        let connection = FleetConnection(client);
+        Ok(FleetBus { names, frames: Some(frames), thread: Some(thread), connection })
+    }
+
+    /// Returns the state of the connection.
+    pub fn connection(&self) -> &FleetConnection {
+        &self.connection
     }
 
     /// Publishes a frame. It is lost if there is no connection.
@@ -120,7 +146,7 @@ async fn serve(
     subjects: Vec<String>,
     mut frames: UnboundedReceiver<(String, Vec<u8>)>,
     mut on_frame: impl FnMut(&[u8]),
-    ready: &mpsc::Sender<Result<(), JetStreamError>>,
+    ready: &mpsc::Sender<Result<Client, JetStreamError>>,
 ) {
     let connected = async {
         let (client, _) = connect(url).await?;
@@ -140,7 +166,7 @@ async fn serve(
         }
     };
     // The caller waits for it.
-    let _ = ready.send(Ok(()));
+    let _ = ready.send(Ok(client.clone()));
     loop {
         tokio::select! {
             frame = incoming.next() => match frame {

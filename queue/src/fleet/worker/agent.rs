@@ -122,6 +122,41 @@ impl Agent {
         self.held.len()
     }
 
+    /// Returns the number of hand-outs whose settlement has no answer.
+    pub(super) fn settling(&self) -> usize {
+        self.held.values().filter(|held| held.settling.is_some()).count()
+    }
+
+    /// Returns the number of ops with an id, and of settlements, that have no result.
+    pub(super) fn pending_ops(&self) -> usize {
+        self.pending.values().map(VecDeque::len).sum()
+    }
+
+    /// Returns the number of lines that wait for the leader.
+    pub(super) fn waiting_lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Returns the bytes of the lines that wait for the leader.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.line_bytes
+    }
+
+    /// Returns the bytes that the leader has not read.
+    pub(super) fn unread_bytes(&self) -> u64 {
+        self.unread
+    }
+
+    /// Returns the number of lines that the agent has not read.
+    pub(super) fn unread_lines(&self) -> usize {
+        self.written.len()
+    }
+
+    /// Returns true if the agent is to end.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.is_over
+    }
+
     /// Returns what the agent has, for a request for a lease.
     pub(super) fn claim(&self, agent: &str) -> AgentClaim {
         let (settling, held): (Vec<_>, Vec<_>) =
