@@ -28,6 +28,7 @@ mod inspector;
 mod local_gateway;
 mod logging;
 mod media_flags;
+mod metrics;
 mod network;
 mod page_server;
 mod printable;

@@ -8,6 +8,7 @@ use crate::exec::Current;
 use crate::gateway::GatewayArguments;
 use crate::inspector::InspectArguments;
 use crate::media_flags::MediaArguments;
+use crate::metrics::MetricsArguments;
 use crate::queue::{Acquired, QueueArguments, QueueStart};
 use crate::restart::Restart;
 use crate::signals::{self, Shutdown};
@@ -21,7 +22,6 @@ use relayline_queue::config::QueueLimits;
 use relayline_runtime::files;
 use serde_json::{Map, Value};
 use std::io::{self, BufRead};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -148,11 +148,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "WORD=TEXT", value_parser = subcommand)]
     slack_subcommand: Vec<(String, String)>,
 
-    /// Address of the metrics page, as in 127.0.0.1:9464.
-    ///
-    /// GET /metrics returns counters and queue sizes in the Prometheus text format.
-    #[arg(long, value_name = "ADDR")]
-    metrics: Option<String>,
+    #[command(flatten)]
+    metrics: MetricsArguments,
 
     /// Unix socket on which the gateway takes ops of other programs, as relayline send and status; none by default.
     ///
@@ -268,7 +265,7 @@ impl RunArguments {
     /// # Errors
     /// One of them cannot be used: the exit code, after the error was printed.
     pub(crate) fn facilities(&self, limits: &ControlSettings) -> Result<Facilities, ExitCode> {
-        let metrics = self.metrics.as_deref().map(open).transpose().map_err(|error| fail(1, error))?;
+        let metrics = self.metrics.open().map_err(|error| fail(1, error))?;
         let bind = |path: &Path| ControlSocket::bind(path, limits.clone());
         let control = self.control.as_deref().map(bind).transpose().map_err(|error| fail(1, error))?;
         let sleep = self.sleep.options().map_err(|(code, error)| fail(code, error))?;
@@ -356,13 +353,6 @@ fn stdin_has_ended() -> bool {
 #[cfg(not(unix))]
 fn stdin_has_ended() -> bool {
     false
-}
-
-/// Opens the port of the metrics page.
-fn open(address: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).map_err(|error| {
-        format!("--metrics {address}: {error}; name an address of this machine and a free port, as in 127.0.0.1:9464")
-    })
 }
 
 /// Reads the commands to declare.

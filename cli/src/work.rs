@@ -3,11 +3,13 @@
 mod files;
 mod host;
 mod job;
+mod monitor;
 
 use crate::bridge::AgentSettings;
 use crate::exec::{AgentStderr, Current};
 use crate::fail;
 use crate::media_flags::MediaArguments;
+use crate::metrics::MetricsArguments;
 use crate::queue::{DEFAULT_ID, QueueLocation, jobs, random_name};
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::watch_signals;
@@ -15,10 +17,17 @@ use crate::signals::Shutdown;
 use crate::supervisor::Supervisor;
 use clap::Args;
 use host::{Host, HostEvent};
+use monitor::WorkerMonitor;
 use relayline_control::settings::set_limit;
 use relayline_core::limits::NamedLimits;
-use relayline_queue::fleet::worker::WorkerLimits;
+use relayline_queue::clock;
+use relayline_queue::fleet::worker::{Worker, WorkerLimits};
 use relayline_queue::jetstream::FleetBus;
+use relayline_runtime::serve_host_metrics;
+use relayline_smol::Smol;
+use std::future::pending;
+use std::io;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -27,6 +36,7 @@ const AFTER_HELP: &str = "\
 Examples:
   relayline work --queue nats://127.0.0.1/relay --exec ./agent.py
   relayline work --queue 'nats://a,b,c/relay' --gateway-id gw-1 --jobs 8 --exec ./agent.py
+  relayline work --queue nats://127.0.0.1/relay --metrics 127.0.0.1:9464 --exec ./agent.py
 
 The agents speak the bridge, as with run --queue: see relayline run --help. The gateway that leads gives each session to one
 of the agents of all workers. When the gateway changes, the agents go on with what they have: ops that are under way end
@@ -34,13 +44,16 @@ ambiguous, later ones fail as definite until there is a gateway, and acknowledge
 cannot reach its gateway for worker_patience (25 s) fails all ops; after 30 s its sessions go to others, and it is started
 anew when the worker is back.
 
+With --metrics the page has counters and gauges of this worker, relayline_worker_…: docs/fleet.md describes them.
+
 Paths of upload, download and send_media, and media[].path, are of this machine: the files pass through the gateway. Files of
 messages are in a temporary folder until their message is settled. disconnect is refused: end the agent instead.
 
 Signals: SIGTERM, SIGINT and SIGHUP close the agents' stdin, and give what they have not settled to others, uncharged. A
 second signal exits at once.
 
-Exit codes: 0 done; 1 an agent failed, or the servers cannot be reached; 2 flags or environment wrong.";
+Exit codes: 0 done; 1 an agent failed, the servers cannot be reached, or the address of --metrics cannot be used; 2 flags or
+environment wrong.";
 
 /// Maximum time for the agents to end by themselves once their stdin is closed.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -64,6 +77,9 @@ pub(crate) struct WorkArguments {
     /// Restart an agent when it ends, or only when it fails.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Restart::OnFailure)]
     restart: Restart,
+
+    #[command(flatten)]
+    metrics: MetricsArguments,
 
     #[command(flatten)]
     media: MediaArguments,
@@ -92,6 +108,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     };
     let (limits, settings) = arguments.limits().map_err(|error| fail(2, format_args!("--set {error}")))?;
     let folder = arguments.media.folder()?;
+    let metrics = arguments.metrics.open().map_err(|error| fail(1, error))?;
     let (shutdown, current) = watch_signals()?;
     let (events, incoming) = channel();
     let name = random_name("w").map_err(|error| fail(1, error))?;
@@ -103,6 +120,12 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     });
     let bus = bus.map_err(|error| fail(1, format_args!("{}: {error}", arguments.queue)))?;
     tracing::info!(worker = name, queue = %arguments.queue, jobs = arguments.jobs, "worker");
+    let worker = Worker::new(limits, &name, clock::now());
+    let monitor = WorkerMonitor::new(worker, arguments.jobs, bus.connection().clone());
+    if let Some(listener) = metrics {
+        serve_metrics(listener, &monitor)
+            .map_err(|error| fail(1, format_args!("the metrics page cannot be served: {error}")))?;
+    }
     let mut supervisors = Vec::new();
     for number in 0..arguments.jobs {
         let restarts = Restarts::new(arguments.restart, RestartLimits::of(&settings));
@@ -119,8 +142,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
         .map_err(|error| fail(1, format_args!("the folder for files of messages: {error}")))?;
     watch_shutdown(&shutdown, &current, events)
         .map_err(|error| fail(1, format_args!("a thread cannot be started: {error}")))?;
-    let host = Host::new(bus, files, limits, &name, arguments.jobs);
-    host.run(&incoming);
+    Host::new(bus, files, monitor).run(&incoming);
     // It removes its files.
     let _ = files_thread.join();
     // All of them: each prints its failure.
@@ -128,8 +150,20 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     Ok(if successes.iter().all(|succeeded| *succeeded) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Serves the metrics page on `listener` until the program ends.
+fn serve_metrics(listener: TcpListener, monitor: &WorkerMonitor) -> io::Result<()> {
+    let monitor = monitor.clone();
+    serve_host_metrics(&Smol, listener, move || monitor.metrics(), pending())
+}
+
+/// Returns the names of the metrics page, without `relayline_`.
+#[cfg(test)]
+pub(crate) fn metric_names() -> impl Iterator<Item = String> {
+    monitor::names()
+}
+
 /// Passes the request to stop on, and kills agents that do not end.
-fn watch_shutdown(shutdown: &Shutdown, current: &Current, events: Sender<HostEvent>) -> std::io::Result<()> {
+fn watch_shutdown(shutdown: &Shutdown, current: &Current, events: Sender<HostEvent>) -> io::Result<()> {
     let (shutdown, current) = (shutdown.clone(), current.clone());
     let watch = move || {
         let reason = smol::block_on(shutdown.triggered());

@@ -3,6 +3,7 @@
 use super::control::ControlMonitor;
 use super::op::{OpLabel, names};
 use super::status::{AgentStatus, ErrorStatus};
+use crate::metrics::metric;
 use crate::sleep::SleepGate;
 use relayline_acp::AcpStats;
 use relayline_core::command::{Failure, FailureKind};
@@ -141,9 +142,6 @@ impl Monitor {
     /// Returns counters and gauges for the metrics page: those of the control socket, of an ACP agent, of the queue and of
     /// workers.
     pub(crate) fn metrics(&self) -> Vec<HostMetric> {
-        let metric = |part: &'static str, is_gauge| {
-            move |(name, help, value)| HostMetric { name: format!("{part}_{name}"), help, value, is_gauge }
-        };
         let control =
             self.0.control.iter().flat_map(|control| control.described()).map(metric("control", false));
         let acp = self.acp();
@@ -274,9 +272,6 @@ pub(super) fn millis(now: Instant, since: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relayline_queue::inbox::InboxStats;
-    use relayline_queue::stats::QueueStats;
-    use std::collections::BTreeSet;
 
     fn label(op: &str, chat: &str) -> OpLabel {
         OpLabel { op: op.to_owned(), chat: chat.to_owned() }
@@ -320,26 +315,5 @@ mod tests {
             monitor.note_agent_ended();
         }
         assert_eq!((monitor.agent(now).running, monitor.agent(now).restarts), (false, 1));
-    }
-
-    /// `docs/grafana.json` shows metrics that exist.
-    #[test]
-    fn the_dashboard_shows_metrics_that_exist() {
-        let text = include_str!("../../../docs/grafana.json");
-        let _: serde_json::Value = serde_json::from_str(text).unwrap();
-        let counters = QueueStats::default();
-        let (inbox, fleet) = (InboxStats::default(), FleetStats::default());
-        let described =
-            counters.described().chain(inbox.described()).map(|(name, ..)| format!("queue_{name}_total"));
-        let described = described.chain(fleet.described().map(|(name, ..)| format!("fleet_{name}_total")));
-        let gauges = QueueUsage::default();
-        let described = described.chain(gauges.described().map(|(name, ..)| format!("queue_{name}")));
-        let known: BTreeSet<String> = described.chain(["phase".to_owned()]).collect();
-        let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
-        let shown =
-            text.split("relayline_").skip(1).map(|rest| rest.split(|c| !is_of_name(c)).next().unwrap());
-        let shown: BTreeSet<String> = shown.map(str::to_owned).collect();
-        let missing: Vec<&String> = shown.difference(&known).collect();
-        assert!(missing.is_empty() && shown.len() > 20, "{missing:?}");
     }
 }

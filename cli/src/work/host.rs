@@ -2,10 +2,11 @@
 
 use super::files::FileJob;
 use super::job::Running;
+use super::monitor::WorkerMonitor;
 use crate::bridge::AgentEnd;
 use crate::complain;
 use relayline_queue::clock;
-use relayline_queue::fleet::worker::{Worker, WorkerLimits, WorkerOutput};
+use relayline_queue::fleet::worker::WorkerOutput;
 use relayline_queue::fleet::{FileAnswer, FileCall};
 use relayline_queue::jetstream::{FleetBus, FleetSubject};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,27 +39,18 @@ pub(super) enum HostEvent {
 pub(super) struct Host {
     bus: FleetBus,
     files: Sender<FileJob>,
-    worker: Worker,
+    monitor: WorkerMonitor,
     agents: BTreeMap<String, Running>,
     /// Agents that are not read, since their lines have no room.
     held_back: BTreeSet<String>,
-    /// Number of jobs that have not ended.
-    jobs: usize,
     is_stopping: bool,
     has_ended: bool,
 }
 
 impl Host {
-    pub(super) fn new(
-        bus: FleetBus,
-        files: Sender<FileJob>,
-        limits: WorkerLimits,
-        name: &str,
-        jobs: usize,
-    ) -> Host {
-        let worker = Worker::new(limits, name, clock::now());
+    pub(super) fn new(bus: FleetBus, files: Sender<FileJob>, monitor: WorkerMonitor) -> Host {
         let (agents, held_back) = (BTreeMap::new(), BTreeSet::new());
-        Host { bus, files, worker, agents, held_back, jobs, is_stopping: false, has_ended: false }
+        Host { bus, files, monitor, agents, held_back, is_stopping: false, has_ended: false }
     }
 
     /// Serves the agents until they have ended.
@@ -69,40 +61,41 @@ impl Host {
                 break;
             }
             let now = clock::now();
-            let wait = self.worker.deadline().map_or(LONG, |due| due.since(now));
+            let wait = self.monitor.lock().deadline().map_or(LONG, |due| due.since(now));
             match events.recv_timeout(wait.min(LONG)) {
                 Ok(event) => self.handle(event),
-                Err(RecvTimeoutError::Timeout) => self.worker.handle_tick(clock::now()),
+                Err(RecvTimeoutError::Timeout) => self.monitor.lock().handle_tick(clock::now()),
                 // The threads hold senders for as long as they run.
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-        tracing::debug!(stats = ?self.worker.stats(), "ended");
+        tracing::debug!(stats = ?self.monitor.lock().stats(), "ended");
     }
 
     fn handle(&mut self, event: HostEvent) {
         let now = clock::now();
+        let mut worker = self.monitor.lock();
         match event {
-            HostEvent::Frame(frame) => self.worker.handle_frame(now, &frame),
+            HostEvent::Frame(frame) => worker.handle_frame(now, &frame),
             HostEvent::Started(agent, running) => {
                 // Its stdin is closed at once if the worker ends.
                 if !self.is_stopping {
                     self.agents.insert(agent.clone(), running);
-                    self.worker.handle_agent_started(now, &agent);
+                    worker.handle_agent_started(now, &agent);
                 }
             }
             HostEvent::Line(agent, line) => {
-                self.worker.handle_line(now, &agent, &line);
+                worker.handle_line(now, &agent, &line);
                 if let Some(running) = self.agents.get(&agent)
-                    && !self.worker.takes_lines(&agent)
+                    && !worker.takes_lines(&agent)
                 {
                     running.gate.set(true);
                     self.held_back.insert(agent);
                 }
             }
-            HostEvent::Read(agent) => self.worker.handle_lines_read(now, &agent, 1),
+            HostEvent::Read(agent) => worker.handle_lines_read(now, &agent, 1),
             HostEvent::FileAnswer(call, answer, bytes) => {
-                self.worker.handle_file_answer(now, call, answer, bytes);
+                worker.handle_file_answer(now, call, answer, bytes);
             }
             HostEvent::Ended(agent) => {
                 self.files_job(FileJob::AgentEnded(agent.clone()));
@@ -110,12 +103,11 @@ impl Host {
                     running.gate.set(false);
                 }
                 let error = (!self.is_stopping).then(|| AgentEnd::OutputEnded.of_entry());
-                self.worker.handle_agent_ended(now, &agent, error);
+                worker.handle_agent_ended(now, &agent, error);
             }
             HostEvent::JobOver => {
-                self.jobs = self.jobs.saturating_sub(1);
-                if self.jobs == 0 {
-                    self.worker.handle_shutdown(now);
+                if self.monitor.end_job() == 0 {
+                    worker.handle_shutdown(now);
                 }
             }
             HostEvent::Stop(reason) => {
@@ -124,17 +116,19 @@ impl Host {
                 // Their stdin is closed.
                 for (agent, running) in std::mem::take(&mut self.agents) {
                     running.gate.set(false);
-                    self.worker.handle_agent_ended(now, &agent, None);
+                    worker.handle_agent_ended(now, &agent, None);
                 }
-                self.worker.handle_shutdown(now);
+                worker.handle_shutdown(now);
             }
         }
+        drop(worker);
         self.open_gates();
     }
 
     /// Lets agents be read again whose lines have room. Only those that were held back: there may be many agents.
     fn open_gates(&mut self) {
-        let Host { worker, agents, held_back, .. } = self;
+        let Host { monitor, agents, held_back, .. } = self;
+        let worker = monitor.lock();
         held_back.retain(|agent| {
             let is_held_back = !worker.takes_lines(agent);
             if let Some(running) = agents.get(agent).filter(|_| !is_held_back) {
@@ -150,7 +144,8 @@ impl Host {
     }
 
     fn perform(&mut self) {
-        while let Some(output) = self.worker.poll_output() {
+        loop {
+            let Some(output) = self.monitor.lock().poll_output() else { return };
             match output {
                 WorkerOutput::Publish(frame) => self.bus.publish(FleetSubject::Leader, frame),
                 WorkerOutput::Write { agent, line } => {

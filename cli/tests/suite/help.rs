@@ -24,7 +24,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("status", "--control --json --watch --interval --timeout"),
     ("queue", "--help"),
-    ("work", "--queue --gateway-id --jobs --restart --set --exec"),
+    ("work", "--queue --gateway-id --jobs --restart --metrics --set --exec"),
     (
         "enroll",
         "--token --connector-url --gateway-id --wake-url --access-token --access-token-command --env-file",

@@ -28,7 +28,7 @@ fn x_2_the_metrics_page_is_served_while_it_runs(runtime: &str) {
 }
 
 /// Returns the response with the page.
-fn page(program: &Program) -> String {
+pub(crate) fn page(program: &Program) -> String {
     let behind = program.logged("metrics_listening address=");
     let mut client = TcpStream::connect(behind.split_whitespace().next().unwrap()).unwrap();
     client.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();

@@ -1,11 +1,14 @@
 //! `relayline work` on a real server: agents on other machines than their gateway. Without a server these tests are skipped.
 
+mod metrics;
+
 use super::jetstream::servers::{Server, program};
 use super::{Stage, logged, queue_agent};
 use crate::support::{Program, SOON, is_full, relayline};
 use relayline_connector::chats::{Room, discord};
 use relayline_connector::{ConnectorConfig, Observation};
 use serde_json::Value;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -138,7 +141,7 @@ fn a_change_of_the_gateway_is_no_redelivery() {
     fleet.logged("log", "done two", 1);
     fleet.is_done();
     let seen = fleet.logged("log", "seen", 2);
-    assert_eq!(seen, ["seen one 1 false", "seen two 1 false"]);
+    assert_eq!(seen, ["seen one 1 false", "seen two 1 false"], "{}", worker.log());
     assert_eq!(fleet.status()["epoch"], 3);
     drop((worker, third));
 }
@@ -229,12 +232,17 @@ fn the_agent_of_a_lost_lease_ends() {
 
 #[test]
 fn wrong_flags_of_a_worker_are_explained() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let in_use = format!("relayline: --metrics {taken}: ");
     for (flags, code, why) in [
         (vec!["--queue", "sqlite:inbox.db", "--exec", "true"], 2, "workers need a queue on servers"),
         (vec!["--queue", "nats://127.0.0.1:1/relay", "--exec", "true"], 1, "cannot connect to 127.0.0.1:1"),
         (vec!["--queue", "nats://a/b", "--set", "worker_patience", "--exec", "true"], 2, "write NAME=VALUE"),
         (vec!["--queue", "nats://a/b", "--set", "worker_patience=x", "--exec", "true"], 2, "is not a time"),
         (vec!["--queue", "nats://a/b", "--set", "lease=1s", "--exec", "true"], 2, "no such setting"),
+        (vec!["--queue", "nats://a/b", "--metrics", "nowhere", "--exec", "true"], 1, "--metrics nowhere: "),
+        (vec!["--queue", "nats://a/b", "--metrics", &taken, "--exec", "true"], 1, &in_use),
         (vec!["--queue", "nats://a/b"], 2, "--exec"),
     ] {
         let ended = Program::start(relayline([vec!["work"], flags.clone()].concat())).ended();
