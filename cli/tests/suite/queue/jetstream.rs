@@ -232,6 +232,8 @@ fn a_displaced_leader_asks_the_servers_and_backs_off() {
     let gateway = Program::start(stage.command(&[]));
     stage.sees("hello");
     let connector = stage.connector.url();
+    // Before the displacement: on a busy machine the test sees it late.
+    let began = Instant::now();
     let other = Agent(Program::start(crate::support::relayline([
         "run",
         "--url",
@@ -240,11 +242,10 @@ fn a_displaced_leader_asks_the_servers_and_backs_off() {
         "discord:1",
     ])));
     gateway.logged("queue_displaced");
-    let displaced = Instant::now();
     stage.sees("hello");
     drop(other);
     stage.sees_within("hello", TAKE_OVER);
-    assert!(displaced.elapsed() > Duration::from_secs(5), "it backs off: {:?}", displaced.elapsed());
+    assert!(began.elapsed() > Duration::from_secs(5), "it backs off: {:?}", began.elapsed());
     gateway.terminate();
     assert_eq!(gateway.ended().code, Some(0));
 }
