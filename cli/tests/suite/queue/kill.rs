@@ -86,23 +86,29 @@ struct Sizes {
 impl Sizes {
     /// Returns the sizes of a run.
     fn of(place: &Place) -> Sizes {
-        // On servers, what is live is lost while the gateway that leads is stopped or cut off.
-        let (known, pause) = if matches!(place, Place::File) { (2, 2500) } else { (4, 700) };
-        let full = Sizes {
-            messages: 20_000,
-            sessions: 200,
-            kills: 200,
-            longest: disturbances::STOPS_OF_40_S,
-            pause: 2500,
-            known,
-            within: Duration::from_secs(1800),
-        };
+        let is_file = matches!(place, Place::File);
         if is_full() {
-            return full;
+            return Sizes {
+                messages: 20_000,
+                sessions: 200,
+                kills: 200,
+                longest: disturbances::STOPS_OF_40_S,
+                pause: 2500,
+                // On servers, what is live is lost while the gateway that leads is stopped or cut off.
+                known: if is_file { 2 } else { 4 },
+                within: Duration::from_secs(1800),
+            };
         }
-        let (kills, within) = (disturbances::kinds(place), Duration::from_secs(300));
-        // Beside other tests fewer acknowledgements come back.
-        Sizes { messages: 600, sessions: 20, kills, longest: 0, pause, known: 4, within, ..full }
+        Sizes {
+            messages: 600,
+            sessions: 20,
+            kills: disturbances::kinds(place),
+            longest: 0,
+            pause: if is_file { 2500 } else { 700 },
+            // Beside other tests fewer acknowledgements come back.
+            known: 4,
+            within: Duration::from_secs(300),
+        }
     }
 }
 
