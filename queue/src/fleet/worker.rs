@@ -32,6 +32,9 @@ limits! {
 /// Maximum number of bytes in either direction that an agent, or the leader for it, has not read. One line may exceed it.
 pub(super) const WINDOW_BYTES: u64 = 256 << 10;
 
+/// Maximum number of times that a request for a lease is repeated as the same one.
+const MAX_REPEATS: u32 = 5;
+
 /// Maximum number of heartbeats without an answer of which the time is known.
 const MAX_BEATS: usize = 64;
 
@@ -176,7 +179,8 @@ pub struct Worker {
 
 #[derive(Debug)]
 enum Leader {
-    /// No gateway leads. The last request was sent at `asked`.
+    /// No gateway leads. The first request of this call was sent at `asked`: the lease counts from there, since an answer
+    /// does not tell which of the repeated ones it is for.
     Seeking {
         ask_at: Time,
         asked: Time,
@@ -381,11 +385,15 @@ impl Worker {
 
     /// Asks for a lease.
     fn ask(&mut self) {
-        let Leader::Seeking { ask_at, .. } = self.leader else { return };
+        let Leader::Seeking { ask_at, mut asked } = self.leader else { return };
         if self.now < ask_at || self.is_stopping {
             return;
         }
-        self.leader = Leader::Seeking { ask_at: self.now + self.limits.worker_retry, asked: self.now };
+        if self.now >= asked + self.limits.worker_retry * MAX_REPEATS {
+            self.call += 1;
+            asked = self.now;
+        }
+        self.leader = Leader::Seeking { ask_at: self.now + self.limits.worker_retry, asked };
         let agents = self.agents.iter().map(|(agent, known)| known.claim(agent)).collect();
         let (version, worker, call) = (VERSION, self.name.clone(), self.call);
         self.publish(&ToLeader::Hello { version, worker, call, agents }, b"");
