@@ -60,9 +60,9 @@ pub enum WorkerOutput {
     },
     /// The leader asks for a file of an agent. Carry requests out in order, and call [`Worker::handle_file_answer`].
     File {
-        /// The request, to be named with the answer.
+        /// Number and agent of the request, to be passed in with the answer.
         call: FileCall,
-        /// What is asked for.
+        /// The request.
         request: FileRequest,
         /// Bytes of a [`FileRequest::Write`].
         bytes: Vec<u8>,
@@ -332,29 +332,17 @@ impl Worker {
         matches!(self.leader, Leader::Led(_))
     }
 
-    /// Returns the number of hand-outs that agents have and have not settled.
-    pub fn held(&self) -> usize {
-        self.agents.values().map(Agent::held).sum()
-    }
-
     /// Returns the sizes and the state of the lease. `now` is the clock's: the machine may have had no input for some time.
     pub fn usage(&self, now: Time) -> WorkerUsage {
-        let agents = || self.agents.values();
-        WorkerUsage {
+        let mut usage = WorkerUsage {
             led: self.is_led(),
             epoch: self.epoch,
             heartbeat_age_seconds: now.since(self.confirmed).as_secs(),
-            agents: self.agents.len(),
-            agents_held_back: agents().filter(|agent| !agent.takes_lines()).count(),
-            held: self.held(),
-            settling: agents().map(Agent::settling).sum(),
-            pending_ops: agents().map(Agent::pending_ops).sum(),
-            waiting_lines: agents().map(Agent::waiting_lines).sum(),
-            waiting_bytes: agents().map(Agent::waiting_bytes).sum(),
-            unread_bytes: agents().map(Agent::unread_bytes).sum(),
-            unread_lines: agents().map(Agent::unread_lines).sum(),
             unacknowledged: if let Leader::Led(led) = &self.leader { led.link.len() } else { 0 },
-        }
+            ..WorkerUsage::default()
+        };
+        self.agents.values().for_each(|agent| agent.add_to(&mut usage));
+        usage
     }
 
     /// Returns the counters.

@@ -2,7 +2,7 @@
 
 use super::super::frame::AgentClaim;
 use super::super::line::{self, EventLine, OpLine, Settles};
-use super::WINDOW_BYTES;
+use super::{WINDOW_BYTES, WorkerUsage};
 use crate::id::HandOutId;
 use crate::output::EndedHandOuts;
 use relayline_core::line::{Line, LineSplitter};
@@ -117,39 +117,17 @@ impl Agent {
         }
     }
 
-    /// Returns the number of hand-outs that are not settled.
-    pub(super) fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Returns the number of hand-outs whose settlement has no answer.
-    pub(super) fn settling(&self) -> usize {
-        self.held.values().filter(|held| held.settling.is_some()).count()
-    }
-
-    /// Returns the number of ops with an id, and of settlements, that have no result.
-    pub(super) fn pending_ops(&self) -> usize {
-        self.pending.values().map(VecDeque::len).sum()
-    }
-
-    /// Returns the number of lines that wait for the leader.
-    pub(super) fn waiting_lines(&self) -> usize {
-        self.lines.len()
-    }
-
-    /// Returns the bytes of the lines that wait for the leader.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.line_bytes
-    }
-
-    /// Returns the bytes that the leader has not read.
-    pub(super) fn unread_bytes(&self) -> u64 {
-        self.unread
-    }
-
-    /// Returns the number of lines that the agent has not read.
-    pub(super) fn unread_lines(&self) -> usize {
-        self.written.len()
+    /// Adds what the agent has, and what waits for it and for the leader.
+    pub(super) fn add_to(&self, usage: &mut WorkerUsage) {
+        usage.agents += 1;
+        usage.agents_held_back += usize::from(!self.takes_lines());
+        usage.held += self.held.len();
+        usage.settling += self.held.values().filter(|held| held.settling.is_some()).count();
+        usage.pending_ops += self.pending.values().map(VecDeque::len).sum::<usize>();
+        usage.waiting_lines += self.lines.len();
+        usage.waiting_bytes += self.line_bytes;
+        usage.unread_bytes += self.unread;
+        usage.unread_lines += self.written.len();
     }
 
     /// Returns true if the agent is to end.
