@@ -6,7 +6,6 @@ mod pipes;
 use super::gateway::{Gateway, GatewayParts};
 use super::session::Session;
 use super::{Agent, AgentEnd, ChangeSignal};
-use files::WaitingCall;
 pub(crate) use files::{RemoteFile, RemoteFiles};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -39,18 +38,21 @@ struct State {
     /// `None` before the queue is open.
     fleet: Option<Fleet>,
     pipes: BTreeMap<AgentId, Arc<Pipe>>,
-    /// Requests for files without an answer, by number.
-    calls: BTreeMap<u64, WaitingCall>,
 }
 
 impl FleetShared {
     pub(crate) fn new() -> Arc<FleetShared> {
-        let state = Mutex::new(State { fleet: None, pipes: BTreeMap::new(), calls: BTreeMap::new() });
+        let state = Mutex::new(State { fleet: None, pipes: BTreeMap::new() });
         Arc::new(FleetShared { state, room: Condvar::new(), changes: ChangeSignal::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the pipes of an agent. Those who wait for them are woken without the lock.
+    fn pipe(&self, agent: &AgentId) -> Option<Arc<Pipe>> {
+        self.lock().pipes.get(agent).cloned()
     }
 
     fn stats(&self) -> FleetStats {
@@ -127,7 +129,6 @@ impl FleetHost {
                 }
                 if let Poll::Ready(Some(agent)) = serving.poll_next_unpin(cx) {
                     self.shared.lock().pipes.remove(&agent);
-                    self.shared.end_files(&agent);
                     // Otherwise the worker keeps it for the next leader.
                     if !gateway.is_leaving() {
                         self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent));
@@ -192,19 +193,20 @@ impl FleetHost {
                     Err(_) => self.shared.change(|fleet| fleet.handle_end(clock::now(), &agent)),
                 },
                 FleetOutput::Wrote(agent, bytes) => {
-                    if let Some(pipe) = self.shared.lock().pipes.get(&agent) {
+                    if let Some(pipe) = self.shared.pipe(&agent) {
                         pipe.fill(bytes);
                     }
                 }
                 FleetOutput::Ended(agent, error) => {
-                    if let Some(pipe) = self.shared.lock().pipes.get(&agent) {
+                    if let Some(pipe) = self.shared.pipe(&agent) {
                         pipe.close(error);
                     }
-                    self.shared.end_files(&agent);
                     self.shared.room.notify_all();
                 }
-                FleetOutput::FileAnswer { call, answer, bytes, .. } => {
-                    self.shared.answer_file(call, (answer, bytes));
+                FleetOutput::FileAnswer { agent, call, answer, bytes } => {
+                    if let Some(pipe) = self.shared.pipe(&agent) {
+                        pipe.answer(call, (answer, bytes));
+                    }
                 }
                 FleetOutput::WorkerEnded { worker } => {
                     tracing::info!(worker, "worker_left");
@@ -249,7 +251,7 @@ impl FleetHost {
         let from = RemoteReader::new(shared.clone(), pipe.clone(), agent.clone());
         let to = RemoteWriter::new(shared, pipe.clone(), agent.clone());
         let pipes = Agent { from: Box::new(from), to: Box::new(to), errors: None, is_replaceable: true };
-        let files = RemoteFiles::new(self.shared.clone(), agent.clone());
+        let files = RemoteFiles::new(self.shared.clone(), pipe.clone(), agent.clone());
         let parts = GatewayParts { media: self.parts.media.of_worker(files), ..self.parts.clone() };
         let Some(mut gateway) = gateway.for_claimed(inbox, parts) else { return };
         let serve = async move {

@@ -1,6 +1,7 @@
 //! Files of a worker's agent, which are on the worker's machine.
 
 use super::FleetShared;
+use super::pipes::Pipe;
 use futures_channel::oneshot;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, copy};
@@ -20,21 +21,19 @@ use std::task::{Context, Poll, ready};
 const MAX_PATH: usize = 4096;
 
 /// Answer to a request, with the bytes that were read.
-type Answer = (FileAnswer, Vec<u8>);
-
-/// Sender of the answer to a request, and the agent whose file it is.
-pub(super) type WaitingCall = (AgentId, oneshot::Sender<Answer>);
+pub(super) type Answer = (FileAnswer, Vec<u8>);
 
 /// Files of one agent.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteFiles {
     shared: Arc<FleetShared>,
+    pipe: Arc<Pipe>,
     agent: AgentId,
 }
 
 impl RemoteFiles {
-    pub(super) fn new(shared: Arc<FleetShared>, agent: AgentId) -> RemoteFiles {
-        RemoteFiles { shared, agent }
+    pub(super) fn new(shared: Arc<FleetShared>, pipe: Arc<Pipe>, agent: AgentId) -> RemoteFiles {
+        RemoteFiles { shared, pipe, agent }
     }
 
     /// Sends a request. The future is its answer.
@@ -44,8 +43,12 @@ impl RemoteFiles {
         bytes: Vec<u8>,
     ) -> impl Future<Output = Result<Answer, String>> + Send + use<> {
         let (sender, answer) = oneshot::channel();
-        // A request that cannot be sent drops the sender.
-        self.shared.request_file(&self.agent, request, bytes, sender);
+        self.shared.change(|fleet| {
+            // Without a number the sender is dropped.
+            if let Some(call) = fleet.handle_file_request(clock::now(), &self.agent, request, bytes) {
+                self.pipe.add_call(call, sender);
+            }
+        });
         async move {
             match answer.await {
                 Ok((FileAnswer::Failed { why }, _)) => Err(why),
@@ -179,41 +182,5 @@ impl Drop for RemoteFile {
     fn drop(&mut self) {
         // Nobody waits for the answer.
         drop(self.files.call(FileRequest::Close { file: self.number }, Vec::new()));
-    }
-}
-
-impl FleetShared {
-    /// Passes a request to the machine. Drops the sender if it cannot be sent.
-    fn request_file(
-        &self,
-        agent: &AgentId,
-        request: FileRequest,
-        bytes: Vec<u8>,
-        answer: oneshot::Sender<Answer>,
-    ) {
-        let mut state = self.lock();
-        let call = state
-            .fleet
-            .as_mut()
-            .and_then(|fleet| fleet.handle_file_request(clock::now(), agent, request, bytes));
-        if let Some(call) = call {
-            state.calls.insert(call, (agent.clone(), answer));
-        }
-        drop(state);
-        self.changes.set();
-    }
-
-    /// Passes an answer to the one who waits for it.
-    pub(super) fn answer_file(&self, call: u64, answer: Answer) {
-        let waiting = self.lock().calls.remove(&call);
-        // It may have given up.
-        let _ = waiting.map(|(_, waiting)| waiting.send(answer));
-    }
-
-    /// Ends the requests of an agent that has ended.
-    pub(super) fn end_files(&self, agent: &AgentId) {
-        // Those who wait are woken without the lock.
-        let ended: Vec<_> = self.lock().calls.extract_if(.., |_, (of, _)| of == agent).collect();
-        drop(ended);
     }
 }

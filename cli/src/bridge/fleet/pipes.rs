@@ -1,13 +1,15 @@
 //! Pipes of an agent of a worker. They block their threads, as those of a child process do.
 
 use super::FleetShared;
+use super::files::Answer;
+use futures_channel::oneshot::Sender;
 use relayline_queue::clock;
 use relayline_queue::id::AgentId;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of an agent that are not read, and its end.
+/// Bytes of an agent that are not read, the requests for its files, and its end.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     state: Mutex<State>,
@@ -18,6 +20,8 @@ pub(super) struct Pipe {
 struct State {
     /// Bounded by the window of the agent.
     bytes: VecDeque<Vec<u8>>,
+    /// Those who wait for answers to requests for files, by number.
+    calls: BTreeMap<u64, Sender<Answer>>,
     /// Error of the agent, or `None` for a planned end, once it has ended.
     end: Option<Option<String>>,
 }
@@ -32,9 +36,26 @@ impl Pipe {
         self.filled.notify_all();
     }
 
-    /// Ends the agent's output. The first end counts.
+    /// Notes who waits for the answer to a request for a file.
+    pub(super) fn add_call(&self, number: u64, waiting: Sender<Answer>) {
+        self.lock().calls.insert(number, waiting);
+    }
+
+    /// Passes an answer to the one who waits for it.
+    pub(super) fn answer(&self, number: u64, answer: Answer) {
+        let waiting = self.lock().calls.remove(&number);
+        // It may have given up.
+        let _ = waiting.map(|waiting| waiting.send(answer));
+    }
+
+    /// Ends the agent's output, and the requests for its files. The first end counts.
     pub(super) fn close(&self, error: Option<String>) {
-        self.lock().end.get_or_insert(error);
+        let mut state = self.lock();
+        state.end.get_or_insert(error);
+        let calls = std::mem::take(&mut state.calls);
+        drop(state);
+        // Those who wait are woken without the lock.
+        drop(calls);
         self.filled.notify_all();
     }
 
