@@ -15,6 +15,16 @@ use std::time::{Duration, Instant};
 /// Time-out that is long enough for a busy machine. No test waits for it to pass.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Returns the program with these arguments, and without the environment of the tests.
 pub(crate) fn relayline<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(arguments: I) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayline"));

@@ -1,6 +1,6 @@
 //! `relayline run --exec sh -c SCRIPT`, and the processes that the script starts.
 
-use crate::support::{Ended, Program, SOON, relayline};
+use crate::support::{Ended, Program, SOON, relayline, wait_until};
 use relayline_connector::{ClosedBy, ConnectorConfig, EmbeddedConnector, Observation};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -129,13 +129,4 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 pub(crate) fn parent(pid: u32) -> u32 {
     let parent = Command::new("ps").args(["-o", "ppid=", "-p", &pid.to_string()]).output().unwrap();
     String::from_utf8(parent.stdout).unwrap().trim().parse().unwrap()
-}
-
-#[track_caller]
-pub(crate) fn wait_until(limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = Instant::now() + limit;
-    while !is_so() {
-        assert!(Instant::now() < until, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -2,13 +2,12 @@
 
 use super::fleet::Fleet;
 use super::{logged, serve_file};
-use crate::support::{Program, SOON, relayline};
+use crate::support::{Program, SOON, relayline, wait_until};
 use relayline_connector::ConnectorConfig;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// Agent that writes the lines of a file as ops, and what it gets to another one.
 const SCRIPT: &str = r#"tail -n +1 -f "$0" & while read -r line; do echo "$line" >> "$1"; done; kill $!"#;
@@ -137,11 +136,7 @@ fn files_of_messages_are_on_the_worker_until_they_are_settled() {
         (line["delivery"].clone(), path)
     });
     assert_eq!(bench.ask("a", json!({"op": "ack", "delivery": first.0})), json!({}));
-    let until = Instant::now() + SOON;
-    while first.1.exists() {
-        assert!(Instant::now() < until, "the file stays");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(SOON, "the file leaves", || !first.1.exists());
     assert!(second.1.exists());
     bench.worker.terminate();
     assert_eq!(bench.worker.ended().code, Some(0));

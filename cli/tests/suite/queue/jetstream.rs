@@ -214,7 +214,7 @@ fn servers_that_are_down_let_the_connector_buffer() {
     stage.sees("hello");
     server.kill();
     stage.sees_within("going_idle", TAKE_OVER);
-    assert!(gateway.log().contains("queue_paused"), "{}", gateway.log());
+    gateway.logged("queue_paused");
     stage.deliver(&discord::dm(), "kept");
     server.resume();
     stage.sees_within("hello", TAKE_OVER);

@@ -1,4 +1,4 @@
-//! What the connector accepted in the kill run: no op of a lost lease, and never two gateways.
+//! Ops and connections that the connector accepted in the kill run: no op of a lost lease, and never two gateways.
 
 use super::Message;
 use super::processes::Process;

@@ -266,19 +266,19 @@ impl World {
     /// Stops something for a time.
     fn stop(&mut self, target: Target, span: Duration, random: &mut Random) {
         let pids = match target {
-            Target::Gateway | Target::Standby | Target::Worker => {
-                let number = match target {
-                    Target::Gateway => self.leader(),
-                    Target::Standby => self.standby(),
-                    _ => {
-                        // Without a leader it has no lease to lose.
-                        self.wait_for_leader();
-                        random.below(self.workers.len())
-                    }
-                };
-                self.process(target, number).set_stopped(true);
-                self.write_for(span);
-                return self.process(target, number).set_stopped(false);
+            Target::Gateway => {
+                let leader = self.leader();
+                return self.stop_process(|world| &mut world.gateways[leader], span);
+            }
+            Target::Standby => {
+                let standby = self.standby();
+                return self.stop_process(|world| &mut world.gateways[standby], span);
+            }
+            Target::Worker => {
+                // Without a leader it has no lease to lose.
+                self.wait_for_leader();
+                let number = random.below(self.workers.len());
+                return self.stop_process(|world| &mut world.workers[number], span);
             }
             Target::Connector => vec![self.connector.id()],
             Target::Server => {
@@ -299,10 +299,9 @@ impl World {
         }
     }
 
-    fn process(&mut self, target: Target, number: usize) -> &mut Process {
-        match target {
-            Target::Worker => &mut self.workers[number],
-            _ => &mut self.gateways[number],
-        }
+    fn stop_process(&mut self, process: impl Fn(&mut World) -> &mut Process, span: Duration) {
+        process(self).set_stopped(true);
+        self.write_for(span);
+        process(self).set_stopped(false);
     }
 }
