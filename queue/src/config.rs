@@ -1,5 +1,6 @@
 //! Limits and time-outs of the queue.
 
+use crate::store::READ_BACK;
 use relayline_core::limits;
 use std::time::Duration;
 
@@ -54,7 +55,8 @@ limits! {
         redeliver_after_most: Time = Duration::from_secs(300), least limits::MIN_INTERVAL;
         /// Number of journal records between two snapshots; 10000 by default.
         snapshot_records: Size = 10_000, least 1;
-        /// Maximum number of entries, and of records, in one write to the store; 128 by default.
+        /// Maximum number of entries in one write to the store, which has up to twice as many records; no more than 1024 of
+        /// either; 128 by default.
         batch_size: Size = 128, least 1;
         /// Maximum number of bytes of the entries in one write. The last may exceed it; 4 MiB by default.
         batch_bytes: Size = 4 << 20, least 1;
@@ -72,6 +74,17 @@ impl QueueLimits {
     pub(crate) fn back_off(&self, charges: u32) -> Duration {
         let doublings = charges.saturating_sub(1).min(31);
         self.redeliver_after.saturating_mul(1 << doublings).min(self.redeliver_after_most)
+    }
+
+    /// Returns the maximum number of entries in one write. They are read back at once if its outcome is unknown.
+    pub(crate) fn entries_in_write(&self) -> usize {
+        self.batch_size.min(READ_BACK)
+    }
+
+    /// Returns the maximum number of records in one write. An entry has two, a hand-out and a settlement: with fewer, entries
+    /// would come in faster than they can leave.
+    pub(crate) fn records_in_write(&self) -> usize {
+        self.batch_size.saturating_mul(2).min(READ_BACK)
     }
 
     /// Returns the maximum number of entries of a session that are out.

@@ -189,8 +189,8 @@ impl Writer {
 
     /// Returns true if nothing could be added to the next batch.
     pub(crate) fn has_full_batch(&self, limits: &QueueLimits) -> bool {
-        self.entries.len() >= limits.batch_size
-            || self.records.len() >= limits.batch_size
+        self.entries.len() >= limits.entries_in_write()
+            || self.records.len() >= limits.records_in_write()
             || self.entry_bytes >= limits.batch_bytes
     }
 
@@ -279,9 +279,9 @@ impl Writer {
             bytes += entry.weight();
             fits
         };
-        let entries = self.entries.iter().take(limits.batch_size).take_while(fits);
+        let entries = self.entries.iter().take(limits.entries_in_write()).take_while(fits);
         let new = |entry: &PendingEntry| NewEntry { head: entry.encoded.clone(), body: entry.body.clone() };
-        let records: Vec<Bytes> = self.records.iter().take(limits.batch_size).cloned().collect();
+        let records: Vec<Bytes> = self.records.iter().take(limits.records_in_write()).cloned().collect();
         let upto = RecordSeq(self.last_record.0 + records.len() as u64);
         let removed = self.removed_entries.iter().take_while(|(with, _)| *with <= upto);
         let batch = Batch {

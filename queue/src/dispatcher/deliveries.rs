@@ -131,7 +131,7 @@ impl Dispatcher {
         {
             return;
         }
-        while self.hand_outs.on_their_way() < 2 * self.limits.batch_size {
+        while self.hand_outs.on_their_way() < self.limits.records_in_write() {
             let Some(Chosen { entry, agent }) = self.schedule.choose(self.now) else { break };
             let attempt = self.ledger.entry(entry).map_or(1, |entry| entry.attempts.saturating_add(1));
             let Some(id) = self.schedule.agent_id(agent).cloned() else { continue };

@@ -6,7 +6,7 @@ use crate::encoding::Bytes;
 use crate::head::EntryHead;
 use crate::id::{ArrivalId, CommandId, EntryId, RecordSeq};
 use crate::store::memory::MemoryDisk;
-use crate::store::{Batch, ReadBack, StoreAnswer, StoreCommand};
+use crate::store::{Batch, READ_BACK, ReadBack, StoreAnswer, StoreCommand};
 use relayline_core::time::Time;
 
 const NOW: Time = Time::from_millis(1);
@@ -71,13 +71,32 @@ fn one_write_is_under_way_at_a_time() {
     assert!(writer.is_done() && next(&mut writer, NOW).is_none());
 }
 
+/// An entry has two records. And what is written must fit into what is read back: more would look like another leader's.
+#[test]
+fn a_write_has_twice_as_many_records_as_entries() {
+    for (batch_size, entries, records) in
+        [(1, 1, 2), (700, 700, READ_BACK), (usize::MAX, READ_BACK, READ_BACK)]
+    {
+        let limits = QueueLimits { batch_size, ..QueueLimits::default() };
+        let mut writer = Writer::new(EntryId(0), RecordSeq(0));
+        for n in 0..=READ_BACK as u64 {
+            writer.add_entry(entry(n));
+            writer.add_record(record("a"));
+        }
+        let (_, command) = writer.next_command(NOW, &limits, || CommandId(1)).unwrap();
+        let batch = batch(Some(command));
+        assert_eq!((batch.entries.len(), batch.records.len()), (entries, records));
+    }
+}
+
 /// An entry leaves the store only together with the record that says why, or later.
 #[test]
 fn an_entry_is_not_removed_before_its_record() {
     let mut writer = Writer::new(EntryId(1), RecordSeq(0));
     let limits = QueueLimits { batch_size: 1, ..QueueLimits::default() };
     writer.add_record(record("a"));
-    let settled = writer.add_record(record("b"));
+    writer.add_record(record("b"));
+    let settled = writer.add_record(record("c"));
     writer.remove_entry(settled, EntryId(1));
     let mut removed = Vec::new();
     for _ in 0..2 {
