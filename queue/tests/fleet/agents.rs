@@ -191,7 +191,7 @@ impl World {
                 let is_kept = *sightings <= 1 || !self.setup.keeps_agents();
                 check("a-change-of-leader-is-no-redelivery", is_kept, || format!("{name}/{agent}: {line}"))?;
                 let newest = self.seen.get(&entry).map_or(0, |seen| seen.attempt);
-                check("a-hand-out-is-one-agent's", attempt > newest || self.leaders.is_empty(), || {
+                check("a-hand-out-is-of-one-agent", attempt > newest || self.leaders.is_empty(), || {
                     format!("{name}/{agent} gets {id}, and {newest} was out")
                 })?;
                 self.seen.insert(entry, id);

@@ -265,7 +265,7 @@ impl World {
         let delivery = op["delivery"].as_u64();
         let known = delivery.and_then(|delivery| leader.agents[agent].deliveries.get(&delivery).copied());
         let Some(id) = known else {
-            return check("a-delivery-is-the-agent's", false, || format!("{agent}: {op}"));
+            return check("a-delivery-is-of-its-agent", false, || format!("{agent}: {op}"));
         };
         match op["op"].as_str().unwrap() {
             "send" => {

@@ -95,7 +95,11 @@ impl World {
                 let fits = |expected: Expected| match result {
                     Ok(()) => expected != Expected::Late,
                     Err(NotSettled::Late) => expected == Expected::Late,
-                    Err(_) => gateway.dispatcher.has_ended() || gateway.is_ending,
+                    // What is not out is the next leader's to judge while this one ends.
+                    Err(_) => {
+                        let is_ending = gateway.is_ending && expected == Expected::Late;
+                        gateway.dispatcher.has_ended() || is_ending
+                    }
                 };
                 let place =
                     gateway.settlements.iter().position(|(id, expected)| *id == hand_out && fits(*expected));
