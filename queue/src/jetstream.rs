@@ -54,9 +54,6 @@ use names::Names;
 use std::task::{Context, Poll};
 use worker::{Settings, Worker};
 
-/// Number of readings of a queue that changes meanwhile.
-const READINGS: usize = 3;
-
 /// Connection of a process to the queue of a gateway. One thread has it.
 #[derive(Debug)]
 pub struct JetStreamQueue {
@@ -130,21 +127,10 @@ impl JetStreamQueue {
     /// Reads the state of the queue. The process that leads is not disturbed.
     ///
     /// # Errors
-    /// The servers fail, or the content cannot be read.
+    /// The servers fail, the content cannot be read, or it changes too fast.
     pub fn ledger(&self, limits: &QueueLimits) -> Result<Ledger, JetStreamError> {
-        let read = || {
-            let loaded = self.worker.call(|engine| Box::pin(async move { Ok(engine.load().await?) }))?;
-            Ok::<Ledger, JetStreamError>(Ledger::read(limits, &loaded)?)
-        };
-        let mut ledger = read();
-        for _ in 1..READINGS {
-            // The streams are not read at one time: a snapshot may have replaced records in between.
-            if !matches!(ledger, Err(JetStreamError::Load(_))) {
-                break;
-            }
-            ledger = read();
-        }
-        ledger
+        let limits = limits.clone();
+        self.worker.call(move |engine| Box::pin(async move { engine.ledger(&limits).await }))
     }
 
     /// Reads the body of an entry: texts of people. `None` if there is no such entry.

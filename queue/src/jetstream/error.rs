@@ -87,6 +87,9 @@ pub enum JetStreamError {
     /// The content cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The queue changes faster than it can be read.
+    #[error("the queue changes faster than it can be read: try again, or look at the metrics of the gateway")]
+    Busy,
     /// The thread of the queue cannot be started.
     #[error("cannot start a thread for the queue: {0}")]
     Thread(#[from] io::Error),

@@ -194,7 +194,7 @@ impl Link {
             return Ok((messages, last));
         }
         if last - from >= FEW {
-            self.consume(Range { from, ..range }, &mut messages).await?;
+            self.consume(Range { from, ..range }, last, &mut messages).await?;
         }
         let mut next = messages.last().map_or(from, |message| message.sequence + 1);
         let handle = self.handle(range.stream).await?;
@@ -211,7 +211,13 @@ impl Link {
         Ok((messages, last))
     }
 
-    async fn consume(&self, range: Range<'_>, messages: &mut Vec<Stored>) -> Result<(), StoreFault> {
+    /// Reads messages up to a sequence by a consumer. Another process may write later ones meanwhile.
+    async fn consume(
+        &self,
+        range: Range<'_>,
+        last: u64,
+        messages: &mut Vec<Stored>,
+    ) -> Result<(), StoreFault> {
         let action = format!("read the stream {}", range.stream);
         let failed = |why: &str| StoreFault {
             kind: FaultKind::Unavailable,
@@ -243,6 +249,9 @@ impl Link {
                     let info = message.info().map_err(|error| failed(&error.to_string()))?;
                     (info.stream_sequence, info.pending)
                 };
+                if sequence > last {
+                    break;
+                }
                 let message = message.message;
                 messages.push(Stored {
                     sequence,
@@ -250,7 +259,7 @@ impl Link {
                     headers: message.headers.unwrap_or_default(),
                     payload: message.payload,
                 });
-                if pending == 0 {
+                if pending == 0 || sequence == last {
                     break;
                 }
             }

@@ -8,6 +8,7 @@ mod faults;
 mod leading;
 mod logins;
 mod proxy;
+mod reading;
 mod servers;
 
 use relayline_queue::jetstream::{JetStreamError, JetStreamQueue, JetStreamStore, NatsUrl};

@@ -1,12 +1,18 @@
 //! Reading: the whole content, its end, and bodies.
 
 use super::{
-    Bytes, Claim, Content, End, Engine, EntryId, EntryMessage, Failure, LARGE, PIECE, PieceId, Place, Range,
-    RecordSeq, StoreFault, Stored, damaged, part_count,
+    Bytes, Claim, Content, End, Engine, EntryId, EntryMessage, Failure, FaultKind, LARGE, PIECE, PieceId,
+    Place, Range, RecordSeq, StoreFault, Stored, damaged, part_count,
 };
+use crate::config::QueueLimits;
+use crate::jetstream::error::JetStreamError;
 use crate::jetstream::messages::record_content;
+use crate::ledger::Ledger;
 use crate::store::{Loaded, READ_BACK, ReadBack};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Maximum number of readings of a queue that changes meanwhile.
+const READINGS: usize = 10;
 
 /// Records, and the last sequence of their stream.
 type Records = (Vec<(RecordSeq, Bytes)>, RecordSeq);
@@ -14,13 +20,36 @@ type Records = (Vec<(RecordSeq, Bytes)>, RecordSeq);
 impl Engine {
     /// Reads everything but the bodies.
     pub(in crate::jetstream) async fn load(&self) -> Result<Loaded, StoreFault> {
-        // The journal first: an entry that is removed meanwhile is one whose record was read.
+        // The journal first: an entry that is removed meanwhile is one whose record was read. The pieces follow at once: the
+        // next snapshot replaces those that the journal refers to.
         let (records, last_record) = self.records(RecordSeq(0), usize::MAX).await?;
+        let pieces = self.pieces().await?;
         let (entries, end) = self.entries(0, usize::MAX).await?;
         let last_entry = end.last_entry();
-        let pieces = self.pieces().await?;
         self.state.borrow_mut().end = Some(end);
         Ok(Loaded { entries, last_entry, records, last_record, pieces })
+    }
+
+    /// Reads the state of a queue that another process may change meanwhile. The streams are not read at one time, so something
+    /// can be missing. It is damage only if no record was written meanwhile.
+    pub(in crate::jetstream) async fn ledger(&self, limits: &QueueLimits) -> Result<Ledger, JetStreamError> {
+        let stream = self.names.record_stream();
+        for _ in 0..READINGS {
+            let before = self.link.last_sequence(&stream).await?;
+            let ledger = match self.load().await {
+                Ok(loaded) => Ledger::read(limits, &loaded).map_err(JetStreamError::Load),
+                Err(fault) => Err(JetStreamError::Store(fault)),
+            };
+            let is_incomplete = match &ledger {
+                Err(JetStreamError::Load(_)) => true,
+                Err(JetStreamError::Store(fault)) => fault.kind == FaultKind::Damaged,
+                _ => false,
+            };
+            if !is_incomplete || self.link.last_sequence(&stream).await? == before {
+                return ledger;
+            }
+        }
+        Err(JetStreamError::Busy)
     }
 
     /// Reads the content once, if it was not read yet.
