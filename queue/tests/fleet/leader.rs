@@ -144,6 +144,13 @@ impl World {
                 }
             }
             Output::LeaseLost { worker } => {
+                // The worker must have stopped ops before, unless it is stopped itself, or over.
+                let epoch = leader.dispatcher.ledger().epoch();
+                let is_led = self.workers.get(&*worker).is_some_and(|host| {
+                    let is_at_work = host.stopped_until < now && host.worker.deadline().is_some();
+                    is_at_work && host.worker.is_led() && host.worker.usage(now).epoch == epoch
+                });
+                check("a-lease-ends-at-its-worker-first", !is_led, || worker.to_string())?;
                 leader.fleet.iter_mut().for_each(|fleet| fleet.handle_lease_lost(now, &worker));
             }
             Output::Lost | Output::Released => {

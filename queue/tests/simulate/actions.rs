@@ -132,9 +132,11 @@ impl World {
     }
 
     pub(crate) fn settle(&mut self, number: u64, id: HandOutId, settlement: Settlement) -> Checked {
-        let (now, limits) = (self.now, self.setup.limits.clone());
+        let (now, limits, epoch) = (self.now, self.setup.limits.clone(), self.journal.epoch);
         let due_charges = &mut self.due_charges;
         let Some(gateway) = self.gateways.get_mut(&number) else { return Ok(()) };
+        // What fails at a leader that another one has displaced is charged by that one.
+        let charge = u32::from(gateway.epoch == epoch);
         let is_first = gateway.held.get(&id.entry).is_some_and(|held| held.id == id);
         let expected = match (is_first, &settlement) {
             (false, _) => Expected::Late,
@@ -148,16 +150,18 @@ impl World {
                 gateway.cautious.remove(&held.session);
             } else {
                 gateway.charge(&limits, now, id.entry);
-                *due_charges.entry(id.entry).or_default() += 1;
+                *due_charges.entry(id.entry).or_default() += charge;
             }
         }
         self.input(number, |gateway| gateway.dispatcher.settle(now, id, settlement))
     }
 
     pub(crate) fn end_agent(&mut self, number: u64, agent: &AgentId, end: &AgentEnd) -> Checked {
-        let (now, limits) = (self.now, self.setup.limits.clone());
+        let (now, limits, epoch) = (self.now, self.setup.limits.clone(), self.journal.epoch);
         let due_charges = &mut self.due_charges;
         let Some(gateway) = self.gateways.get_mut(&number) else { return Ok(()) };
+        // What fails at a leader that another one has displaced is charged by that one.
+        let charge = u32::from(gateway.epoch == epoch);
         if gateway.agents.remove(agent) {
             let mut had: BTreeMap<String, Vec<EntryId>> = BTreeMap::new();
             for (entry, held) in gateway.held.extract_if(.., |_, held| held.agent == *agent) {
@@ -165,7 +169,7 @@ impl World {
             }
             for (session, entries) in had {
                 if matches!(end, AgentEnd::Crashed(_)) {
-                    *due_charges.entry(entries[0]).or_default() += 1;
+                    *due_charges.entry(entries[0]).or_default() += charge;
                     gateway.charge(&limits, now, entries[0]);
                     if entries.len() > 1 {
                         gateway.cautious.insert(session);
