@@ -111,8 +111,10 @@ pub(crate) fn run(command: &QueueCommand) -> ExitCode {
         Action::Dead(arguments) => {
             ended(&arguments.target, list(arguments, |state| state == EntryState::Dead))
         }
-        Action::Retry(arguments) => request(arguments, OperatorRequest::Retry),
-        Action::Drop(arguments) => request(arguments, OperatorRequest::Drop),
+        Action::Retry(arguments) => {
+            request(arguments, OperatorRequest::Retry, "waits to be handed out again")
+        }
+        Action::Drop(arguments) => request(arguments, OperatorRequest::Drop, "is removed"),
     }
 }
 
@@ -164,7 +166,8 @@ fn list(arguments: &ListArguments, is_shown: fn(EntryState) -> bool) -> Result<V
     Ok(lines)
 }
 
-fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) -> ExitCode {
+/// Carries out a request, and prints its outcome.
+fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest, outcome: &str) -> ExitCode {
     let EntryArguments { entry, target } = arguments;
     // Before anything is changed.
     let done = open(target)
@@ -172,7 +175,7 @@ fn request(arguments: &EntryArguments, request: fn(EntryId) -> OperatorRequest) 
     match done {
         Ok(()) if target.json => crate::print(format_args!(r#"{{"id":{entry},"ok":true}}"#)),
         Ok(()) => {
-            complain(format_args!("entry {entry}: done"));
+            complain(format_args!("entry {entry} {outcome}"));
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, format_args!("entry {entry}: {error}")),

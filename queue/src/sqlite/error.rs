@@ -42,6 +42,9 @@ pub enum SqliteError {
     /// It is not a regular file.
     #[error("{} is not a regular file: name another one", .0.display())]
     NotAFile(PathBuf),
+    /// Its content is not that of SQLite, and other users can read it.
+    #[error("{} is not a queue, and is left as it is: name another file", .0.display())]
+    NotADatabase(PathBuf),
     /// The file system may be on another machine.
     #[error(
         "{path} is on a file system of the kind {kind}, which may be remote, and SQLite needs a local one: \

@@ -2,8 +2,8 @@
 
 use super::error::SqliteError;
 use super::lock::beside;
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
 use std::path::Path;
 
 /// Files of a queue: the database, its log and the log's index.
@@ -23,7 +23,21 @@ pub(super) fn prepare(path: &Path) -> Result<(), SqliteError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(SqliteError::io("create", path)(error)),
     }
-    check_files(path)
+    match check_files(path) {
+        // Nobody should change the mode of a file that is named by mistake.
+        Err(SqliteError::Exposed { .. }) if is_no_database(path) => {
+            Err(SqliteError::NotADatabase(path.to_owned()))
+        }
+        checked => checked,
+    }
+}
+
+/// Returns true if the content of a file does not begin as that of SQLite does.
+fn is_no_database(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start));
+    read.is_ok() && !start.is_empty() && start != MAGIC
 }
 
 /// Checks the files that exist.
@@ -169,6 +183,10 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         }
         prepare(&path).unwrap();
+        fs::write(&path, "# a text").unwrap();
+        prepare(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(prepare(&path), Err(SqliteError::NotADatabase(_))));
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(matches!(prepare(&path), Err(SqliteError::NotAFile(_))));
