@@ -9,7 +9,7 @@ mod reach;
 
 use crate::boot::run_plan;
 use crate::fail;
-use crate::gateway::{GatewayArguments, Unresolved};
+use crate::gateway::{GatewayArguments, ResolvedSilently, Unresolved};
 use crate::run::RunArguments;
 use clap::Args;
 use relayline_control::http::TIMEOUT;
@@ -129,15 +129,12 @@ pub(crate) fn run(arguments: &DoctorArguments) -> ExitCode {
     let mut findings = Findings::default();
     let (gateway, acp) = (&arguments.run.gateway, &arguments.run.acp);
     let flags: Vec<String> = acp.limits().into_iter().chain(arguments.run.queue.limits()).collect();
-    let (resolved, limits) = gateway.resolve_silently(&flags);
+    let ResolvedSilently { resolved, limits, gateway_id } = gateway.resolve_silently(&flags);
     if acp.is_given() {
         agent::examine(acp, &limits.acp, &mut findings);
     }
     if let Some(location) = arguments.run.queue.location() {
-        let credentials =
-            resolved.as_ref().ok().and_then(|resolved| resolved.config.machine.credentials.as_ref());
-        let id = credentials.map(|credentials| credentials.gateway_id.as_str());
-        queue::examine(location, id, &mut findings);
+        queue::examine(location, gateway_id.as_deref(), &mut findings);
     }
     let resolved = match resolved {
         Ok(resolved) => resolved,

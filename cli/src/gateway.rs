@@ -47,6 +47,18 @@ pub(crate) struct HostLimits {
     pub(crate) control: ControlSettings,
 }
 
+/// Configuration of a caller that goes on without a URL.
+#[derive(Debug)]
+pub(crate) struct ResolvedSilently {
+    pub(crate) resolved: Result<Resolved, Unresolved>,
+    pub(crate) limits: HostLimits,
+    pub(crate) gateway_id: Option<String>,
+}
+
+fn gateway_id_of(resolved: &Resolved) -> Option<String> {
+    resolved.config.machine.credentials.as_ref().map(|credentials| credentials.gateway_id.clone())
+}
+
 /// Flags of the commands that connect as a gateway.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArguments {
@@ -225,19 +237,21 @@ impl GatewayArguments {
     }
 
     /// Resolves the configuration and the limits as [`resolve_for_agent`](Self::resolve_for_agent), for a caller that
-    /// shows the warnings itself. Without a URL the limits are resolved nevertheless.
-    pub(crate) fn resolve_silently(&self, limits: &[String]) -> (Result<Resolved, Unresolved>, HostLimits) {
+    /// shows the warnings itself. Without a URL the limits and the gateway's id are resolved nevertheless.
+    pub(crate) fn resolve_silently(&self, limits: &[String]) -> ResolvedSilently {
         let (mut given, mut settings) = (self.settings.given.clone(), HostLimits::default());
         limits.iter().for_each(|limit| given.arguments.push(&table::SET, limit.as_str()));
         let mut resolved = self.resolve_all(given.clone(), &mut settings);
+        let mut gateway_id = resolved.as_ref().ok().and_then(gateway_id_of);
         if let Err(Unresolved::Settings(ConfigError::NoUrl { .. })) = resolved {
             given.arguments.push(&table::URL, NO_URL);
-            // Another error is that of the settings.
-            if let Err(error) = self.resolve_all(given, &mut settings) {
-                resolved = Err(error);
+            match self.resolve_all(given, &mut settings) {
+                Ok(others) => gateway_id = gateway_id_of(&others),
+                // Another error is that of the settings.
+                Err(error) => resolved = Err(error),
             }
         }
-        (resolved, settings)
+        ResolvedSilently { resolved, limits: settings, gateway_id }
     }
 
     fn resolve_all(&self, given: Given, limits: &mut HostLimits) -> Result<Resolved, Unresolved> {

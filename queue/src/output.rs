@@ -178,7 +178,7 @@ pub enum RequestRefused {
     #[error("there is no such entry: `relayline queue list` shows all")]
     Unknown,
     /// An agent has the entry.
-    #[error("an agent has the entry: wait until it is settled, or drop it")]
+    #[error("an agent has the entry: wait until it is settled, end the agent, or drop the entry")]
     Out,
     /// The dispatcher does not lead.
     #[error("this gateway does not lead: ask the one that does")]

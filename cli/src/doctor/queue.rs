@@ -122,8 +122,9 @@ mod servers {
         }
         findings.warn(
             STEP,
-            "a confirmation means that a majority of the replicas has a message, not that it is on their disks: to \
-             survive a power loss of the majority, set `sync_interval: always` in the servers' jetstream block",
+            "a confirmation means that a majority of the replicas has a message, but on their disks it is only with \
+             `sync_interval: always` in the servers' jetstream block, which clients cannot see: without it a power loss \
+             of the majority can lose two minutes",
         );
         Ok(())
     }

@@ -147,7 +147,11 @@ pub(super) fn fault(action: &str, error: &(dyn Error + 'static)) -> StoreFault {
             FaultKind::Damaged,
             "the stream was deleted: restore it from a backup, or start the gateway anew",
         ),
-        _ => (FaultKind::Unavailable, "check the servers and the network"),
+        // Nobody answers if the user has no right to ask, or while servers elect a leader.
+        _ => (
+            FaultKind::Unavailable,
+            "check the servers, the network, the gateway's id and the rights of the user, and try again",
+        ),
     };
     StoreFault { kind, text: format!("cannot {action}: {error}: {advice}") }
 }

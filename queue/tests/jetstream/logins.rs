@@ -195,5 +195,11 @@ fn the_least_rights_of_the_documentation_suffice() {
     assert_eq!(next(), ("worker", b"down".to_vec()));
     leader.publish(FleetSubject::Workers, b"all".to_vec());
     assert_eq!(next(), ("worker", b"all".to_vec()));
+    // `queue status` asks for the workers as one of them, with the rights of a gateway.
+    let asker = FleetBus::worker(&url, id, "status-1", collect("asker")).unwrap();
+    asker.publish(FleetSubject::Leader, b"who?".to_vec());
+    assert_eq!(next(), ("leader", b"who?".to_vec()));
+    leader.publish(FleetSubject::Worker("status-1"), b"these".to_vec());
+    assert_eq!(next(), ("asker", b"these".to_vec()));
     assert!(JetStreamQueue::connect(&of_worker, id, "test").is_err(), "a worker reads no queue");
 }

@@ -79,6 +79,25 @@ fn room(chat: &str) -> Room {
     room
 }
 
+/// Without the connector's URL `doctor` disturbs no gateway, and the queue is still that of the gateway's id.
+#[test]
+fn doctor_examines_the_queue_of_an_id_without_a_url() {
+    let config = ConnectorConfig::default().gateway("gw-1", "SECRET");
+    let Some(fleet) = Fleet::with("tokio", config) else { return };
+    let mut command = fleet.stage.command(&["--gateway-id", "gw-1"]);
+    command.env("GATEWAY_RELAY_SECRET", "SECRET");
+    let gateway = Program::start(command);
+    gateway.logged("connected");
+    let mut command = relayline(["doctor", "--queue", &fleet.url, "--gateway-id", "gw-1"]);
+    command.env("GATEWAY_RELAY_SECRET", "SECRET");
+    let mut doctor = Program::start(command);
+    doctor.close_stdin();
+    let found = doctor.ended();
+    for line in ["ok   queue: 0 entries", "no URL, so only the queue was checked"] {
+        assert!(found.stdout.contains(line), "{line}: {found:?}");
+    }
+}
+
 #[test]
 fn sessions_are_spread_over_workers() {
     let Some(mut fleet) = Fleet::new("tokio") else { return };
