@@ -132,11 +132,8 @@ impl World {
     }
 
     pub(crate) fn settle(&mut self, number: u64, id: HandOutId, settlement: Settlement) -> Checked {
-        let (now, limits, epoch) = (self.now, self.setup.limits.clone(), self.journal.epoch);
-        let due_charges = &mut self.due_charges;
+        let now = self.now;
         let Some(gateway) = self.gateways.get_mut(&number) else { return Ok(()) };
-        // What fails at a leader that another one has displaced is charged by that one.
-        let charge = u32::from(gateway.epoch == epoch);
         let is_first = gateway.held.get(&id.entry).is_some_and(|held| held.id == id);
         let expected = match (is_first, &settlement) {
             (false, _) => Expected::Late,
@@ -149,35 +146,44 @@ impl World {
                 gateway.over.insert(id.entry);
                 gateway.cautious.remove(&held.session);
             } else {
-                gateway.charge(&limits, now, id.entry);
-                *due_charges.entry(id.entry).or_default() += charge;
+                self.charge(number, id.entry);
             }
         }
         self.input(number, |gateway| gateway.dispatcher.settle(now, id, settlement))
     }
 
+    /// Charges an entry that has failed at a gateway. What fails at a leader that another one has displaced is charged by that one.
+    fn charge(&mut self, number: u64, entry: EntryId) {
+        let Some(gateway) = self.gateways.get_mut(&number) else { return };
+        if gateway.epoch == self.journal.epoch {
+            *self.due_charges.entry(entry).or_default() += 1;
+        }
+        gateway.charge(&self.setup.limits, self.now, entry);
+    }
+
     pub(crate) fn end_agent(&mut self, number: u64, agent: &AgentId, end: &AgentEnd) -> Checked {
-        let (now, limits, epoch) = (self.now, self.setup.limits.clone(), self.journal.epoch);
-        let due_charges = &mut self.due_charges;
+        let now = self.now;
         let Some(gateway) = self.gateways.get_mut(&number) else { return Ok(()) };
-        // What fails at a leader that another one has displaced is charged by that one.
-        let charge = u32::from(gateway.epoch == epoch);
         if gateway.agents.remove(agent) {
+            gateway.bound.retain(|_, bound| bound != agent);
+            let is_ending = gateway.is_ending;
             let mut had: BTreeMap<String, Vec<EntryId>> = BTreeMap::new();
+            let mut failed = Vec::new();
             for (entry, held) in gateway.held.extract_if(.., |_, held| held.agent == *agent) {
                 had.entry(held.session).or_default().push(entry);
             }
             for (session, entries) in had {
                 if matches!(end, AgentEnd::Crashed(_)) {
-                    *due_charges.entry(entries[0]).or_default() += charge;
-                    gateway.charge(&limits, now, entries[0]);
                     if entries.len() > 1 {
                         gateway.cautious.insert(session);
                     }
+                    failed.push(entries[0]);
                 }
             }
-            gateway.bound.retain(|_, bound| bound != agent);
-            if !gateway.is_ending {
+            for entry in failed {
+                self.charge(number, entry);
+            }
+            if !is_ending {
                 let after = self.random.between(1, 500);
                 self.at(after, Happening::StartAgent { gateway: number });
             }

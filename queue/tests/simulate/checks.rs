@@ -97,8 +97,7 @@ impl World {
                     Err(NotSettled::Late) => expected == Expected::Late,
                     // What is not out is the next leader's to judge while this one ends.
                     Err(_) => {
-                        let is_ending = gateway.is_ending && expected == Expected::Late;
-                        gateway.dispatcher.has_ended() || is_ending
+                        gateway.dispatcher.has_ended() || (gateway.is_ending && expected == Expected::Late)
                     }
                 };
                 let place =
