@@ -89,8 +89,8 @@ fn a_queue_that_changes_is_read() {
     });
 }
 
-/// What is written during a reading is not a part of it. Otherwise a gateway that takes over from one which still writes
-/// would find the queue damaged.
+/// Leaves out what is written during a reading. Otherwise a gateway that takes over from one which still writes would find the
+/// queue damaged.
 #[test]
 fn a_reading_has_an_end() {
     while_one_leads(|url, id| {

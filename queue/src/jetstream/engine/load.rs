@@ -36,20 +36,21 @@ impl Engine {
         let stream = self.names.record_stream();
         for _ in 0..READINGS {
             let before = self.link.last_sequence(&stream).await?;
-            let ledger = match self.load().await {
-                Ok(loaded) => Ledger::read(limits, &loaded).map_err(JetStreamError::Load),
-                Err(fault) => Err(JetStreamError::Store(fault)),
-            };
-            let is_incomplete = match &ledger {
-                Err(JetStreamError::Load(_)) => true,
-                Err(JetStreamError::Store(fault)) => fault.kind == FaultKind::Damaged,
-                _ => false,
-            };
+            let ledger = self.read_ledger(limits).await;
+            let is_incomplete = matches!(
+                ledger,
+                Err(JetStreamError::Load(_)
+                    | JetStreamError::Store(StoreFault { kind: FaultKind::Damaged, .. }))
+            );
             if !is_incomplete || self.link.last_sequence(&stream).await? == before {
                 return ledger;
             }
         }
         Err(JetStreamError::Busy)
+    }
+
+    async fn read_ledger(&self, limits: &QueueLimits) -> Result<Ledger, JetStreamError> {
+        Ok(Ledger::read(limits, &self.load().await?)?)
     }
 
     /// Reads the content once, if it was not read yet.
