@@ -10,6 +10,11 @@ const SECRET = "s3cret-of-the-gateway";
 /** Time limit, long enough for a busy machine. */
 const SOON = 30_000;
 
+const running = new Set();
+
+/** Ends what a failed test has left: the tests wait for its end. */
+export const stopAll = () => Promise.all([...running].map((program) => program.stop("SIGKILL")));
+
 /** A running program whose lines can be awaited. */
 export class Program {
   constructor(flags, { env = {}, cwd } = {}) {
@@ -18,7 +23,8 @@ export class Program {
     this.stderr = "";
     this.child.stdout.on("data", (data) => (this.stdout += data));
     this.child.stderr.on("data", (data) => (this.stderr += data));
-    this.ended = new Promise((resolve) => this.child.once("exit", resolve));
+    running.add(this);
+    this.ended = new Promise((resolve) => this.child.once("exit", resolve)).finally(() => running.delete(this));
   }
 
   /** Waits for the first match in what the program has printed. */

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { after, afterEach, before, describe, test } from "node:test";
 import { chromium } from "playwright-core";
 import { LAUNCH, checkAxe, newStrictPage } from "./browser.mjs";
 import { SKIP, folder } from "./pages.mjs";
-import { Program } from "./programs.mjs";
+import { Program, stopAll } from "./programs.mjs";
 
 /** A picture of 10 × 10 pixels. */
 const PICTURE = Buffer.from(
@@ -27,6 +27,7 @@ describe("the workbench", { skip: SKIP }, () => {
     writeFileSync(join(into, "picture.png"), PICTURE);
     writeFileSync(join(into, "commands.json"), JSON.stringify(COMMANDS));
   });
+  afterEach(stopAll);
   after(() => browser?.close());
 
   /** Starts `relayline dev` with the agent of the tests, and opens its page, which must log nothing. */
@@ -204,6 +205,26 @@ describe("the workbench", { skip: SKIP }, () => {
     await page.getByRole("button", { name: "Restart the agent" }).click();
     await say(page, "again");
     await bot(page).getByText("mended: again").waitFor();
+    await page.finish();
+  });
+
+  test("what one types while a message is on its way is kept", async () => {
+    const page = await start();
+    let open;
+    const gate = new Promise((resolve) => (open = resolve));
+    await page.route((url) => url.pathname !== "/", async (route) => {
+      if (route.request().method() === "POST") await gate;
+      await route.continue();
+    });
+    await say(page, "one");
+    await say(page, "two");
+    await composer(page).fill("three");
+    assert.equal(await bot(page).count(), 0);
+    open();
+    await bot(page).getByText("echo: two", { exact: true }).waitFor();
+    const answers = await bot(page).getByText(/^echo: /).allInnerTexts();
+    assert.deepEqual(answers, ["echo: one", "echo: two"]);
+    assert.equal(await composer(page).inputValue(), "three");
     await page.finish();
   });
 

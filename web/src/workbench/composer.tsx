@@ -41,11 +41,12 @@ export function Composer({
   const [text, setText] = useState(begun.get(chat.key) ?? "");
   const [files, setFiles] = useState<File[]>([]);
   const [problem, setProblem] = useState("");
-  const [isBusy, setBusy] = useState(false);
   const [at, setAt] = useState(0);
   const [isClosed, setClosed] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
+  // The last message that is on its way. The next one follows it, so that their order stays.
+  const last = useRef(Promise.resolve());
 
   useEffect(() => area.current?.focus(), []);
   useEffect(() => {
@@ -65,21 +66,30 @@ export function Composer({
     area.current?.focus();
   };
 
-  const send = async () => {
-    if (isBusy || !user || (!text.trim() && files.length === 0)) return;
-    setBusy(true);
-    try {
-      const attached = await Promise.all(files.map(encode));
-      const action = { do: "say", chat: chat.key, user: user.id, text: text.trimEnd(), ...answering, files: attached };
-      if (await act(action)) {
-        setText("");
-        setFiles([]);
-        if (!answering.thread) setAnswering({});
+  const send = () => {
+    if (!user || (!text.trim() && files.length === 0)) return;
+    // At once: one types on while the message is on its way.
+    setText("");
+    begun.set(chat.key, "");
+    setFiles([]);
+    if (!answering.thread) setAnswering({});
+    area.current?.focus();
+    const deliver = async () => {
+      try {
+        const attached = await Promise.all(files.map(encode));
+        const action = { do: "say", chat: chat.key, user: user.id, text: text.trimEnd(), ...answering, files: attached };
+        if (await act(action)) return;
+      } catch (error) {
+        setProblem(`A file cannot be read: ${error}`);
       }
-    } finally {
-      setBusy(false);
-      area.current?.focus();
-    }
+      // What was refused is kept, before what was typed since. The page may show another chat by now.
+      const keep = (since: string) => (since ? `${text}\n${since}` : text);
+      begun.set(chat.key, keep(begun.get(chat.key) ?? ""));
+      setText(keep);
+      setFiles((since) => [...files, ...since]);
+      setAnswering(answering);
+    };
+    last.current = last.current.then(deliver);
   };
 
   const attach = (list: FileList | null | undefined) => {
@@ -114,7 +124,7 @@ export function Composer({
     }
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      void send();
+      send();
     }
     if (event.key === "Escape") setAnswering({});
   };
@@ -125,7 +135,7 @@ export function Composer({
       class="composer"
       onSubmit={(event) => {
         event.preventDefault();
-        void send();
+        send();
       }}
       onDragOver={(event) => event.preventDefault()}
       onDrop={(event) => {
@@ -241,7 +251,7 @@ export function Composer({
         >
           Interrupt
         </button>
-        <button type="submit" class="send" disabled={isBusy || (!text.trim() && files.length === 0)}>
+        <button type="submit" class="send" disabled={!text.trim() && files.length === 0}>
           Send
         </button>
       </div>
