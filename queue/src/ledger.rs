@@ -32,6 +32,8 @@ pub struct Ledger {
     entries: BTreeMap<EntryId, LedgerEntry>,
     /// Bytes of the entries.
     bytes: u64,
+    /// Entries whose state is not that of a new one. Only these are in a snapshot.
+    changed: BTreeSet<EntryId>,
     dead: BTreeSet<EntryId>,
     /// Entries that are done, and whose removal the store has not confirmed.
     unremoved: BTreeSet<EntryId>,
@@ -69,6 +71,13 @@ pub struct LedgerEntry {
     weight: u64,
 }
 
+impl LedgerEntry {
+    /// Returns true if nothing has happened to it since it was stored.
+    fn is_new(&self) -> bool {
+        self.attempts == 0 && self.charges == 0 && self.state == EntryState::Waiting
+    }
+}
+
 /// State of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -97,6 +106,7 @@ impl Ledger {
             epoch: 0,
             entries: BTreeMap::new(),
             bytes: 0,
+            changed: BTreeSet::new(),
             dead: BTreeSet::new(),
             unremoved: BTreeSet::new(),
             cautious: BTreeSet::new(),
@@ -249,9 +259,12 @@ impl Ledger {
     }
 
     fn change(&mut self, id: EntryId, change: impl FnOnce(&mut LedgerEntry)) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            change(entry);
-        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        change(entry);
+        match entry.is_new() {
+            true => self.changed.remove(&id),
+            false => self.changed.insert(id),
+        };
     }
 
     fn handed_out(&mut self, id: EntryId, attempt: u32, worker: Option<&str>) {
@@ -263,12 +276,13 @@ impl Ledger {
     }
 
     fn returned(&mut self, id: EntryId, reason: ReturnReason) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.state = EntryState::Waiting;
-        entry.worker = None;
-        if reason == ReturnReason::Unseen {
-            entry.attempts = entry.attempts.saturating_sub(1);
-        }
+        self.change(id, |entry| {
+            entry.state = EntryState::Waiting;
+            entry.worker = None;
+            if reason == ReturnReason::Unseen {
+                entry.attempts = entry.attempts.saturating_sub(1);
+            }
+        });
     }
 
     fn charge(&mut self, id: EntryId, state: EntryState, error: &str) {
@@ -282,6 +296,7 @@ impl Ledger {
 
     /// Removes an entry that is done, and remembers its key.
     fn remove(&mut self, now: Time, id: EntryId, key: Option<DedupeKey>) {
+        self.changed.remove(&id);
         self.dead.remove(&id);
         self.unremoved.insert(id);
         if let Some(key) = key {

@@ -133,10 +133,8 @@ impl Ledger {
     pub(crate) fn state_pieces(&mut self) -> Vec<Piece> {
         self.tidy();
         let mut pieces = Pieces::default();
-        for (id, entry) in &self.entries {
-            if entry.attempts == 0 && entry.charges == 0 && entry.state == EntryState::Waiting {
-                continue;
-            }
+        for id in &self.changed {
+            let Some(entry) = self.entries.get(id) else { continue };
             let error = entry.error.clone();
             let bytes = 24 + error.as_ref().map_or(0, |error| error.len());
             let piece_of = (*id, entry.attempts, entry.charges, entry.state.into(), error);

@@ -132,12 +132,12 @@ impl Ledger {
     fn restore(&mut self, state: StatePiece) {
         for (id, attempts, charges, state, error) in state.entries {
             let state = EntryState::from(state);
-            if let Some(entry) = self.entries.get_mut(&id) {
-                (entry.attempts, entry.charges, entry.state, entry.error) = (attempts, charges, state, error);
-                if state == EntryState::Dead {
-                    self.dead.insert(id);
-                }
+            if state == EntryState::Dead && self.entries.contains_key(&id) {
+                self.dead.insert(id);
             }
+            self.change(id, |entry| {
+                (entry.attempts, entry.charges, entry.state, entry.error) = (attempts, charges, state, error);
+            });
         }
         for (id, worker) in state.leased {
             self.change(id, |entry| entry.worker = Some((&*worker).into()));

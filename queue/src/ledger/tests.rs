@@ -123,8 +123,8 @@ fn a_snapshot_gives_the_same_state_again() {
         );
         assert_eq!((read.ledger.epoch, read.ledger.last_record), (ours.epoch, ours.last_record));
         assert_eq!(
-            (read.ledger.bytes, &read.ledger.dead, &read.ledger.keys),
-            (ours.bytes, &ours.dead, &ours.keys)
+            (read.ledger.bytes, &read.ledger.changed, &read.ledger.dead, &read.ledger.keys),
+            (ours.bytes, &ours.changed, &ours.dead, &ours.keys)
         );
         assert_eq!(read.ledger.known_key(key(1)), Some(KnownKey::Settled));
         assert_eq!(read.ledger.known_key(key(2)), Some(KnownKey::Entry(EntryId(2))));
