@@ -184,8 +184,9 @@ impl Leader {
 
     /// Asks the servers whether another process has led since, and notes the answer. Returns true if one has.
     async fn settle_doubt(&self) -> Result<bool, StoreFault> {
+        let doubts = self.lease.doubts();
         let is_lost = self.engine.is_superseded().await?;
-        self.lease.settle(is_lost);
+        self.lease.settle(doubts, is_lost);
         Ok(is_lost)
     }
 

@@ -18,16 +18,24 @@ pub(super) struct Lease(Arc<Shared>);
 struct Shared {
     inner: Mutex<Inner>,
     /// Notified when a doubt begins.
-    doubts: Notify,
+    doubted: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     /// End of the lease, by [`clock::elapsed`].
     until: Duration,
-    /// True until the servers have said whether another leader has written.
-    is_doubted: bool,
+    /// Number of doubts: each lasts until the servers have said whether another leader has written.
+    doubts: u64,
+    /// Number of those that are over.
+    settled: u64,
     is_lost: bool,
+}
+
+impl Inner {
+    fn is_doubted(&self) -> bool {
+        self.settled < self.doubts
+    }
 }
 
 impl Lease {
@@ -51,24 +59,29 @@ impl Lease {
 
     /// Begins to doubt, until [`settle`](Self::settle).
     pub(super) fn doubt(&self) {
-        self.lock().is_doubted = true;
-        self.0.doubts.notify_one();
+        self.lock().doubts += 1;
+        self.0.doubted.notify_one();
     }
 
     /// Waits for a doubt.
     pub(super) async fn doubted(&self) {
-        self.0.doubts.notified().await;
+        self.0.doubted.notified().await;
     }
 
     /// Returns true if the servers are to be asked.
     pub(super) fn is_doubted(&self) -> bool {
-        self.lock().is_doubted
+        self.lock().is_doubted()
     }
 
-    /// Notes what the servers have said.
-    pub(super) fn settle(&self, is_lost: bool) {
+    /// Returns the number of doubts. Take it before the servers are asked.
+    pub(super) fn doubts(&self) -> u64 {
+        self.lock().doubts
+    }
+
+    /// Notes what the servers have said, when they were asked after this number of doubts. Later ones last.
+    pub(super) fn settle(&self, doubts: u64, is_lost: bool) {
         let mut inner = self.lock();
-        inner.is_doubted = false;
+        inner.settled = inner.settled.max(doubts);
         inner.is_lost |= is_lost;
     }
 
@@ -77,7 +90,7 @@ impl Lease {
         let rest = inner.until.saturating_sub(clock::elapsed());
         match () {
             () if inner.is_lost => Leadership::Lost,
-            () if inner.is_doubted || rest.is_zero() => Leadership::Uncertain,
+            () if inner.is_doubted() || rest.is_zero() => Leadership::Uncertain,
             () => Leadership::For(rest),
         }
     }
@@ -105,10 +118,23 @@ mod tests {
         lease.renew(clock::elapsed());
         lease.doubt();
         assert_eq!(lease.leadership(), Leadership::Uncertain);
-        lease.settle(false);
+        lease.settle(lease.doubts(), false);
         assert!(lease.is_held());
-        lease.settle(true);
-        lease.settle(false);
+        lease.settle(lease.doubts(), true);
+        lease.settle(lease.doubts(), false);
         assert_eq!(lease.leadership(), Leadership::Lost);
+    }
+
+    #[test]
+    fn an_answer_ends_no_doubt_that_began_after_the_question() {
+        let lease = Lease::default();
+        lease.renew(clock::elapsed());
+        lease.doubt();
+        let asked = lease.doubts();
+        lease.doubt();
+        lease.settle(asked, false);
+        assert_eq!(lease.leadership(), Leadership::Uncertain);
+        lease.settle(lease.doubts(), false);
+        assert!(lease.is_held());
     }
 }
