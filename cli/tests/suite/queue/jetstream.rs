@@ -137,9 +137,8 @@ fn a_standby_takes_over_from_a_killed_gateway() {
     cluster.servers[0].kill();
     stage.deliver(&discord::dm(), "without-a-server");
     stage.sees("inbound_ack");
-    // The first gateway may have closed and dialed again while the servers elected a leader, so its dials are not counted.
+    // If the servers elected a leader for long, the standby leads by now.
     drop(first);
-    Connections::default().follow(&stage, TAKE_OVER, |seen| seen.dials == 1);
     let seen = logged(&stage.path("log"), "seen", 2);
     // The second message may not have been handed out before.
     assert!(seen.contains(&"seen hello 2 true".to_owned()), "{seen:?}");
