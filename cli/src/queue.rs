@@ -34,6 +34,17 @@ pub(crate) fn process_name() -> String {
     format!("{}/{}", gethostname::gethostname().to_string_lossy(), std::process::id())
 }
 
+/// Returns a name for a worker that no other one has, with that of the machine for people.
+#[cfg(feature = "jetstream")]
+pub(crate) fn worker_name() -> Result<String, String> {
+    let host = gethostname::gethostname();
+    // It is a part of subjects.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let host: String =
+        host.to_string_lossy().chars().map(|c| if is_plain(c) { c } else { '-' }).take(40).collect();
+    random_name(&host)
+}
+
 /// Returns a name for a process that no other process has.
 #[cfg(feature = "jetstream")]
 pub(crate) fn random_name(prefix: &str) -> Result<String, String> {

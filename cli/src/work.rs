@@ -10,7 +10,7 @@ use crate::exec::{AgentStderr, Current};
 use crate::fail;
 use crate::media_flags::MediaArguments;
 use crate::metrics::MetricsArguments;
-use crate::queue::{DEFAULT_ID, QueueLocation, jobs, random_name};
+use crate::queue::{DEFAULT_ID, QueueLocation, jobs, worker_name};
 use crate::restart::{Restart, RestartLimits, Restarts};
 use crate::run::watch_signals;
 use crate::signals::Shutdown;
@@ -111,7 +111,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
     let metrics = arguments.metrics.open().map_err(|error| fail(1, error))?;
     let (shutdown, current) = watch_signals()?;
     let (events, incoming) = channel();
-    let name = random_name("w").map_err(|error| fail(1, error))?;
+    let name = worker_name().map_err(|error| fail(1, error))?;
     let id = arguments.gateway_id.as_deref().unwrap_or(DEFAULT_ID);
     let frames = events.clone();
     let bus = FleetBus::worker(url, id, &name, move |frame| {
@@ -119,7 +119,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
         let _ = frames.send(HostEvent::Frame(frame.to_vec()));
     });
     let bus = bus.map_err(|error| fail(1, format_args!("{}: {error}", arguments.queue)))?;
-    tracing::info!(worker = name, queue = %arguments.queue, jobs = arguments.jobs, "worker");
+    tracing::info!(worker = name, gateway_id = id, queue = %arguments.queue, jobs = arguments.jobs, "worker");
     let worker = Worker::new(limits, &name, clock::now());
     let monitor = WorkerMonitor::new(worker, arguments.jobs, bus.connection().clone());
     if let Some(listener) = metrics {
@@ -142,7 +142,7 @@ fn start(arguments: &WorkArguments) -> Result<ExitCode, ExitCode> {
         .map_err(|error| fail(1, format_args!("the folder for files of messages: {error}")))?;
     watch_shutdown(&shutdown, &current, events)
         .map_err(|error| fail(1, format_args!("a thread cannot be started: {error}")))?;
-    Host::new(bus, files, monitor).run(&incoming);
+    Host::new(id, bus, files, monitor).run(&incoming);
     // It removes its files.
     let _ = files_thread.join();
     // All of them: each prints its failure.

@@ -5,6 +5,7 @@ use super::job::Running;
 use super::monitor::WorkerMonitor;
 use crate::bridge::AgentEnd;
 use crate::complain;
+use relayline_core::time::Time;
 use relayline_queue::clock;
 use relayline_queue::fleet::worker::WorkerOutput;
 use relayline_queue::fleet::{FileAnswer, FileCall};
@@ -15,6 +16,12 @@ use std::time::Duration;
 
 /// Wait without a deadline.
 const LONG: Duration = Duration::from_secs(3600);
+
+/// Time without a gateway after which it is logged that none answers. A take-over is shorter.
+const SEARCH: Duration = Duration::from_secs(15);
+
+/// Time after which it is logged again.
+const SEARCH_LOG: Duration = Duration::from_secs(60);
 
 /// Event of one of the worker's threads.
 pub(super) enum HostEvent {
@@ -37,20 +44,33 @@ pub(super) enum HostEvent {
 }
 
 pub(super) struct Host {
+    /// Id of the gateway.
+    gateway: String,
     bus: FleetBus,
     files: Sender<FileJob>,
     monitor: WorkerMonitor,
     agents: BTreeMap<String, Running>,
     /// Agents that are not read, since their lines have no room.
     held_back: BTreeSet<String>,
+    /// Time at which to log that no gateway answers.
+    search_due: Option<Time>,
     is_stopping: bool,
     has_ended: bool,
 }
 
 impl Host {
-    pub(super) fn new(bus: FleetBus, files: Sender<FileJob>, monitor: WorkerMonitor) -> Host {
-        let (agents, held_back) = (BTreeMap::new(), BTreeSet::new());
-        Host { bus, files, monitor, agents, held_back, is_stopping: false, has_ended: false }
+    pub(super) fn new(gateway: &str, bus: FleetBus, files: Sender<FileJob>, monitor: WorkerMonitor) -> Host {
+        Host {
+            gateway: gateway.to_owned(),
+            bus,
+            files,
+            monitor,
+            agents: BTreeMap::new(),
+            held_back: BTreeSet::new(),
+            search_due: Some(clock::now() + SEARCH),
+            is_stopping: false,
+            has_ended: false,
+        }
     }
 
     /// Serves the agents until they have ended.
@@ -61,7 +81,9 @@ impl Host {
                 break;
             }
             let now = clock::now();
-            let wait = self.monitor.lock().deadline().map_or(LONG, |due| due.since(now));
+            self.log_search(now);
+            let deadline = self.monitor.lock().deadline().into_iter().chain(self.search_due).min();
+            let wait = deadline.map_or(LONG, |due| due.since(now));
             match events.recv_timeout(wait.min(LONG)) {
                 Ok(event) => self.handle(event),
                 Err(RecvTimeoutError::Timeout) => self.monitor.lock().handle_tick(clock::now()),
@@ -70,6 +92,15 @@ impl Host {
             }
         }
         tracing::debug!(stats = ?self.monitor.lock().stats(), "ended");
+    }
+
+    /// Logs that no gateway answers, when it is time to.
+    fn log_search(&mut self, now: Time) {
+        if self.search_due.is_some_and(|due| now >= due) {
+            let why = "no gateway with this id answers: check --gateway-id, and that relayline run has this --queue";
+            tracing::warn!(gateway_id = self.gateway, why, "gateway_not_found");
+            self.search_due = Some(now + SEARCH_LOG);
+        }
     }
 
     fn handle(&mut self, event: HostEvent) {
@@ -113,6 +144,7 @@ impl Host {
             HostEvent::Stop(reason) => {
                 tracing::info!(reason, "leaving");
                 self.is_stopping = true;
+                self.search_due = None;
                 // Their stdin is closed.
                 for (agent, running) in std::mem::take(&mut self.agents) {
                     running.gate.set(false);
@@ -161,8 +193,12 @@ impl Host {
                         running.current.kill();
                     }
                 }
-                WorkerOutput::Led { epoch } => tracing::info!(epoch, "gateway_found"),
+                WorkerOutput::Led { epoch } => {
+                    tracing::info!(epoch, "gateway_found");
+                    self.search_due = None;
+                }
                 WorkerOutput::Leaderless { why } => {
+                    self.search_due = Some(clock::now() + SEARCH);
                     tracing::warn!(why, "gateway_lost");
                     self.files_job(FileJob::Leaderless);
                 }

@@ -2,10 +2,12 @@
 
 use super::error::{JetStreamError, OLDEST, fault};
 use super::location::{Login, NatsUrl};
+use crate::clock;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Maximum time for a connection, and for the answer to a request. It is shorter than `store_timeout`, so that the
@@ -18,19 +20,26 @@ const PING_INTERVAL: Duration = Duration::from_secs(3);
 /// Maximum time from a failed dial to the next one.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
+/// Time after which the same refusal is logged again.
+const REFUSAL_LOG: Duration = Duration::from_secs(60);
+
 /// Name of this client in the servers' lists.
 const CLIENT: &str = "relayline";
 
 /// Connects to the first server that answers, and checks its version.
 pub(super) async fn connect(url: &NatsUrl) -> Result<(Client, Context), JetStreamError> {
     let servers = url.servers().join(",");
+    let log = Log::default();
     let mut options = ConnectOptions::new()
         .name(CLIENT)
         .connection_timeout(TIMEOUT)
         .request_timeout(Some(TIMEOUT))
         .ping_interval(PING_INTERVAL)
         .require_tls(url.is_tls)
-        .event_callback(|event| async move { log(&event) })
+        .event_callback(move |event| {
+            log.event(&event);
+            std::future::ready(())
+        })
         .reconnect_delay_callback(|attempts| match attempts {
             0 | 1 => Duration::ZERO,
             _ => Duration::from_millis(50 << attempts.min(8)).min(MAX_DELAY),
@@ -76,14 +85,38 @@ fn login_file(path: &Path, why: &str) -> JetStreamError {
     JetStreamError::LoginFile { path: path.to_owned(), why: why.to_owned() }
 }
 
-/// Logs a change of the connection. The texts of servers name subjects, and no contents.
-fn log(event: &Event) {
-    match event {
-        Event::Connected => tracing::debug!("queue_servers_connected"),
-        Event::Disconnected => tracing::warn!("queue_servers_disconnected"),
-        Event::ServerError(why) => tracing::warn!(%why, "queue_servers_refuse"),
-        Event::SlowConsumer(_) | Event::ClientError(_) => tracing::warn!(%event, "queue_servers_failed"),
-        Event::LameDuckMode | Event::Draining | Event::Closed => {}
+/// Log of the changes of a connection. The texts of servers name subjects, and no contents.
+#[derive(Default)]
+struct Log {
+    /// Last refusal, and the time at which it was logged.
+    refusal: Mutex<Option<(String, Duration)>>,
+}
+
+impl Log {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Connected => tracing::debug!("queue_servers_connected"),
+            Event::Disconnected => tracing::warn!("queue_servers_disconnected"),
+            Event::ServerError(why) => {
+                let why = why.to_string();
+                if self.is_news(&why, clock::elapsed()) {
+                    tracing::warn!(why, "queue_servers_refuse");
+                }
+            }
+            Event::SlowConsumer(_) | Event::ClientError(_) => tracing::warn!(%event, "queue_servers_failed"),
+            Event::LameDuckMode | Event::Draining | Event::Closed => {}
+        }
+    }
+
+    /// Returns false for a refusal that was logged a short time ago: what is tried again is refused again.
+    fn is_news(&self, why: &str, now: Duration) -> bool {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known =
+            refusal.as_ref().is_some_and(|(last, at)| last == why && now.saturating_sub(*at) < REFUSAL_LOG);
+        if !is_known {
+            *refusal = Some((why.to_owned(), now));
+        }
+        !is_known
     }
 }
 
@@ -114,6 +147,15 @@ fn is_too_old(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_that_repeats_is_logged_once_a_minute() {
+        let log = Log::default();
+        let at = |seconds: u64| Duration::from_secs(1000 + seconds);
+        let news = |why, seconds| log.is_news(why, at(seconds));
+        assert!(news("a", 0) && !news("a", 1) && !news("a", 59) && news("a", 60));
+        assert!(news("b", 61) && news("a", 62) && !news("a", 63));
+    }
 
     #[test]
     fn servers_before_2_12_are_too_old() {

@@ -136,6 +136,18 @@ fn sessions_are_spread_over_workers() {
     }
 }
 
+#[test]
+fn a_worker_says_that_no_gateway_has_its_id() {
+    let Some(fleet) = Fleet::new("tokio") else { return };
+    let gateway = fleet.gateway(&[]);
+    gateway.logged("connected");
+    let worker = fleet.worker("log", 0, &["--gateway-id", "gw-typo"]);
+    let line = worker.logged("gateway_not_found");
+    assert!(line.contains("gw-typo") && line.contains("check --gateway-id"), "{line}");
+    worker.terminate();
+    assert_eq!(worker.ended().code, Some(0));
+}
+
 /// The agent is in the middle of its turns: it goes on, and acknowledges to the next gateway.
 #[test]
 fn a_change_of_the_gateway_is_no_redelivery() {
