@@ -20,7 +20,7 @@ mod tests;
 
 use crate::config::QueueLimits;
 use crate::handouts::HandOuts;
-use crate::id::{ArrivalId, CommandId, DedupeKey, EntryId, RecordSeq};
+use crate::id::{ArrivalId, CommandId, DedupeKey, EntryId, HandOutId, RecordSeq};
 use crate::ledger::Ledger;
 use crate::output::{NotSettled, NotStored, Output, QueueError, RequestRefused};
 use crate::record::Record;
@@ -175,11 +175,12 @@ impl Dispatcher {
         self.advance(now);
     }
 
-    /// Hands nothing out any more, and takes back what its agents have not got. Arrivals are still stored, and hand-outs
-    /// settled: a gateway that ends asks the connector to buffer meanwhile. Call
-    /// [`handle_shutdown`](Self::handle_shutdown) once it is disconnected.
-    pub fn handle_drain(&mut self, now: Time) {
+    /// Hands nothing out any more, and takes back what its agents have not got, with the `unseen` hand-outs that hosts have
+    /// kept from them. Arrivals are still stored, and hand-outs settled: a gateway that ends asks the connector to buffer
+    /// meanwhile. Call [`handle_shutdown`](Self::handle_shutdown) once it is disconnected.
+    pub fn handle_drain(&mut self, now: Time, unseen: &[HandOutId]) {
         self.drain();
+        self.take_back_unseen(unseen);
         self.advance(now);
     }
 

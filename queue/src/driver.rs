@@ -107,8 +107,8 @@ impl<S: Store> QueueDriver<S> {
     }
 
     /// Handles the end of an agent: see [`Dispatcher::handle_agent_ended`].
-    pub fn agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd) {
-        self.dispatcher.handle_agent_ended(now, agent, end);
+    pub fn agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd, unseen: &[HandOutId]) {
+        self.dispatcher.handle_agent_ended(now, agent, end, unseen);
     }
 
     /// Handles a sign of life of a worker: see [`Dispatcher::handle_worker`].
@@ -164,8 +164,8 @@ impl<S: Store> QueueDriver<S> {
     }
 
     /// Hands nothing out any more: see [`Dispatcher::handle_drain`].
-    pub fn drain(&mut self, now: Time) {
-        self.dispatcher.handle_drain(now);
+    pub fn drain(&mut self, now: Time, unseen: &[HandOutId]) {
+        self.dispatcher.handle_drain(now, unseen);
     }
 
     /// Ends the queue as planned: see [`Dispatcher::handle_shutdown`].
@@ -217,7 +217,7 @@ mod tests {
         let done = Output::Settled { hand_out: hand_out.id, result: Ok(()) };
         assert_eq!(outputs, [late, unknown, done]);
         driver.remember(NOW, "key", Some("value"));
-        driver.agent_ended(NOW, &AgentId::new("agent"), &AgentEnd::Planned);
+        driver.agent_ended(NOW, &AgentId::new("agent"), &AgentEnd::Planned, &[]);
         driver.shut_down(NOW);
         assert_eq!(poll(&mut driver), [Output::Released]);
         let mut driver = QueueDriver::new(driver.into_store(), QueueLimits::default(), "y", NOW);

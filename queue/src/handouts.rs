@@ -36,6 +36,11 @@ impl HandOut {
     pub(crate) fn is_with_agent(&self) -> bool {
         self.is_out || self.is_claimed
     }
+
+    /// Returns true if its host has it, and may have kept it from the agent.
+    pub(crate) fn can_be_unseen(&self) -> bool {
+        self.is_out && !self.is_claimed
+    }
 }
 
 /// Hand-out that the agent gets now.

@@ -11,7 +11,7 @@ use relayline_queue::id::EntryId;
 use relayline_queue::inbox::{
     DurableDelivery, DurableInbox, DurableIncoming, DurableQueue, OpenedQueue, QueueEnd, QueueOptions,
 };
-use relayline_queue::output::OperatorRequest;
+use relayline_queue::output::{AgentEnd, OperatorRequest};
 use relayline_queue::sqlite::{QueueLock, SqliteStore};
 use relayline_runtime::control::config::GatewayConfig;
 use relayline_runtime::control::url::DialUrl;
@@ -90,6 +90,16 @@ async fn message(inbox: &mut DurableInbox) -> DurableDelivery {
     }
 }
 
+/// Waits until agents have a number of entries.
+async fn out(queue: &DurableQueue, number: usize) {
+    let reached = async {
+        while queue.status().unwrap().usage.out != number {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, reached).await.expect("they are handed out");
+}
+
 fn run<F: Future>(test: F) -> F::Output {
     relayline_tokio::block_on(test).unwrap()
 }
@@ -125,6 +135,40 @@ fn a_message_is_acknowledged_and_outlives_its_gateway() {
         assert_eq!(queue.status().unwrap().usage.entries, 0);
         let sent = stage.sees(|frame| frame["action"]["content"] == "done");
         assert_eq!(sent["action"]["chat_id"], chat_id);
+        assert_eq!(queue.shut_down().await, QueueEnd::Released);
+    });
+}
+
+#[test]
+fn what_an_agent_has_not_polled_was_never_handed_out() {
+    run(async {
+        let mut stage = Stage::new();
+        let queue = stage.gateway().await;
+        let mut inbox = queue.agent("a").unwrap();
+        ["first", "second", "third"].into_iter().for_each(|text| stage.deliver(&discord::dm(), text, true));
+        out(&queue, 3).await;
+        let first = message(&mut inbox).await;
+        // The agent crashes: what it had is charged, and nothing else.
+        std::mem::forget(first);
+        inbox.end(&AgentEnd::Crashed("signal 9".to_owned()));
+        let mut inbox = queue.agent("b").unwrap();
+        let seen = async |inbox: &mut DurableInbox| {
+            let seen = message(inbox).await;
+            let text = (seen.text().to_owned(), seen.attempt());
+            std::mem::forget(seen);
+            text
+        };
+        assert_eq!(seen(&mut inbox).await, ("first".to_owned(), 2));
+        out(&queue, 3).await;
+        assert_eq!(seen(&mut inbox).await, ("second".to_owned(), 1));
+        assert_eq!(queue.shut_down().await, QueueEnd::Released);
+        drop(inbox);
+        let queue = stage.gateway().await;
+        let mut inbox = queue.agent("c").unwrap();
+        for expected in [("first", 3), ("second", 2), ("third", 1)] {
+            assert_eq!(seen(&mut inbox).await, (expected.0.to_owned(), expected.1));
+        }
+        drop(inbox);
         assert_eq!(queue.shut_down().await, QueueEnd::Released);
     });
 }
@@ -239,7 +283,7 @@ fn sessions_are_spread_and_an_interrupt_goes_to_its_agent() {
         assert_eq!(session_key, session);
         // The agent crashes: the other one gets its session.
         std::mem::forget(b);
-        two.end(&relayline_queue::output::AgentEnd::Crashed("killed".to_owned()));
+        two.end(&AgentEnd::Crashed("killed".to_owned()));
         let again = message(&mut one).await;
         assert_eq!((again.text(), again.attempt()), ("b", 2));
     });

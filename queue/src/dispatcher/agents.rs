@@ -2,7 +2,7 @@
 
 use super::Dispatcher;
 use crate::handouts::HandOut;
-use crate::id::{AgentId, EntryId};
+use crate::id::{AgentId, EntryId, HandOutId};
 use crate::output::AgentEnd;
 use crate::record::{Record, ReturnReason};
 use relayline_core::time::Time;
@@ -16,12 +16,14 @@ impl Dispatcher {
         self.advance(now);
     }
 
-    /// Handles the end of an agent. Others get its sessions, and what it has not settled.
+    /// Handles the end of an agent. Others get its sessions, and what it has not settled. `unseen` are hand-outs that its
+    /// host has kept from it: they count as never handed out.
     ///
     /// After a crash the oldest unsettled entry of each session is charged. If a session had several, it continues with one
     /// at a time until one is done.
-    pub fn handle_agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd) {
+    pub fn handle_agent_ended(&mut self, now: Time, agent: &AgentId, end: &AgentEnd, unseen: &[HandOutId]) {
         self.now = self.now.max(now);
+        self.take_back_unseen(unseen);
         self.end_agent(agent, end);
         self.advance(now);
     }

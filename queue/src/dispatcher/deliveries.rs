@@ -113,6 +113,16 @@ impl Dispatcher {
         Some(hand_out.agent)
     }
 
+    /// Takes back hand-outs that hosts have kept from their agents. What an agent has since an earlier leader stays with it.
+    pub(super) fn take_back_unseen(&mut self, unseen: &[HandOutId]) {
+        for id in unseen {
+            let hand_out = self.hand_outs.get(id.entry);
+            if hand_out.is_some_and(|hand_out| hand_out.attempt == id.attempt && hand_out.can_be_unseen()) {
+                self.take_back(id.entry);
+            }
+        }
+    }
+
     /// Takes back the later entries of a session that their agent has not got, since this one comes first.
     pub(super) fn take_back_after(&mut self, entry: EntryId) {
         let mut later = self.schedule.out_after(entry);

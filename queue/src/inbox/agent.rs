@@ -93,6 +93,11 @@ impl AgentQueue {
         self.waker.take()
     }
 
+    /// Takes what was handed out and not polled: the agent does not get it.
+    pub(super) fn take_unseen(&mut self) -> Vec<HandOutId> {
+        self.handed_out.drain(..).map(|handed_out| handed_out.id).collect()
+    }
+
     /// Forgets what was handed out, since another gateway leads.
     pub(super) fn clear(&mut self) {
         self.handed_out.clear();
@@ -128,7 +133,7 @@ impl AgentQueue {
 /// Stream of what one agent gets. It ends when the gateway has disconnected, or after [`DurableIncoming::Fatal`].
 ///
 /// Dropping it ends the agent: its unsettled deliveries go to others, uncharged. After a panic, the oldest one of each
-/// session is charged. [`end`](Self::end) says which it is.
+/// session is charged. [`end`](Self::end) says which it is. What was not polled counts as never handed out.
 ///
 /// Cancel-safe: dropping a `next()` loses no item.
 #[derive(Debug)]
@@ -242,11 +247,12 @@ impl DurableInbox {
             return;
         }
         self.owner.0.change(|state, now| {
-            state.agents.remove(&self.id);
+            let queue = state.agents.remove(&self.id);
+            let unseen = queue.map(|mut queue| queue.take_unseen()).unwrap_or_default();
             // The end of the gateway charges nobody.
             let end = if state.is_leaving || state.has_relay_ended { &AgentEnd::Planned } else { end };
             if let Some(driver) = &mut state.driver {
-                driver.agent_ended(now, &self.id, end);
+                driver.agent_ended(now, &self.id, end, &unseen);
             }
         });
     }

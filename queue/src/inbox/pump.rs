@@ -190,6 +190,10 @@ impl<R: Runtime> Pump<R> {
 
     fn hand_out(&self, state: &mut State, now: Time, hand_out: HandOut, wakers: &mut Wakers) {
         let HandOut { agent, id, session, body } = hand_out;
+        if let (true, Some(driver)) = (state.is_leaving, &mut state.driver) {
+            // Its agent polls no more.
+            return driver.drain(now, &[id]);
+        }
         let body = match Body::decode(id.entry, &body) {
             Ok(body) => body,
             Err(error) => {

@@ -278,10 +278,12 @@ impl DurableQueue {
     pub async fn hand_over(&self) -> QueueEnd {
         self.shared().change(|state, now| {
             state.is_leaving = true;
-            let agents: Vec<AgentId> = std::mem::take(&mut state.agents).into_keys().collect();
+            let agents = std::mem::take(&mut state.agents);
             if let Some(driver) = &mut state.driver {
-                agents.iter().for_each(|agent| driver.agent_ended(now, agent, &AgentEnd::Planned));
-                driver.drain(now);
+                for (agent, mut queue) in agents {
+                    driver.agent_ended(now, &agent, &AgentEnd::Planned, &queue.take_unseen());
+                }
+                driver.drain(now, &[]);
                 driver.shut_down(now);
             }
         });

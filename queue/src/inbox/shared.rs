@@ -246,7 +246,9 @@ impl Shared {
         self.change(|state, now| {
             let is_first = !std::mem::replace(&mut state.is_leaving, true);
             if let (true, Some(driver)) = (is_first, &mut state.driver) {
-                driver.drain(now);
+                let unseen: Vec<HandOutId> =
+                    state.agents.values_mut().flat_map(AgentQueue::take_unseen).collect();
+                driver.drain(now, &unseen);
             }
             is_first
         })

@@ -238,7 +238,7 @@ impl World {
                 let leader = self.leaders.get_mut(&number).unwrap();
                 if leader.agents.remove(&agent).is_some() {
                     let end = error.map_or(AgentEnd::Planned, AgentEnd::Crashed);
-                    leader.dispatcher.handle_agent_ended(now, &agent, &end);
+                    leader.dispatcher.handle_agent_ended(now, &agent, &end, &[]);
                 }
             }
             FleetOutput::FileAnswer { agent, call, answer: FileAnswer::Placed { path }, .. } => {

@@ -163,21 +163,29 @@ impl World {
 
     pub(crate) fn end_agent(&mut self, number: u64, agent: &AgentId, end: &AgentEnd) -> Checked {
         let now = self.now;
+        // Its host may have kept the last ones from it.
+        let most_unseen = if self.random.chance(300) { self.random.between(1, 4) } else { 0 };
+        let mut unseen = Vec::new();
         let Some(gateway) = self.gateways.get_mut(&number) else { return Ok(()) };
         if gateway.agents.remove(agent) {
             gateway.bound.retain(|_, bound| bound != agent);
             let is_ending = gateway.is_ending;
-            let mut had: BTreeMap<String, Vec<EntryId>> = BTreeMap::new();
+            let mut had: BTreeMap<String, Vec<(EntryId, HandOutId)>> = BTreeMap::new();
             let mut failed = Vec::new();
             for (entry, held) in gateway.held.extract_if(.., |_, held| held.agent == *agent) {
-                had.entry(held.session).or_default().push(entry);
+                had.entry(held.session).or_default().push((entry, held.id));
             }
+            for entries in had.values_mut() {
+                let seen = entries.len().saturating_sub(most_unseen as usize);
+                unseen.extend(entries.split_off(seen).into_iter().map(|(_, id)| id));
+            }
+            had.retain(|_, entries| !entries.is_empty());
             for (session, entries) in had {
                 if matches!(end, AgentEnd::Crashed(_)) {
                     if entries.len() > 1 {
                         gateway.cautious.insert(session);
                     }
-                    failed.push(entries[0]);
+                    failed.push(entries[0].0);
                 }
             }
             for entry in failed {
@@ -188,7 +196,15 @@ impl World {
                 self.at(after, Happening::StartAgent { gateway: number });
             }
         }
-        self.input(number, |gateway| gateway.dispatcher.handle_agent_ended(now, agent, end))
+        // What a leader does that another one has displaced is not durable.
+        let is_durable =
+            self.gateways.get(&number).is_some_and(|gateway| gateway.epoch == self.journal.epoch);
+        for id in unseen.iter().filter(|_| is_durable) {
+            if let Some((sightings, last)) = self.seen.get_mut(&id.entry) {
+                (*sightings, *last) = (*sightings - 1, id.attempt - 1);
+            }
+        }
+        self.input(number, |gateway| gateway.dispatcher.handle_agent_ended(now, agent, end, &unseen))
     }
 
     pub(crate) fn shut_down(&mut self) -> Checked {

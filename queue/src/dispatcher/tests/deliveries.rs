@@ -1,7 +1,8 @@
 //! Tests of hand-outs and settlements.
 
 use super::Bench;
-use crate::id::AgentId;
+use crate::id::{AgentId, EntryId, HandOutId};
+use crate::ledger::EntryState;
 use crate::output::AgentEnd;
 use crate::store::StoreCommand;
 use std::time::Duration;
@@ -69,6 +70,7 @@ fn only_the_oldest_is_charged_after_a_crash() {
         bench.now,
         &AgentId::new("x"),
         &AgentEnd::Crashed("signal 9".to_owned()),
+        &[],
     );
     bench.agent("y");
     assert_eq!(bench.take(), ["1 is dead: signal 9", "y gets 2#2: 2"]);
@@ -79,15 +81,37 @@ fn only_the_oldest_is_charged_after_a_crash() {
 }
 
 #[test]
+fn what_a_host_kept_from_its_agent_counts_as_never_handed_out() {
+    let unseen = |entry| [HandOutId { entry: EntryId(entry), attempt: 1 }];
+    let mut bench = Bench::leading(|_| {});
+    (1..=2).for_each(|n| bench.arrive(n, "a"));
+    bench.settle_down();
+    bench.take();
+    let crash = AgentEnd::Crashed("signal 9".to_owned());
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &crash, &unseen(2));
+    bench.agent("y");
+    bench.wait(Duration::from_secs(1));
+    // The session is not cautious: the agent had one of it.
+    assert_eq!(bench.take(), ["y gets 1#2: 1", "y gets 2#1: 2"]);
+    // One that is not out, and one of an earlier hand-out.
+    bench.dispatcher.handle_drain(bench.now, &[unseen(1)[0], unseen(2)[0], unseen(3)[0]]);
+    bench.settle_down();
+    let entry = |entry| bench.dispatcher.ledger().entry(EntryId(entry)).unwrap();
+    assert_eq!((entry(1).state, entry(1).attempts), (EntryState::Out, 2));
+    assert_eq!((entry(2).state, entry(2).attempts, entry(2).charges), (EntryState::Waiting, 0, 0));
+    assert_eq!(bench.dispatcher.stats().unseen, 2);
+}
+
+#[test]
 fn a_planned_end_charges_nobody() {
     let mut bench = Bench::leading(|limits| limits.max_attempts = 1);
     bench.arrive(1, "a");
     bench.settle_down();
     bench.take();
-    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned, &[]);
     bench.agent("y");
     assert_eq!(bench.take(), ["y gets 1#2: 1"]);
-    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned, &[]);
     bench.dispatcher.handle_agent_ready(bench.now, &AgentId::new("y"));
     assert_eq!(bench.dispatcher.stats().stray_agents, 2);
 }

@@ -151,11 +151,11 @@ fn a_claim_says_which_settlements_are_lost() {
     let claim = |bench: &mut Bench| bench.dispatcher.handle_claim(bench.now, &agent, &[], &settling).unwrap();
     let ended = EndedHandOuts { done: vec![], lost: settling.to_vec() };
     assert_eq!(claim(&mut bench), ended, "both wait");
-    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned, &[]);
     bench.wait(SECOND);
     assert_eq!(bench.take(), ["x gets 1#2: 1"]);
     assert_eq!(claim(&mut bench), ended, "another agent has the first one");
-    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned, &[]);
     bench.done(1, 2);
     bench.settle_down();
     let ended = EndedHandOuts { done: vec![held(1, 1)], lost: vec![held(2, 1)] };
@@ -206,7 +206,7 @@ fn a_gateway_that_hands_over_leaves_entries_to_workers() {
     // It is not done: the worker settles it with the next leader.
     bench.done(1, 1);
     assert_eq!(bench.take(), ["1#1 has no leader"]);
-    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned, &[]);
     bench.settle_down();
     assert_eq!(bench.take(), ["released"]);
     let mut next = bench.next_leader();
@@ -245,7 +245,9 @@ fn a_claimed_entry_is_charged_before_its_body_is_read() {
     bench.dispatcher.handle_worker(bench.now, "w").unwrap();
     let agent = AgentId::new("w/1");
     bench.dispatcher.handle_claim(bench.now, &agent, &[held(1, 1), held(2, 1)], &[]).unwrap();
-    bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Crashed("gone".to_owned()));
+    // The agent has them, even if its new host has kept them from it.
+    let crash = AgentEnd::Crashed("gone".to_owned());
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &crash, &[held(1, 1), held(2, 1)]);
     bench.settle_down();
     let entry = |entry| bench.dispatcher.ledger().entry(EntryId(entry)).unwrap();
     assert_eq!((entry(1).charges, entry(1).attempts), (1, 1));

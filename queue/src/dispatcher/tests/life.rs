@@ -65,7 +65,7 @@ fn a_shutdown_hands_over_once_the_agents_have_ended() {
     bench.arrive(4, "a");
     bench.settle_down();
     assert_eq!(bench.take(), ["4 has no leader", "1#1 is settled"]);
-    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned);
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &AgentEnd::Planned, &[]);
     bench.settle_down();
     assert_eq!(bench.take(), ["released"]);
     // Nothing is charged, and what no agent saw counts as never handed out.

@@ -4,7 +4,7 @@ use super::{DISPLACED, Pump, Wakers, hold};
 use crate::clock;
 use crate::dispatcher::Arrival;
 use crate::head::MemoryItem;
-use crate::id::{AgentId, DedupeKey};
+use crate::id::{AgentId, DedupeKey, HandOutId};
 use crate::inbox::body::{Body, StoredForward};
 use crate::inbox::chat_memory;
 use crate::inbox::prompts::{self, Answered};
@@ -64,7 +64,10 @@ impl<R: Runtime> Pump<R> {
         if !std::mem::replace(&mut state.has_relay_ended, true)
             && let Some(driver) = &mut state.driver
         {
-            driver.drain(now);
+            // Agents of workers are left to the next leader at once; the others may still poll.
+            let remote = state.agents.iter_mut().filter(|(agent, _)| agent.worker().is_some());
+            let unseen: Vec<HandOutId> = remote.flat_map(|(_, queue)| queue.take_unseen()).collect();
+            driver.drain(now, &unseen);
             driver.shut_down(now);
         }
         wakers.append(&mut state.wake_agents());
