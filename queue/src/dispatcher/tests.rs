@@ -15,6 +15,10 @@ use relayline_core::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+fn id(entry: u64, attempt: u32) -> HandOutId {
+    HandOutId { entry: EntryId(entry), attempt }
+}
+
 /// Dispatcher with a store in memory.
 struct Bench {
     dispatcher: Dispatcher,
@@ -103,13 +107,13 @@ impl Bench {
     }
 
     fn done(&mut self, entry: u64, attempt: u32) {
-        let id = HandOutId { entry: EntryId(entry), attempt };
+        let id = id(entry, attempt);
         self.dispatcher.settle(self.now, id, Settlement::Done);
         self.drain();
     }
 
     fn refuse(&mut self, entry: u64, attempt: u32) {
-        let id = HandOutId { entry: EntryId(entry), attempt };
+        let id = id(entry, attempt);
         self.dispatcher.settle(self.now, id, Settlement::Refused("no".to_owned()));
         self.drain();
     }

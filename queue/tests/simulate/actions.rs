@@ -170,14 +170,14 @@ impl World {
         if gateway.agents.remove(agent) {
             gateway.bound.retain(|_, bound| bound != agent);
             let is_ending = gateway.is_ending;
-            let mut had: BTreeMap<String, Vec<(EntryId, HandOutId)>> = BTreeMap::new();
+            let mut had: BTreeMap<String, Vec<HandOutId>> = BTreeMap::new();
             let mut failed = Vec::new();
-            for (entry, held) in gateway.held.extract_if(.., |_, held| held.agent == *agent) {
-                had.entry(held.session).or_default().push((entry, held.id));
+            for (_, held) in gateway.held.extract_if(.., |_, held| held.agent == *agent) {
+                had.entry(held.session).or_default().push(held.id);
             }
             for entries in had.values_mut() {
                 let seen = entries.len().saturating_sub(most_unseen as usize);
-                unseen.extend(entries.split_off(seen).into_iter().map(|(_, id)| id));
+                unseen.extend(entries.split_off(seen));
             }
             had.retain(|_, entries| !entries.is_empty());
             for (session, entries) in had {
@@ -185,7 +185,7 @@ impl World {
                     if entries.len() > 1 {
                         gateway.cautious.insert(session);
                     }
-                    failed.push(entries[0].0);
+                    failed.push(entries[0].entry);
                 }
             }
             for entry in failed {

@@ -1,7 +1,7 @@
 //! Tests of hand-outs and settlements.
 
-use super::Bench;
-use crate::id::{AgentId, EntryId, HandOutId};
+use super::{Bench, id};
+use crate::id::{AgentId, EntryId};
 use crate::ledger::EntryState;
 use crate::output::AgentEnd;
 use crate::store::StoreCommand;
@@ -82,19 +82,18 @@ fn only_the_oldest_is_charged_after_a_crash() {
 
 #[test]
 fn what_a_host_kept_from_its_agent_counts_as_never_handed_out() {
-    let unseen = |entry| [HandOutId { entry: EntryId(entry), attempt: 1 }];
     let mut bench = Bench::leading(|_| {});
     (1..=2).for_each(|n| bench.arrive(n, "a"));
     bench.settle_down();
     bench.take();
     let crash = AgentEnd::Crashed("signal 9".to_owned());
-    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &crash, &unseen(2));
+    bench.dispatcher.handle_agent_ended(bench.now, &AgentId::new("x"), &crash, &[id(2, 1)]);
     bench.agent("y");
     bench.wait(Duration::from_secs(1));
     // The session is not cautious: the agent had one of it.
     assert_eq!(bench.take(), ["y gets 1#2: 1", "y gets 2#1: 2"]);
     // One that is not out, and one of an earlier hand-out.
-    bench.dispatcher.handle_drain(bench.now, &[unseen(1)[0], unseen(2)[0], unseen(3)[0]]);
+    bench.dispatcher.handle_drain(bench.now, &[id(1, 1), id(2, 1), id(3, 1)]);
     bench.settle_down();
     let entry = |entry| bench.dispatcher.ledger().entry(EntryId(entry)).unwrap();
     assert_eq!((entry(1).state, entry(1).attempts), (EntryState::Out, 2));

@@ -5,10 +5,6 @@ use crate::output::{AgentEnd, ClaimRefused, EndedHandOuts};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn held(entry: u64, attempt: u32) -> HandOutId {
-    HandOutId { entry: EntryId(entry), attempt }
-}
-
 impl Bench {
     fn worker(&mut self, worker: &str) {
         self.dispatcher.handle_worker(self.now, worker).unwrap();
@@ -50,7 +46,7 @@ fn a_take_over_is_no_redelivery() {
     bench.agent("x");
     assert_eq!(bench.take(), ["3 is 3", "4 is 4", "x gets 4#1: 4"], "session a waits for claims");
     bench.worker("w");
-    bench.claim("w/1", &[held(2, 1), held(1, 1)]).unwrap();
+    bench.claim("w/1", &[id(2, 1), id(1, 1)]).unwrap();
     assert_eq!(bench.take(), ["w/1 gets 1#1: 1", "w/1 gets 2#1: 2", "w/1 gets 3#1: 3"]);
     bench.done(1, 1);
     bench.refuse(2, 1);
@@ -70,7 +66,7 @@ fn what_nobody_claims_is_charged_once() {
     assert_eq!(bench.take(), ["3 is 3"]);
     bench.worker("w");
     bench.wait(Duration::from_millis(1));
-    assert_eq!(bench.claim("w/1", &[held(1, 1)]), Err(ClaimRefused::Ended));
+    assert_eq!(bench.claim("w/1", &[id(1, 1)]), Err(ClaimRefused::Ended));
     bench.wait(SECOND);
     assert_eq!(bench.take(), ["x gets 1#2: 1"], "the oldest alone, until one is done");
     bench.done(1, 2);
@@ -85,7 +81,7 @@ fn what_a_worker_no_longer_has_goes_to_others_at_once() {
     let mut bench = Bench::with_worker().next_leader();
     bench.agent("x");
     bench.worker("w");
-    bench.claim("w/1", &[held(2, 1)]).unwrap();
+    bench.claim("w/1", &[id(2, 1)]).unwrap();
     assert_eq!(bench.take(), ["w/1 gets 2#1: 2"]);
     bench.dispatcher.handle_claims_done(bench.now, "v");
     bench.wait(SECOND * 2);
@@ -103,16 +99,16 @@ fn a_claim_of_others_is_refused_as_a_whole() {
     bench.worker("w");
     bench.worker("v");
     for (agent, claims) in [
-        ("v/1", vec![held(1, 1)]),
-        ("w/1", vec![held(1, 1), held(2, 2)]),
-        ("w/1", vec![held(1, 1), held(1, 1)]),
-        ("w/1", vec![held(9, 1)]),
+        ("v/1", vec![id(1, 1)]),
+        ("w/1", vec![id(1, 1), id(2, 2)]),
+        ("w/1", vec![id(1, 1), id(1, 1)]),
+        ("w/1", vec![id(9, 1)]),
         ("u/1", vec![]),
     ] {
         assert_eq!(bench.claim(agent, &claims), Err(ClaimRefused::Ended), "{agent} {claims:?}");
     }
-    bench.claim("w/1", &[held(1, 1)]).unwrap();
-    assert_eq!(bench.claim("w/2", &[held(1, 1)]), Err(ClaimRefused::Ended), "it is claimed");
+    bench.claim("w/1", &[id(1, 1)]).unwrap();
+    assert_eq!(bench.claim("w/2", &[id(1, 1)]), Err(ClaimRefused::Ended), "it is claimed");
     assert_eq!(bench.take(), ["w/1 gets 1#1: 1"]);
     assert_eq!(bench.dispatcher.usage().unclaimed, 1);
 }
@@ -128,9 +124,9 @@ fn a_claim_says_which_settlements_were_durable() {
     let claim = |bench: &mut Bench, held: &[HandOutId], settling: &[HandOutId]| {
         bench.dispatcher.handle_claim(bench.now, &AgentId::new("w/1"), held, settling)
     };
-    assert_eq!(claim(&mut bench, &[held(1, 1)], &[held(2, 1)]), Err(ClaimRefused::Ended));
-    let ended = EndedHandOuts { done: vec![held(1, 1)], lost: vec![] };
-    assert_eq!(claim(&mut bench, &[], &[held(1, 1), held(2, 1)]), Ok(ended));
+    assert_eq!(claim(&mut bench, &[id(1, 1)], &[id(2, 1)]), Err(ClaimRefused::Ended));
+    let ended = EndedHandOuts { done: vec![id(1, 1)], lost: vec![] };
+    assert_eq!(claim(&mut bench, &[], &[id(1, 1), id(2, 1)]), Ok(ended));
     bench.settle_down();
     assert_eq!(bench.take(), ["w/1 gets 2#1: 2"]);
     bench.done(2, 1);
@@ -147,7 +143,7 @@ fn a_claim_says_which_settlements_are_lost() {
     assert_eq!(bench.take(), ["w has no lease"]);
     bench.worker("w");
     let agent = AgentId::new("w/1");
-    let settling = [held(1, 1), held(2, 1)];
+    let settling = [id(1, 1), id(2, 1)];
     let claim = |bench: &mut Bench| bench.dispatcher.handle_claim(bench.now, &agent, &[], &settling).unwrap();
     let ended = EndedHandOuts { done: vec![], lost: settling.to_vec() };
     assert_eq!(claim(&mut bench), ended, "both wait");
@@ -158,7 +154,7 @@ fn a_claim_says_which_settlements_are_lost() {
     bench.dispatcher.handle_agent_ended(bench.now, &agent, &AgentEnd::Planned, &[]);
     bench.done(1, 2);
     bench.settle_down();
-    let ended = EndedHandOuts { done: vec![held(1, 1)], lost: vec![held(2, 1)] };
+    let ended = EndedHandOuts { done: vec![id(1, 1)], lost: vec![id(2, 1)] };
     assert_eq!(claim(&mut bench), ended, "the other agent has settled it");
 }
 
@@ -180,7 +176,7 @@ fn a_lease_expires_after_its_time() {
     assert_eq!(entry.error.as_deref(), Some("the worker was not heard of for 30 s"));
     // It comes back, with what it had.
     bench.worker("w");
-    assert_eq!(bench.claim("w/1", &[held(2, 1)]), Err(ClaimRefused::Ended));
+    assert_eq!(bench.claim("w/1", &[id(2, 1)]), Err(ClaimRefused::Ended));
     bench.claim("w/2", &[]).unwrap();
 }
 
@@ -211,7 +207,7 @@ fn a_gateway_that_hands_over_leaves_entries_to_workers() {
     assert_eq!(bench.take(), ["released"]);
     let mut next = bench.next_leader();
     next.worker("w");
-    next.claim("w/1", &[held(1, 1), held(2, 1)]).unwrap();
+    next.claim("w/1", &[id(1, 1), id(2, 1)]).unwrap();
     assert_eq!(next.take(), ["w/1 gets 1#1: 1", "w/1 gets 2#1: 2", "w/1 gets 3#2: 5"]);
 }
 
@@ -244,10 +240,10 @@ fn a_claimed_entry_is_charged_before_its_body_is_read() {
     let mut bench = Bench::with_worker().next_leader();
     bench.dispatcher.handle_worker(bench.now, "w").unwrap();
     let agent = AgentId::new("w/1");
-    bench.dispatcher.handle_claim(bench.now, &agent, &[held(1, 1), held(2, 1)], &[]).unwrap();
+    bench.dispatcher.handle_claim(bench.now, &agent, &[id(1, 1), id(2, 1)], &[]).unwrap();
     // The agent has them, even if its new host has kept them from it.
     let crash = AgentEnd::Crashed("gone".to_owned());
-    bench.dispatcher.handle_agent_ended(bench.now, &agent, &crash, &[held(1, 1), held(2, 1)]);
+    bench.dispatcher.handle_agent_ended(bench.now, &agent, &crash, &[id(1, 1), id(2, 1)]);
     bench.settle_down();
     let entry = |entry| bench.dispatcher.ledger().entry(EntryId(entry)).unwrap();
     assert_eq!((entry(1).charges, entry(1).attempts), (1, 1));
